@@ -1,0 +1,259 @@
+//! What one step of the engine produces, and the contract between the outbox and those who empty it.
+//!
+//! A [`Step`] becomes one transaction: journal entries, changed state, outbox rows. Only after the commit does anything take
+//! effect. [`Job`], [`Outcome`] and [`Outbox`] let the pump (`forward`) and the store (`store`) work together without
+//! knowing each other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::moment::Stamp;
+use super::record::{Priority, Record};
+
+/// Everything one engine step produced. Empty means: nothing to commit.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// What happened, for ever.
+    pub journal: Vec<Entry>,
+    /// Rows of engine state to write or delete.
+    pub state: Vec<StateChange>,
+    /// Records whose new revision is to be forwarded.
+    pub records: Vec<Record>,
+    /// Incidents that want text evidence from outside the engine (top processes, unit status).
+    pub evidence_wanted: Vec<EvidenceWanted>,
+}
+
+impl Step {
+    /// True when there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.journal.is_empty() && self.state.is_empty() && self.records.is_empty()
+    }
+}
+
+/// A request for evidence, answered by `Command::Evidence`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceWanted {
+    /// Incident id.
+    pub incident: String,
+    /// Category of the incident, decides what is captured (`cpu/…`, `memory/…`, `service/unit`).
+    pub category: String,
+    /// Instance class and name.
+    pub class: &'static str,
+    /// Name of the instance.
+    pub name: String,
+}
+
+/// One journal entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Gapless per host.
+    pub seq: u64,
+    /// When.
+    pub at: Stamp,
+    /// `incident`, `problem`, `config`, `boot`, …
+    pub kind: &'static str,
+    /// Id of what it is about.
+    pub subject: String,
+    /// JSON text.
+    pub body: String,
+}
+
+/// A row of engine state: `(kind, key)` names it, the body is JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// `incident`, `problem`, `machine`, `recurrence`, `engine`.
+    pub kind: &'static str,
+    /// Unique within its kind.
+    pub key: String,
+    /// The new body; `None` deletes the row.
+    pub body: Option<String>,
+}
+
+/// Kind of a forwarded record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum RecordKind {
+    Incident,
+    Problem,
+    Link,
+}
+
+/// What is to be done at the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum Operation {
+    Create,
+    Update,
+    Resolve,
+    Reopen,
+    Link,
+}
+
+impl Operation {
+    /// The letter in an operation key `sx-<id>-<rev>-<letter>`.
+    pub fn letter(self) -> char {
+        match self {
+            Operation::Create => 'c',
+            Operation::Update => 'u',
+            Operation::Resolve => 'r',
+            Operation::Reopen => 'o',
+            Operation::Link => 'l',
+        }
+    }
+}
+
+/// A row to put into the outbox: the newest revision of a record for one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Destination id.
+    pub destination: String,
+    /// Kind of record.
+    pub kind: RecordKind,
+    /// Record id.
+    pub record: String,
+    /// Its revision.
+    pub rev: u64,
+    /// For ordering: high priority first.
+    pub priority: Priority,
+    /// The record is over (resolved, closed, cancelled) at this revision.
+    pub over: bool,
+    /// The whole record as JSON text.
+    pub body: String,
+    /// For a link: incident id and problem id, both of which must be stored at the destination first.
+    pub link: Option<(String, String)>,
+}
+
+/// One operation for one destination, claimed from the outbox. Body and key do not change until it is settled.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Kind of record.
+    pub kind: RecordKind,
+    /// Record id.
+    pub record: String,
+    /// Revision carried by `body`.
+    pub rev: u64,
+    /// Revision the far end is known to hold; 0 when none.
+    pub acked_rev: u64,
+    /// What is to be done.
+    pub operation: Operation,
+    /// `sx-<id>-<rev>-<letter>`: the same for every repetition of this operation.
+    pub operation_key: String,
+    /// `sx-<id>`: names the record for ever.
+    pub record_key: String,
+    /// The far end's id of the record, when known. For a link: of the incident.
+    pub remote_id: Option<String>,
+    /// For a link: the far end's id of the problem.
+    pub remote_problem: Option<String>,
+    /// An earlier attempt may have reached the far end: find by key before repeating.
+    pub unknown: bool,
+    /// Attempts so far, this one not included.
+    pub attempts: u32,
+    /// The whole record.
+    pub body: Json,
+}
+
+/// What became of a [`Job`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The far end has it (also when it had it already).
+    Stored {
+        /// Its id there, when it gave one.
+        remote_id: Option<String>,
+    },
+    /// Not now; try again.
+    Retry {
+        /// The far end named a time.
+        after: Option<Duration>,
+        /// The request may have been carried out: find by key before repeating.
+        unknown: bool,
+        /// Why.
+        reason: String,
+    },
+    /// The destination as a whole refuses (credentials, rights, configuration): stop sending, keep everything.
+    Pause {
+        /// Why.
+        reason: String,
+    },
+    /// This operation will never be taken: park it.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The outbox as the pump sees it. All times are wall stamps.
+pub trait Outbox {
+    /// Claims up to `max` operations that are due: marks them `sending`, freezes body and key, commits, then returns them.
+    fn claim(
+        &self,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> impl Future<Output = Result<Vec<Job>, String>>;
+
+    /// Settles claimed operations in one commit. `next` is when a `Retry` or `Pause` may be tried again.
+    fn settle(
+        &self,
+        destination: &str,
+        settled: Vec<Settled>,
+        now: Stamp,
+    ) -> impl Future<Output = Result<(), String>>;
+
+    /// When the earliest waiting operation of this destination is due; `None` when nothing waits.
+    fn next_due(&self, destination: &str) -> impl Future<Output = Result<Option<Stamp>, String>>;
+}
+
+/// A claimed operation with its outcome.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Record id.
+    pub record: String,
+    /// Revision that was sent.
+    pub rev: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When it may be tried again, for `Retry` and `Pause`.
+    pub next: Stamp,
+}
+
+/// What people or other parts ask of the engine.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "plain words")]
+pub enum Command {
+    /// An operator acknowledges an incident (by id or number).
+    Acknowledge { incident: String, by: String },
+    /// An operator resolves an incident.
+    Resolve { incident: String, by: String, note: String },
+    /// An operator writes a note.
+    Note { incident: String, by: String, text: String },
+    /// Text evidence for an incident.
+    Evidence { incident: String, exhibits: Vec<super::record::Exhibit> },
+}
+
+/// State of one destination, for status and for the engine's own signals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Destination id.
+    pub id: String,
+    /// Connector kind.
+    pub kind: String,
+    /// `up`, `down` or `paused`.
+    pub state: String,
+    /// Why it is not up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it is in that state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Stamp>,
+    /// Rows by state: pending, sending, unknown, parked.
+    #[serde(default)]
+    pub rows: BTreeMap<String, u64>,
+    /// Last stored delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_stored: Option<Stamp>,
+}
