@@ -1,3 +1,5 @@
-//! The `sexton` command.
+//! The `sexton` command; see `cli` for its verbs.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sexton::cli::main()
+}

@@ -1,0 +1,132 @@
+//! `sexton ack`, `resolve`, `note`, `reload`: incidents handled from the shell of their host.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime};
+
+/// What `sexton ack` takes.
+#[derive(Clone, Debug, Args)]
+pub struct AckArgs {
+    /// Number or id of the incident
+    pub incident: String,
+    /// Where the daemon listens.
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// What `sexton resolve` and `sexton note` take.
+#[derive(Clone, Debug, Args)]
+pub struct NoteArgs {
+    /// Number or id of the incident
+    pub incident: String,
+    /// What to write on it
+    pub text: String,
+    /// Where the daemon listens.
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// Acknowledges an incident.
+pub fn ack(args: &AckArgs) -> u8 {
+    post(&args.socket.socket, &format!("/v1/incidents/{}/ack", args.incident), &Value::Null)
+}
+
+/// Resolves an incident by hand.
+pub fn resolve(args: &NoteArgs) -> u8 {
+    post(&args.socket.socket, &format!("/v1/incidents/{}/resolve", args.incident), &json!({"note": args.text}))
+}
+
+/// Writes a note on an incident.
+pub fn note(args: &NoteArgs) -> u8 {
+    post(&args.socket.socket, &format!("/v1/incidents/{}/note", args.incident), &json!({"note": args.text}))
+}
+
+/// Makes the daemon read its configuration again.
+pub fn reload(args: &SocketArgs) -> u8 {
+    post(&args.socket, "/v1/reload", &Value::Null)
+}
+
+fn post(socket: &Path, path: &str, body: &Value) -> u8 {
+    match request(socket, "POST", path, body) {
+        Ok(answer) => {
+            if let Some(text) = answer.get("message").and_then(Value::as_str) {
+                println!("{text}");
+            }
+            FINE
+        }
+        Err(error) => error.report(),
+    }
+}
+
+/// Why a request to the daemon gave no answer.
+#[derive(Debug)]
+pub enum RequestError {
+    /// No daemon answers on the socket.
+    NotReachable(String),
+    /// It answered no.
+    Refused(String),
+    /// This side failed.
+    Failed(String),
+}
+
+impl RequestError {
+    /// Prints the error and gives the exit code.
+    pub fn report(&self) -> u8 {
+        match self {
+            RequestError::NotReachable(why) => fail(NOT_REACHABLE, why),
+            RequestError::Refused(why) => fail(FINDING, why),
+            RequestError::Failed(why) => fail(COULD_NOT_RUN, why),
+        }
+    }
+}
+
+/// Sends one request to the daemon on this host and returns its JSON answer.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn request(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value, RequestError> {
+    runtime().map_err(RequestError::Failed)?.block_on(send(socket, method, path, body))
+}
+
+async fn send(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value, RequestError> {
+    // reqwest wants a TLS provider at build time even for a Unix socket.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .unix_socket(socket)
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(10))
+        .build()
+        .map_err(|e| RequestError::Failed(format!("cannot make a client: {e}")))?;
+    let method = reqwest::Method::from_bytes(method.as_bytes())
+        .map_err(|e| RequestError::Failed(format!("no such method: {e}")))?;
+    let mut request = client.request(method, format!("http://sexton{path}"));
+    if !body.is_null() {
+        request = request.json(body);
+    }
+    let reply = request.send().await.map_err(|error| {
+        let reason = root_cause(&error);
+        RequestError::NotReachable(format!(
+            "no daemon answers on {} ({reason}); is `sexton run` running, and may you use the socket?",
+            socket.display()
+        ))
+    })?;
+    let status = reply.status();
+    let answer: Value =
+        reply.json().await.map_err(|e| RequestError::Failed(format!("the answer is not JSON: {e}")))?;
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let why = answer.get("detail").and_then(Value::as_str).unwrap_or("refused without a reason");
+    Err(RequestError::Refused(why.to_owned()))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

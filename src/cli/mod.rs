@@ -1,0 +1,151 @@
+//! The command line: one verb per file, and what they share.
+//!
+//! Exit codes: 0 fine, 1 finding, 2 could not run (usage, no such file), 3 daemon not reachable.
+
+pub mod check;
+#[cfg(feature = "desk")]
+pub mod demo;
+#[cfg(feature = "desk")]
+pub mod desk;
+pub mod doors;
+pub mod handle;
+pub mod host;
+pub mod run;
+pub mod status;
+pub mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where a packaged sexton keeps its configuration.
+pub const CONFIG: &str = "/etc/sexton";
+/// Where a packaged daemon listens for the commands of this host.
+pub const SOCKET: &str = "/run/sexton/control.sock";
+
+/// Exit code: fine.
+pub const FINE: u8 = 0;
+/// Exit code: a finding, such as a bad configuration.
+pub const FINDING: u8 = 1;
+/// Exit code: could not run.
+pub const COULD_NOT_RUN: u8 = 2;
+/// Exit code: no daemon answers.
+pub const NOT_REACHABLE: u8 = 3;
+
+/// Watches this host, raises incidents by rules and hands them to the ITSM.
+#[derive(Debug, Parser)]
+#[command(name = "sexton", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon
+    Run(RunArgs),
+    /// Run the desk: takes records and shows them on a web page
+    #[cfg(feature = "desk")]
+    Desk(ConfigArgs),
+    /// Agent and desk in one process on a throw-away directory, watching this very machine
+    #[cfg(feature = "desk")]
+    Demo(demo::DemoArgs),
+    /// Check the configuration: every mistake in one run
+    Check(check::CheckArgs),
+    /// Show what the daemon sees and does
+    Status(status::StatusArgs),
+    /// Acknowledge an incident
+    Ack(handle::AckArgs),
+    /// Resolve an incident by hand
+    Resolve(handle::NoteArgs),
+    /// Write a note on an incident
+    Note(handle::NoteArgs),
+    /// Make the daemon read its configuration again
+    Reload(SocketArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// Directory with sexton.toml and rules.d, or a file
+    #[arg(long, value_name = "DIR_OR_FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+}
+
+/// What `sexton run` takes.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where to listen for the commands of this host.
+    #[command(flatten)]
+    pub socket: SocketArgs,
+    /// Log what is decided in detail
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Where the daemon listens.
+#[derive(Clone, Debug, Args)]
+pub struct SocketArgs {
+    /// The daemon's control socket
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// Parses the command line and runs the verb.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { FINE });
+        }
+    };
+    ExitCode::from(match cli.verb {
+        Verb::Run(args) => run::run(&args),
+        #[cfg(feature = "desk")]
+        Verb::Desk(args) => desk::run(&args),
+        #[cfg(feature = "desk")]
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Ack(args) => handle::ack(&args),
+        Verb::Resolve(args) => handle::resolve(&args),
+        Verb::Note(args) => handle::note(&args),
+        Verb::Reload(args) => handle::reload(&args),
+    })
+}
+
+/// A runtime on this one thread, with few threads beside it for what may block.
+///
+/// # Errors
+/// The system refuses a thread or an epoll descriptor.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    // Name look-ups and statvfs run on the blocking pool; eight hung mounts must not stop the ninth call.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(16)
+        .build()
+        .map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// Prints an error the way every verb does and returns the exit code.
+pub fn fail(code: u8, why: &str) -> u8 {
+    eprintln!("sexton: {why}");
+    code
+}
+
+/// Completes when the process is asked to end (SIGINT or SIGTERM).
+pub async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+}

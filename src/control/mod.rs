@@ -1,0 +1,260 @@
+//! The local API: HTTP + JSON on a Unix socket.
+//!
+//! The socket is 0660 and belongs to the service's group: who can connect may read and write, and the peer's user is
+//! written on everything it changes. This door only translates: each request becomes a [`Request`] that the daemon
+//! answers between two steps, so an answer is never half-way through a change. Errors are RFC 9457 problem details.
+//!
+//! | method and path | what |
+//! |---|---|
+//! | `GET /v1/status` | the daemon, its rules, collectors, checks, destinations, open incidents |
+//! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
+//! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
+//! | `POST /v1/incidents/ID/{ack,resolve,note}` | `{"note": "…"}` |
+//! | `POST /v1/reload` | read the configuration again now |
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{DefaultBodyLimit, Path as UrlPath, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::effect::Command;
+
+/// Largest request body in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What a client asks.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the table in the module header")]
+pub enum Query {
+    Status,
+    Incidents,
+    Incident(String),
+    Problems,
+    Problem(String),
+    Outbox,
+    Rules,
+    Reload,
+    Command(Command),
+}
+
+/// A question with the way back.
+pub struct Request {
+    /// The question.
+    pub query: Query,
+    /// Takes the answer.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// The daemon's answer.
+pub type Answer = Result<Value, Refusal>;
+
+/// Why a request is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such record.
+    NotFound(String),
+    /// It cannot be done as things stand.
+    Conflict(String),
+    /// The daemon could not do it.
+    Failed(String),
+}
+
+/// A listening control socket; it is removed on drop.
+pub struct Control {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Control {
+    /// Listens on `path`; a socket left behind by a dead daemon is replaced.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or a live daemon answers on that path.
+    pub async fn listen(path: &Path, requests: mpsc::Sender<Request>) -> Result<Self, String> {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
+        }
+        if path.exists() {
+            if tokio::net::UnixStream::connect(path).await.is_ok() {
+                return Err(format!("another daemon answers on {}", path.display()));
+            }
+            let _ = std::fs::remove_file(path);
+        }
+        let listener =
+            UnixListener::bind(path).map_err(|e| format!("cannot listen on {}: {e}", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+            .map_err(|e| format!("cannot set the mode of {}: {e}", path.display()))?;
+        let service = routes(requests).into_make_service_with_connect_info::<Peer>();
+        let task = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, service).await {
+                tracing::error!(reason = %error, "the control socket has ended");
+            }
+        });
+        Ok(Self { path: path.to_owned(), task })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn routes(requests: mpsc::Sender<Request>) -> Router {
+    Router::new()
+        .route("/v1/status", get(|s| ask(s, Query::Status)))
+        .route("/v1/incidents", get(|s| ask(s, Query::Incidents)))
+        .route("/v1/incidents/{id}", get(|s, UrlPath(id)| ask(s, Query::Incident(id))))
+        .route("/v1/incidents/{id}/{verb}", post(change))
+        .route("/v1/problems", get(|s| ask(s, Query::Problems)))
+        .route("/v1/problems/{id}", get(|s, UrlPath(id)| ask(s, Query::Problem(id))))
+        .route("/v1/outbox", get(|s| ask(s, Query::Outbox)))
+        .route("/v1/rules", get(|s| ask(s, Query::Rules)))
+        .route("/v1/reload", post(|s| ask(s, Query::Reload)))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(requests)
+}
+
+async fn ask(State(requests): State<mpsc::Sender<Request>>, query: Query) -> Response {
+    let (reply, answer) = oneshot::channel();
+    if requests.send(Request { query, reply }).await.is_err() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
+    }
+    match answer.await {
+        Ok(Ok(value)) => Json(value).into_response(),
+        Ok(Err(Refusal::NotFound(why))) => problem(StatusCode::NOT_FOUND, &why),
+        Ok(Err(Refusal::Conflict(why))) => problem(StatusCode::CONFLICT, &why),
+        Ok(Err(Refusal::Failed(why))) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping"),
+    }
+}
+
+async fn change(
+    state: State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath((incident, verb)): UrlPath<(String, String)>,
+    body: axum::body::Bytes,
+) -> Response {
+    let (incident, by) = (incident, peer.user);
+    let note = match note_of(&body) {
+        Ok(note) => note,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    let command = match verb.as_str() {
+        "ack" => Command::Acknowledge { incident, by },
+        "resolve" => Command::Resolve { incident, by, note },
+        "note" if note.is_empty() => {
+            return problem(StatusCode::BAD_REQUEST, "a note needs text: {\"note\": \"…\"}");
+        }
+        "note" => Command::Note { incident, by, text: note },
+        _ => return problem(StatusCode::NOT_FOUND, "no such verb: ack, resolve or note"),
+    };
+    ask(state, Query::Command(command)).await
+}
+
+fn note_of(body: &[u8]) -> Result<String, String> {
+    if body.is_empty() {
+        return Ok(String::new());
+    }
+    let value: Value = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
+    Ok(value.get("note").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("error");
+    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Debug)]
+struct Peer {
+    user: String,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let user = match stream.io().peer_cred() {
+            Ok(credentials) => user_name(credentials.uid()),
+            Err(_) => "unknown user".to_owned(),
+        };
+        Self { user }
+    }
+}
+
+fn user_name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let id = uid.to_string();
+    let named =
+        passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.get(2) == Some(&&*id));
+    named.map_or_else(|| format!("uid {uid}"), |fields| fields[0].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(path: &Path, method: reqwest::Method, url: &str, body: &'static str) -> (u16, Value) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().unix_socket(path).build().unwrap();
+        let reply = client.request(method, format!("http://sexton{url}")).body(body).send().await.unwrap();
+        let status = reply.status().as_u16();
+        (status, serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn requests_reach_the_daemon_and_refusals_say_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let (tx, mut rx) = mpsc::channel::<Request>(4);
+        let control = Control::listen(&path, tx).await.unwrap();
+        let daemon = tokio::spawn(async move {
+            while let Some(request) = rx.recv().await {
+                let answer = match request.query {
+                    Query::Status => Ok(json!({"ok": true})),
+                    Query::Command(Command::Acknowledge { incident, by }) => Ok(json!([incident, by])),
+                    Query::Incident(id) => Err(Refusal::NotFound(format!("no incident {id}"))),
+                    other => Err(Refusal::Failed(format!("{other:?}"))),
+                };
+                let _ = request.reply.send(answer);
+            }
+        });
+        let get_ = reqwest::Method::GET;
+        let post_ = reqwest::Method::POST;
+        assert_eq!(get(&path, get_.clone(), "/v1/status", "").await, (200, json!({"ok": true})));
+        let (status, body) = get(&path, get_.clone(), "/v1/incidents/INC7", "").await;
+        assert_eq!((status, &body["detail"]), (404, &json!("no incident INC7")));
+        let (status, body) = get(&path, post_.clone(), "/v1/incidents/INC7/ack", "").await;
+        assert_eq!((status, &body[0]), (200, &json!("INC7")));
+        assert_eq!(get(&path, post_.clone(), "/v1/incidents/INC7/note", "").await.0, 400);
+        assert_eq!(get(&path, post_, "/v1/incidents/INC7/note", "not json").await.0, 400);
+        assert_eq!(get(&path, get_, "/nowhere", "").await.0, 404);
+        drop(control);
+        assert!(!path.exists(), "the socket is removed");
+        daemon.abort();
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let (tx, _rx) = mpsc::channel(1);
+        let control = Control::listen(&path, tx.clone()).await.unwrap();
+        let second = Control::listen(&path, tx).await;
+        assert!(second.is_err_and(|e| e.contains("another daemon")));
+        drop(control);
+    }
+}

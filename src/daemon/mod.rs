@@ -1,0 +1,349 @@
+//! The only event loop: doors in, engine, commit, effects out, sleep until the engine's deadline.
+//!
+//! Each turn takes everything that is waiting, lets the engine judge it at one moment, commits what came of it as one
+//! transaction and only then carries out effects (wake the pump, fetch evidence, tell the narrator). A commit that fails
+//! is tried again with its step held back: nothing after it takes effect, inputs wait in bounded channels.
+
+mod own;
+mod status;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::check::Checks;
+use crate::clock::Clock;
+use crate::collect::{self, Collectors};
+use crate::config::Config;
+use crate::config::watch::{self, Watch};
+use crate::control::{Answer, Control, Query, Refusal, Request};
+use crate::engine::core::Engine;
+use crate::engine::effect::{Command, EvidenceWanted, Step};
+use crate::engine::moment::{Moment, Stamp};
+use crate::engine::record::{Exhibit, Record};
+use crate::engine::route::route;
+use crate::engine::signal::Observation;
+use crate::forward::Forward;
+use crate::store::{Commit, Store};
+
+/// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the engine.
+const WAITING_BATCHES: usize = 256;
+/// Requests of clients that may wait.
+const WAITING_REQUESTS: usize = 64;
+/// Longest pause between two attempts of a failing commit.
+const COMMIT_RETRY_MOST: Duration = Duration::from_secs(5);
+/// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
+const SLEEP_MOST: Duration = Duration::from_secs(60);
+
+/// Reads the configuration; the error is the whole message for a person.
+pub type Load = Box<dyn Fn() -> Result<Config, String>>;
+/// Told of each record after its commit.
+pub type Narrator = Box<dyn FnMut(&Record)>;
+
+/// What the daemon is started with.
+pub struct Setup {
+    /// Reads the configuration, now and at each reload.
+    pub load: Load,
+    /// The directory or file whose changes cause a reload.
+    pub watch: Option<PathBuf>,
+    /// Where to listen for the commands of this host.
+    pub socket: PathBuf,
+    /// Told of each record after its commit.
+    pub narrator: Option<Narrator>,
+}
+
+/// The running daemon.
+pub struct Daemon {
+    clock: Clock,
+    started: Moment,
+    load: Load,
+    config: Config,
+    config_source: String,
+    config_loaded: Stamp,
+    config_error: Option<String>,
+    engine: Engine,
+    store: Store,
+    store_error: Option<String>,
+    collectors: Collectors,
+    checks: Checks,
+    forward: Forward,
+    narrator: Option<Narrator>,
+    observations: mpsc::Receiver<Vec<Observation>>,
+    requests: mpsc::Receiver<Request>,
+    exhibits: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    changed: mpsc::Receiver<()>,
+    own: own::Own,
+    _control: Control,
+    _watch: Option<Watch>,
+}
+
+enum Turn {
+    Observed,
+    Asked(Request),
+    Exhibits(Command),
+    Reload,
+    Watchdog,
+    Timeout,
+    End,
+}
+
+impl Daemon {
+    /// Reads the configuration, opens the store, takes up where the last run ended and starts every door.
+    ///
+    /// # Errors
+    /// The whole message for a person: the configuration is wrong, or store or socket cannot be had.
+    pub async fn start(setup: Setup) -> Result<Self, String> {
+        let clock = Clock::start();
+        let config = (setup.load)()?;
+        for warning in &config.warnings {
+            tracing::warn!("{}", warning.line());
+        }
+        let (store, loaded) = Store::open(&config.store).map_err(|e| e.to_string())?;
+        let now = clock.now();
+        let mut engine = Engine::new(config.plan.clone(), seed(now));
+        for trouble in engine.restore(now, loaded.state) {
+            tracing::error!(reason = trouble, "a row of saved state could not be read and is left out");
+        }
+        if let Some(what) = &loaded.recovered {
+            tracing::error!(reason = what, "the store was damaged and has been started anew");
+        }
+        let (tx, observations) = mpsc::channel(WAITING_BATCHES);
+        let (request_tx, requests) = mpsc::channel(WAITING_REQUESTS);
+        let (changed_tx, changed) = mpsc::channel(1);
+        let control = Control::listen(&setup.socket, request_tx).await?;
+        let watch = setup.watch.as_deref().map(|path| watch::spawn(path, changed_tx)).transpose()?;
+        let host = config.plan.host.host.clone();
+        let mut daemon = Self {
+            clock,
+            started: now,
+            config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
+            load: setup.load,
+            config_loaded: now.stamp(),
+            config_error: None,
+            engine,
+            store: store.clone(),
+            store_error: loaded.recovered,
+            collectors: collect::spawn(&config.collectors, clock, tx.clone()),
+            checks: crate::check::spawn(&config.checks, clock, tx),
+            forward: crate::forward::spawn(&config.destinations, store, host, clock),
+            config,
+            narrator: setup.narrator,
+            observations,
+            requests,
+            exhibits: mpsc::channel(WAITING_REQUESTS),
+            changed,
+            own: own::Own::default(),
+            _control: control,
+            _watch: watch,
+        };
+        let mut step = Step::default();
+        let body = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "config": daemon.config.hash});
+        daemon.engine.incidents.journal(now, "boot", "sexton", body.to_string(), &mut step);
+        daemon.finish(step).await;
+        daemon.forward.wake();
+        Ok(daemon)
+    }
+
+    /// Turns until `shutdown` completes; what is committed by then stays for the next start.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut watchdog = own::watchdog();
+        own::tell_ready();
+        let rules = self.config.plan.rules.len();
+        tracing::info!(rules, destinations = self.config.destinations.len(), "sexton is watching");
+        loop {
+            let mut batches = Vec::new();
+            let wait = self.wait();
+            let turn = tokio::select! {
+                () = &mut shutdown => Turn::End,
+                _ = self.observations.recv_many(&mut batches, WAITING_BATCHES) => Turn::Observed,
+                Some(request) = self.requests.recv() => Turn::Asked(request),
+                Some(command) = self.exhibits.1.recv() => Turn::Exhibits(command),
+                Some(()) = self.changed.recv() => Turn::Reload,
+                () = own::hangup(&mut hangup) => Turn::Reload,
+                () = watchdog.tick() => Turn::Watchdog,
+                () = tokio::time::sleep(wait) => Turn::Timeout,
+            };
+            match turn {
+                Turn::End => break,
+                Turn::Observed => self.observed(batches).await,
+                Turn::Asked(request) => self.asked(request).await,
+                Turn::Exhibits(command) => {
+                    let _ = self.command(&command).await;
+                }
+                Turn::Reload => {
+                    let _ = self.reload().await;
+                }
+                Turn::Watchdog => watchdog.ping(self.turning()),
+                Turn::Timeout => {}
+            }
+            self.timeouts().await;
+        }
+        own::tell_stopping();
+        tracing::info!("sexton is stopping");
+        self.forward.stop().await;
+    }
+
+    fn wait(&self) -> Duration {
+        let due = self.engine.poll_timeout().unwrap_or(i64::MAX);
+        let left = due.saturating_sub(self.clock.now().mono).max(0);
+        Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
+    }
+
+    async fn observed(&mut self, batches: Vec<Vec<Observation>>) {
+        let now = self.clock.now();
+        let mut step = Step::default();
+        for batch in &batches {
+            self.engine.observe(now, batch, &mut step);
+        }
+        let own = self.own_signals(now).await;
+        self.engine.observe(now, &own, &mut step);
+        self.finish(step).await;
+    }
+
+    async fn timeouts(&mut self) {
+        let now = self.clock.now();
+        if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
+            let mut step = Step::default();
+            self.engine.handle_timeout(now, &mut step);
+            self.finish(step).await;
+        }
+    }
+
+    async fn command(&mut self, command: &Command) -> Result<(), String> {
+        let mut step = Step::default();
+        let done = self.engine.command(self.clock.now(), command, &mut step);
+        self.finish(step).await;
+        done
+    }
+
+    async fn asked(&mut self, request: Request) {
+        let answer = match request.query {
+            Query::Command(command) => self.command(&command).await.map_err(Refusal::Conflict).map(status::done),
+            Query::Reload => self.reload().await.map_err(Refusal::Failed).map(status::done),
+            query => self.answer(query).await,
+        };
+        let _ = request.reply.send(answer);
+    }
+
+    async fn answer(&self, query: Query) -> Answer {
+        match query {
+            Query::Status => Ok(self.status().await),
+            Query::Rules => Ok(self.standing()),
+            Query::Incidents => status::list(self.engine.incidents.incidents()),
+            Query::Problems => status::list(self.engine.incidents.problems()),
+            Query::Incident(id) => status::one(self.engine.incidents.incident(&id), "incident", &id),
+            Query::Problem(id) => {
+                let same = |p: &&crate::engine::record::Problem| p.id == id || p.number == id;
+                status::one(self.engine.incidents.problems().find(same), "problem", &id)
+            }
+            Query::Outbox => {
+                let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
+                rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(status::list)
+            }
+            Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
+        }
+    }
+
+    /// Reads the configuration again. A bad one leaves everything as it is and becomes a signal of our own.
+    async fn reload(&mut self) -> Result<String, String> {
+        own::tell_reloading();
+        let outcome = match (self.load)() {
+            Ok(config) if config.hash == self.config.hash => Ok("configuration read: nothing has changed".to_owned()),
+            Ok(config) => Ok(self.take_up(config).await),
+            Err(message) => Err(message),
+        };
+        self.config_error = outcome.as_ref().err().cloned();
+        match &outcome {
+            Ok(message) => tracing::info!("{message}"),
+            Err(message) => tracing::error!("the configuration is refused, the old one stays in force\n{message}"),
+        }
+        let now = self.clock.now();
+        let own = self.config_signal(now);
+        let mut step = Step::default();
+        self.engine.observe(now, &[own], &mut step);
+        self.finish(step).await;
+        own::tell_ready();
+        outcome
+    }
+
+    async fn take_up(&mut self, config: Config) -> String {
+        let now = self.clock.now();
+        let mut step = Step::default();
+        self.engine.reload(now, config.plan.clone(), &mut step);
+        let body = serde_json::json!({"from": self.config.hash, "to": config.hash});
+        self.engine.incidents.journal(now, "config", "sexton", body.to_string(), &mut step);
+        self.collectors.reconfigure(&config.collectors);
+        self.checks.reconfigure(&config.checks);
+        self.forward.reconfigure(&config.destinations);
+        let restart = if config.store != self.config.store || config.desk != self.config.desk {
+            "; [store] and [desk] take effect at the next start"
+        } else {
+            ""
+        };
+        let message = format!("configuration read: {} rules in force{restart}", config.plan.rules.len());
+        for warning in &config.warnings {
+            tracing::warn!("{}", warning.line());
+        }
+        self.config = config;
+        self.config_loaded = now.stamp();
+        self.finish(step).await;
+        message
+    }
+
+    /// Commits the step, then lets it take effect.
+    async fn finish(&mut self, step: Step) {
+        if step.is_empty() {
+            return;
+        }
+        let records = step.records;
+        let outbox: Vec<_> = records.iter().flat_map(|r| route(r, &self.config.destinations)).collect();
+        let forwarded = !outbox.is_empty();
+        let commit = Commit { journal: step.journal, state: step.state, outbox };
+        let mut pause = Duration::from_millis(100);
+        while let Err(error) = self.store.commit(commit.clone()).await {
+            if self.store_error.is_none() {
+                tracing::error!(reason = %error, "the store cannot write; everything waits for it");
+            }
+            self.store_error = Some(error.to_string());
+            own::still_alive();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(COMMIT_RETRY_MOST);
+        }
+        if forwarded {
+            self.forward.wake();
+        }
+        for wanted in step.evidence_wanted {
+            self.fetch_evidence(wanted);
+        }
+        if let Some(narrator) = &mut self.narrator {
+            records.iter().for_each(narrator);
+        }
+    }
+
+    fn fetch_evidence(&self, wanted: EvidenceWanted) {
+        let (tx, clock) = (self.exhibits.0.clone(), self.clock);
+        let own = self.own_exhibits(&wanted);
+        tokio::task::spawn_blocking(move || {
+            let EvidenceWanted { incident, category, class, name } = wanted;
+            let mut exhibits: Vec<Exhibit> = own;
+            exhibits.extend(collect::evidence(&category, class, &name, clock.now()));
+            if !exhibits.is_empty() {
+                // A full channel means a storm: incidents matter more than their exhibits.
+                let _ = tx.try_send(Command::Evidence { incident, exhibits });
+            }
+        });
+    }
+}
+
+/// Something unpredictable for the id generator of a fresh store.
+fn seed(now: Moment) -> u64 {
+    use std::io::Read;
+    let mut bytes = [0; 8];
+    match std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => now.wall.unsigned_abs() ^ (u64::from(std::process::id()) << 40),
+    }
+}

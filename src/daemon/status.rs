@@ -1,0 +1,120 @@
+//! What the daemon answers on the control socket: JSON made from its state between two steps.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Daemon;
+use crate::control::{Answer, Refusal};
+use crate::engine::record::{Incident, Problem};
+
+/// Most outbox rows in one answer.
+pub const OUTBOX_ROWS: usize = 1000;
+
+impl Daemon {
+    /// The whole status in one document (`status/1`, docs/control.md).
+    pub(super) async fn status(&self) -> Value {
+        let now = self.clock.now();
+        let open: Vec<Value> =
+            self.engine.incidents.incidents().filter(|i| i.state.is_open()).map(brief).collect();
+        let mut by_priority = BTreeMap::new();
+        for incident in self.engine.incidents.incidents().filter(|i| i.state.is_open()) {
+            *by_priority.entry(incident.priority).or_insert(0_u32) += 1;
+        }
+        let problems: Vec<Value> = self.engine.incidents.problems().map(brief_problem).collect();
+        let counts = self.store.outbox_counts().await.unwrap_or_default();
+        let mut destinations = self.forward.status();
+        for destination in &mut destinations {
+            destination.rows = counts.get(&destination.id).cloned().unwrap_or_default();
+        }
+        json!({
+            "schema": "status/1",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "host": self.config.plan.host.host,
+            "started_at": self.started.stamp(),
+            "now": now.stamp(),
+            "uptime": (now.mono - self.started.mono) as f64 / 1e9,
+            "config": {
+                "source": self.config_source,
+                "hash": self.config.hash,
+                "loaded_at": self.config_loaded,
+                "error": self.config_error,
+                "warnings": self.config.warnings.len(),
+            },
+            "rules": self.rule_counts(),
+            "incidents": {"open": open.len(), "by_priority": by_priority, "list": open},
+            "problems": problems,
+            "collectors": self.collectors.status(),
+            "checks": self.checks.status(),
+            "destinations": destinations,
+        })
+    }
+
+    /// Every rule instance with its state.
+    pub(super) fn standing(&self) -> Value {
+        json!({"schema": "rules/1", "items": self.engine.rules.standing()})
+    }
+
+    fn rule_counts(&self) -> Value {
+        let mut states = BTreeMap::new();
+        let standing = self.engine.rules.standing();
+        for instance in &standing {
+            *states.entry(instance.state).or_insert(0_u32) += 1;
+        }
+        json!({"rules": self.config.plan.rules.len(), "instances": standing.len(), "states": states})
+    }
+}
+
+fn brief(incident: &Incident) -> Value {
+    json!({
+        "number": incident.number, "id": incident.id, "priority": incident.priority, "severity": incident.severity,
+        "state": incident.state, "title": incident.title, "raised_at": incident.raised_at, "breach_at": incident.breach_at,
+        "reopens": incident.counters.reopens, "flapping": incident.flapping, "service": incident.service,
+        "instance": incident.instance, "rule": incident.rule.id, "resolve_due": incident.sla.resolve.due,
+    })
+}
+
+fn brief_problem(problem: &Problem) -> Value {
+    json!({
+        "number": problem.number, "id": problem.id, "priority": problem.priority, "state": problem.state,
+        "title": problem.title, "why": problem.why.iter().map(|r| &r.text).collect::<Vec<_>>(),
+        "members": problem.members.len(), "openings": problem.openings, "last_at": problem.last_at,
+    })
+}
+
+/// A list as the API gives it.
+pub fn list<T: Serialize>(items: impl IntoIterator<Item = T>) -> Answer {
+    let items: Result<Vec<Value>, _> = items.into_iter().map(serde_json::to_value).collect();
+    items.map(|items| json!({"items": items})).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// One record, or that there is none.
+pub fn one<T: Serialize>(item: Option<&T>, what: &str, id: &str) -> Answer {
+    let item = item.ok_or_else(|| Refusal::NotFound(format!("no {what} {id} is held here")))?;
+    serde_json::to_value(item).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// A change that was carried out.
+pub fn done(message: impl IntoMessage) -> Value {
+    json!({"message": message.into_message()})
+}
+
+/// What a change says when it is done.
+pub trait IntoMessage {
+    /// The sentence.
+    fn into_message(self) -> String;
+}
+
+impl IntoMessage for () {
+    fn into_message(self) -> String {
+        "done".to_owned()
+    }
+}
+
+impl IntoMessage for String {
+    fn into_message(self) -> String {
+        self
+    }
+}

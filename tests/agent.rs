@@ -1,0 +1,93 @@
+//! The real binary, as a user runs it: agent and desk as two processes, a process that is watched, a rule that is edited.
+
+mod host;
+
+use host::{Host, until};
+use serde_json::Value;
+
+#[tokio::test]
+async fn a_killed_process_is_an_incident_that_resolves_returns_and_becomes_a_problem() {
+    let mut host = Host::start().await;
+    for opening in 1..=3_u64 {
+        host.kill_job();
+        let incident = until("an open incident", || host.incident_in("new")).await;
+        assert_eq!(incident["rule"]["id"], "job-missing");
+        assert_eq!(incident["counters"]["reopens"], opening - 1, "one record for all openings");
+        assert_eq!(incident["priority"], "P2");
+        host.start_job();
+        let resolved = until("its resolve", || host.incident_in("resolved")).await;
+        assert_eq!(resolved["id"], incident["id"]);
+        assert_eq!(resolved["intervals"].as_array().map(Vec::len), Some(opening as usize));
+        assert!(resolved["resolved_at"].as_str() <= resolved["confirmed_at"].as_str(), "back-dated");
+    }
+    let problem = until("a problem candidate", || host.first("/v1/problems")).await;
+    assert_eq!(problem["state"], "candidate");
+    assert_eq!(problem["openings"], 3);
+    let linked = until("the link on the incident", || async {
+        host.first("/v1/incidents").await.filter(|i| i["links"]["problem"] == problem["id"])
+    });
+    linked.await;
+    assert_eq!(host.all("/v1/incidents").await.len(), 1, "never twice");
+}
+
+#[tokio::test]
+async fn after_kill_9_the_daemon_goes_on_where_it_was() {
+    let mut host = Host::start().await;
+    host.kill_job();
+    let incident = until("an open incident", || host.incident_in("new")).await;
+    host.kill_agent();
+    host.start_job();
+    host.start_agent();
+    let resolved = until("the resolve after the crash", || host.incident_in("resolved")).await;
+    assert_eq!(resolved["id"], incident["id"], "the same incident, re-judged");
+    assert_eq!(resolved["counters"]["reopens"], 0);
+    assert_eq!(host.all("/v1/incidents").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_opens_and_closes_while_the_desk_is_away_arrives() {
+    let mut host = Host::start().await;
+    host.stop_desk();
+    host.kill_job();
+    until("an incident on the host", || async { host.open_here().filter(|n| *n == 1) }).await;
+    host.start_job();
+    until("its resolve on the host", || async { host.open_here().filter(|n| *n == 0) }).await;
+    host.kill_agent();
+    host.start_agent();
+    host.start_desk().await;
+    let resolved = until("the resolved incident at the desk", || host.incident_in("resolved")).await;
+    assert_eq!(resolved["rule"]["id"], "job-missing");
+}
+
+#[tokio::test]
+async fn a_bad_rule_file_is_an_incident_until_it_is_mended_and_the_old_rules_stay() {
+    let mut host = Host::start().await;
+    host.write_rule("raise = \"proc.cuont < 1\"");
+    let bad = until("an incident about the configuration", || host.incident_of("config-refused")).await;
+    assert_eq!(bad["state"], "new");
+    let shown = until("the message as evidence", || async {
+        let incident = host.incident_of("config-refused").await?;
+        incident["evidence"]["exhibits"][0]["text"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(shown.contains("proc.count") && shown.contains("rule.toml"), "{shown}");
+    host.kill_job();
+    until("an incident by the old rule", || host.incident_of("job-missing")).await;
+    host.write_rule("raise = \"proc.count < 1\"");
+    until("the configuration incident is over", || async {
+        host.incident_of("config-refused").await.filter(|i| i["state"] == "resolved")
+    })
+    .await;
+    let job = host.incident_of("job-missing").await.unwrap_or(Value::Null);
+    assert_eq!(job["state"], "new", "reload keeps what is open");
+}
+
+#[tokio::test]
+async fn a_changed_threshold_is_judged_at_once_and_keeps_the_incident() {
+    let mut host = Host::start().await;
+    host.kill_job();
+    let incident = until("an open incident", || host.incident_in("new")).await;
+    host.write_rule("raise = \"proc.count < 0\"\nclear = \"proc.count >= 0\"");
+    let resolved = until("the resolve by the new rule", || host.incident_in("resolved")).await;
+    assert_eq!(resolved["id"], incident["id"]);
+}
