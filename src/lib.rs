@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod engine;
 pub mod secret;
+pub mod store;
