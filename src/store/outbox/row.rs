@@ -1,0 +1,440 @@
+//! The life of one outbox row: what may be done next, what is frozen while it is being done, what an outcome means.
+//!
+//! ```text
+//!            put                claim               settle Stored
+//!   (none) ───────► pending ───────────► sending ─────────────────► acked ──put──► pending
+//!                    ▲   ▲                │ │ │
+//!                    │   └─ Retry, Pause ─┘ │ └─ Refused ─► parked ──requeue, put (not of a create)──► pending
+//!                    └── the same ── unknown ◄── Retry{unknown}, crash
+//! ```
+//! Pure: no SQL, no clock. Invariants: an operation, its key and its body stay the same from the first claim until the far
+//! end has stored or refused them; `maybe` (an attempt may have reached the far end) ends only with `Stored`; a row whose
+//! create may have left is never dropped.
+
+use crate::engine::effect::{Operation, OutboxRow, Outcome, RecordKind};
+use crate::engine::moment::{DAY, Stamp};
+use crate::engine::record::Priority;
+
+/// Longest time a row may wait for its next try, whatever the far end asks for; guards against clocks that step.
+pub const WAIT_MOST: i64 = DAY;
+
+/// Longest `last_error` in bytes.
+const ERROR_MOST: usize = 500;
+
+/// State of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowState {
+    /// Something is to be sent.
+    Pending,
+    /// It is being sent now.
+    Sending,
+    /// The far end holds the newest revision.
+    Acked,
+    /// It was sent, and nobody knows whether it arrived.
+    Unknown,
+    /// The far end refused it for good: a dead letter.
+    Parked,
+}
+
+/// A revision and whether the record is over at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// From 1; 0 means none.
+    pub rev: u64,
+    /// Resolved, closed or cancelled.
+    pub over: bool,
+}
+
+/// A body in the table of bodies. Bodies are never changed, only replaced.
+pub type BodyId = i64;
+
+/// An operation that was claimed and is not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// What is done.
+    pub operation: Operation,
+    /// `sx-<id>-<rev>-<letter>`.
+    pub key: String,
+    /// The revision that is sent.
+    pub revision: Revision,
+    /// Its body.
+    pub body: BodyId,
+}
+
+/// A row of the outbox: all that is known of one record at one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Row id; 0 until it is inserted.
+    pub id: i64,
+    /// Destination id.
+    pub destination: String,
+    /// Record id.
+    pub record: String,
+    /// Kind of record.
+    pub kind: RecordKind,
+    /// Where it stands.
+    pub state: RowState,
+    /// When it may be claimed; `None` when it does not wait, or waits for both ends of its link.
+    pub due: Option<Stamp>,
+    /// Of the newest revision.
+    pub priority: Priority,
+    /// Place in the line: grows with each row that begins to wait.
+    pub queued: i64,
+    /// The newest revision.
+    pub wanted: Revision,
+    /// Its body; `None` once it is stored.
+    pub body: Option<BodyId>,
+    /// The revision the far end holds.
+    pub acked: Revision,
+    /// The far end's id of the record.
+    pub remote_id: Option<String>,
+    /// When the row was made.
+    pub created_at: Stamp,
+    /// When the far end last stored something.
+    pub settled_at: Option<Stamp>,
+    /// The claimed operation.
+    pub op: Option<Frozen>,
+    /// An operation was claimed at least once.
+    pub sent: bool,
+    /// An attempt may have reached the far end.
+    pub maybe: bool,
+    /// Failed attempts since the far end last stored something.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub last_error: Option<String>,
+    /// For a link: incident id and problem id.
+    pub link: Option<(String, String)>,
+}
+
+impl Row {
+    /// The row of a record that the destination does not know yet. `due` is `None` for a link whose ends are not stored.
+    pub fn new(new: &OutboxRow, body: BodyId, due: Option<Stamp>, now: Stamp) -> Self {
+        Self {
+            id: 0,
+            destination: new.destination.clone(),
+            record: new.record.clone(),
+            kind: new.kind,
+            state: RowState::Pending,
+            due,
+            priority: new.priority,
+            queued: body,
+            wanted: Revision { rev: new.rev, over: new.over },
+            body: Some(body),
+            acked: Revision::default(),
+            remote_id: None,
+            created_at: now,
+            settled_at: None,
+            op: None,
+            sent: false,
+            maybe: false,
+            attempts: 0,
+            last_error: None,
+            link: new.link.clone(),
+        }
+    }
+
+    /// What the next claim will do: the frozen operation, else what leads from the stored revision to the newest.
+    pub fn operation(&self) -> Operation {
+        if let Some(op) = &self.op {
+            return op.operation;
+        }
+        match (self.acked, self.wanted.over) {
+            _ if self.kind == RecordKind::Link => Operation::Link,
+            (Revision { rev: 0, .. }, _) if self.remote_id.is_none() => Operation::Create,
+            (Revision { over: false, .. }, true) => Operation::Resolve,
+            (Revision { over: true, .. }, false) => Operation::Reopen,
+            _ => Operation::Update,
+        }
+    }
+
+    /// 0 goes before 1: creates, resolves, reopens, problems and links go before plain updates.
+    pub fn rank(&self) -> i64 {
+        i64::from(self.operation() == Operation::Update && self.kind == RecordKind::Incident)
+    }
+
+    /// A newer revision takes the place of the waiting one; what is frozen stays. A parked create stays parked: what
+    /// was never created cannot be updated.
+    pub fn supersede(&mut self, new: &OutboxRow, body: BodyId) {
+        self.wanted = Revision { rev: new.rev, over: new.over };
+        self.priority = new.priority;
+        self.body = Some(body);
+        let revive = match self.state {
+            RowState::Acked => true,
+            RowState::Parked => self.acked.rev > 0,
+            RowState::Pending | RowState::Sending | RowState::Unknown => false,
+        };
+        if revive {
+            self.queued = body;
+            self.wait(Stamp(0));
+        }
+    }
+
+    /// Claims the row: freezes the operation unless an earlier claim did. `None` when there is nothing to send.
+    pub fn freeze(&mut self) -> Option<&Frozen> {
+        if self.op.is_none() {
+            let operation = self.operation();
+            let key = format!("sx-{}-{}-{}", self.record, self.wanted.rev, operation.letter());
+            self.op = Some(Frozen { operation, key, revision: self.wanted, body: self.body? });
+        }
+        self.state = RowState::Sending;
+        self.due = None;
+        self.sent = true;
+        self.op.as_ref()
+    }
+
+    /// What became of the claimed operation. `next` is when a `Retry` or `Pause` may be tried again.
+    pub fn settle(&mut self, outcome: &Outcome, next: Stamp, now: Stamp) {
+        let next = Stamp(next.0.min(now.plus(WAIT_MOST).0));
+        match outcome {
+            Outcome::Stored { remote_id } => self.stored(remote_id.clone(), now),
+            Outcome::Retry { unknown, reason, .. } => {
+                self.maybe |= unknown;
+                self.failed(reason);
+                self.wait(next);
+            }
+            Outcome::Pause { reason } => {
+                self.last_error = Some(bounded(reason));
+                self.wait(next);
+            }
+            Outcome::Refused { reason } => self.refused(reason),
+        }
+    }
+
+    fn stored(&mut self, remote_id: Option<String>, now: Stamp) {
+        if let Some(op) = self.op.take() {
+            self.acked = op.revision;
+        }
+        self.remote_id = remote_id.or(self.remote_id.take());
+        self.settled_at = Some(now);
+        (self.maybe, self.attempts, self.last_error) = (false, 0, None);
+        if self.wanted.rev > self.acked.rev {
+            // To the end of the line: a record that changes all the time must not hold back the others.
+            self.queued = self.body.unwrap_or(self.queued);
+            self.wait(now);
+        } else {
+            (self.state, self.due, self.body) = (RowState::Acked, None, None);
+        }
+    }
+
+    fn refused(&mut self, reason: &str) {
+        let refused = self.op.take().map_or(self.wanted.rev, |op| op.revision.rev);
+        self.failed(reason);
+        if self.acked.rev > 0 && self.wanted.rev > refused {
+            self.wait(Stamp(0));
+        } else {
+            (self.state, self.due) = (RowState::Parked, None);
+        }
+    }
+
+    /// Takes the row out of the line for good, without an attempt.
+    pub fn park(&mut self, reason: &str) {
+        self.op = None;
+        self.last_error = Some(bounded(reason));
+        (self.state, self.due) = (RowState::Parked, None);
+    }
+
+    /// Puts a parked row back into the line. Returns false when it is not parked.
+    pub fn requeue(&mut self, now: Stamp) -> bool {
+        let parked = self.state == RowState::Parked;
+        if parked {
+            self.attempts = 0;
+            self.wait(now);
+        }
+        parked
+    }
+
+    /// Gives up what waits, keeping what the far end holds: the next revision will be sent as usual. Returns false when the
+    /// far end holds nothing or the operation is under way.
+    pub fn withdraw(&mut self) -> bool {
+        let possible = self.acked.rev > 0 && !matches!(self.state, RowState::Sending | RowState::Acked);
+        if possible {
+            (self.op, self.body, self.wanted) = (None, None, self.acked);
+            (self.state, self.due) = (RowState::Acked, None);
+            (self.attempts, self.last_error) = (0, None);
+        }
+        possible
+    }
+
+    fn wait(&mut self, due: Stamp) {
+        self.state = if self.maybe { RowState::Unknown } else { RowState::Pending };
+        self.due = Some(due);
+    }
+
+    fn failed(&mut self, reason: &str) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_error = Some(bounded(reason));
+    }
+}
+
+fn bounded(reason: &str) -> String {
+    let end = (0..=ERROR_MOST.min(reason.len())).rev().find(|i| reason.is_char_boundary(*i));
+    reason[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(rev: u64, over: bool) -> OutboxRow {
+        OutboxRow {
+            destination: "rt".to_owned(),
+            kind: RecordKind::Incident,
+            record: "i1".to_owned(),
+            rev,
+            priority: Priority::P3,
+            over,
+            body: "{}".to_owned(),
+            link: None,
+        }
+    }
+
+    fn fresh(over: bool) -> Row {
+        Row::new(&record(1, over), 1, Some(Stamp(0)), Stamp(5))
+    }
+
+    fn stored(id: &str) -> Outcome {
+        Outcome::Stored { remote_id: Some(id.to_owned()) }
+    }
+
+    fn retry(unknown: bool) -> Outcome {
+        Outcome::Retry { after: None, unknown, reason: "busy".to_owned() }
+    }
+
+    fn refused() -> Outcome {
+        Outcome::Refused { reason: "no".to_owned() }
+    }
+
+    /// A row whose first revision (open or over) is stored.
+    fn acked(over: bool) -> Row {
+        let mut row = fresh(over);
+        row.freeze();
+        row.settle(&stored("7"), Stamp(0), Stamp(10));
+        row
+    }
+
+    #[test]
+    fn the_operation_follows_from_what_is_stored() {
+        use Operation::{Create, Reopen, Resolve, Update};
+        assert_eq!((fresh(false).operation(), fresh(true).operation()), (Create, Create));
+        for (was_over, over, expected, rank) in [
+            (false, false, Update, 1),
+            (false, true, Resolve, 0),
+            (true, false, Reopen, 0),
+            (true, true, Update, 1),
+        ] {
+            let mut row = acked(was_over);
+            row.supersede(&record(2, over), 2);
+            assert_eq!((row.operation(), row.rank()), (expected, rank), "{was_over} -> {over}");
+        }
+        let mut problem = acked(false);
+        problem.kind = RecordKind::Problem;
+        problem.supersede(&record(2, false), 2);
+        assert_eq!((problem.operation(), problem.rank()), (Update, 0));
+        let mut adopted = fresh(true);
+        adopted.remote_id = Some("9".to_owned());
+        assert_eq!(adopted.operation(), Resolve);
+    }
+
+    #[test]
+    fn a_claimed_operation_stays_frozen_until_stored_and_later_revisions_collapse() {
+        let mut row = fresh(false);
+        let first = row.freeze().cloned().unwrap();
+        assert_eq!(first.key, "sx-i1-1-c");
+        row.supersede(&record(2, false), 2);
+        row.settle(&retry(true), Stamp(50), Stamp(10));
+        assert_eq!((row.state, row.due, row.attempts), (RowState::Unknown, Some(Stamp(50)), 1));
+        row.supersede(&record(3, true), 3);
+        assert_eq!(row.freeze().cloned().unwrap(), first);
+        row.settle(&retry(false), Stamp(60), Stamp(55));
+        assert_eq!(row.state, RowState::Unknown, "the first attempt may still have arrived");
+        row.freeze();
+        row.settle(&stored("7"), Stamp(0), Stamp(70));
+        assert_eq!((row.state, row.maybe, row.acked.rev), (RowState::Pending, false, 1));
+        let second = row.freeze().unwrap();
+        assert_eq!((second.key.as_str(), second.body), ("sx-i1-3-r", 3));
+    }
+
+    #[test]
+    fn a_stored_answer_without_an_id_keeps_the_old_one() {
+        let mut row = acked(false);
+        assert_eq!((row.state, row.body, row.op.clone()), (RowState::Acked, None, None));
+        row.supersede(&record(2, false), 2);
+        row.freeze();
+        row.settle(&Outcome::Stored { remote_id: None }, Stamp(0), Stamp(20));
+        assert_eq!(row.remote_id.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_pause_counts_no_attempt_and_keeps_the_doubt() {
+        let mut row = fresh(false);
+        row.freeze();
+        row.settle(&retry(true), Stamp(0), Stamp(0));
+        row.freeze();
+        row.settle(&Outcome::Pause { reason: "401".to_owned() }, Stamp(30), Stamp(10));
+        assert_eq!((row.state, row.attempts, row.due), (RowState::Unknown, 1, Some(Stamp(30))));
+        assert_eq!(row.last_error.as_deref(), Some("401"));
+    }
+
+    #[test]
+    fn a_refused_create_stays_parked_with_the_newest_body() {
+        let mut row = fresh(false);
+        row.freeze();
+        row.supersede(&record(2, false), 2);
+        row.settle(&refused(), Stamp(0), Stamp(10));
+        assert_eq!((row.state, row.body, row.op.clone()), (RowState::Parked, Some(2), None));
+        row.supersede(&record(3, true), 3);
+        assert_eq!((row.state, row.body), (RowState::Parked, Some(3)));
+        assert!(row.requeue(Stamp(99)) && !row.requeue(Stamp(99)));
+        assert_eq!(row.freeze().unwrap().key, "sx-i1-3-c");
+    }
+
+    #[test]
+    fn a_refused_update_waits_for_the_next_revision() {
+        let mut row = acked(false);
+        row.supersede(&record(2, false), 2);
+        row.freeze();
+        row.settle(&refused(), Stamp(0), Stamp(10));
+        assert_eq!(row.state, RowState::Parked);
+        row.supersede(&record(3, true), 3);
+        assert_eq!((row.state, row.operation()), (RowState::Pending, Operation::Resolve));
+        row.freeze();
+        row.supersede(&record(4, true), 4);
+        row.settle(&refused(), Stamp(0), Stamp(10));
+        assert_eq!((row.state, row.body), (RowState::Pending, Some(4)), "a newer one was already waiting");
+    }
+
+    #[test]
+    fn doubt_survives_a_refusal_and_a_requeue() {
+        let mut row = fresh(false);
+        row.freeze();
+        row.settle(&retry(true), Stamp(0), Stamp(0));
+        row.freeze();
+        row.settle(&refused(), Stamp(0), Stamp(10));
+        row.requeue(Stamp(20));
+        assert_eq!(row.state, RowState::Unknown, "the first attempt may have made the ticket");
+    }
+
+    #[test]
+    fn only_what_the_far_end_already_holds_can_be_withdrawn() {
+        assert!(!fresh(false).withdraw());
+        let mut row = acked(false);
+        row.supersede(&record(2, false), 2);
+        assert!(row.withdraw());
+        assert_eq!((row.state, row.wanted.rev, row.body), (RowState::Acked, 1, None));
+        row.supersede(&record(3, true), 3);
+        assert_eq!(row.operation(), Operation::Resolve);
+        row.freeze();
+        assert!(!row.withdraw(), "it is under way");
+    }
+
+    #[test]
+    fn waits_and_reasons_are_bounded() {
+        let mut row = fresh(false);
+        row.freeze();
+        let reason = "é".repeat(400);
+        let outcome = Outcome::Retry { after: None, unknown: false, reason };
+        row.settle(&outcome, Stamp(i64::MAX), Stamp(10));
+        assert_eq!(row.due, Some(Stamp(10 + WAIT_MOST)));
+        assert_eq!(row.last_error.unwrap().len(), ERROR_MOST);
+    }
+}

@@ -1,0 +1,203 @@
+//! Looking into the outbox, and repairing it by hand: what `sexton outbox` and the control socket ask for.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
+
+use super::super::error::StoreError;
+use super::super::{Store, int, uint};
+use super::row::RowState;
+use super::{cap, table};
+use crate::engine::moment::Stamp;
+
+/// Rows of one answer at most.
+const VIEW_MOST: usize = 10_000;
+
+/// One row as a person sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutboxView {
+    /// Destination id.
+    pub destination: String,
+    /// `incident`, `problem` or `link`.
+    pub kind: String,
+    /// Record id.
+    pub record: String,
+    /// 1 for P1 … 5 for P5.
+    pub priority: u8,
+    /// The newest revision.
+    pub rev: u64,
+    /// The revision the far end holds; 0 when none.
+    pub acked_rev: u64,
+    /// `pending`, `sending`, `acked`, `unknown` or `parked`.
+    pub state: String,
+    /// The claimed operation that is not settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Failed attempts since the far end last stored something.
+    pub attempts: u32,
+    /// When it may be tried; absent while it does not wait, or waits for both ends of its link. The epoch means at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Stamp>,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The far end's id of the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
+    /// Size with its bodies.
+    pub bytes: u64,
+}
+
+const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, last_error, remote_id, bytes";
+
+fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
+    Ok(OutboxView {
+        destination: row.get(0)?,
+        kind: row.get(1)?,
+        record: row.get(2)?,
+        priority: row.get(3)?,
+        rev: uint(row.get(4)?),
+        acked_rev: uint(row.get(5)?),
+        state: row.get(6)?,
+        operation: row.get(7)?,
+        attempts: row.get(8)?,
+        next: row.get::<_, Option<i64>>(9)?.map(Stamp),
+        last_error: row.get(10)?,
+        remote_id: row.get(11)?,
+        bytes: uint(row.get(12)?),
+    })
+}
+
+impl Store {
+    /// Up to `limit` rows (at most 10 000): dead letters, then what waits or is being sent in order of age, then what is
+    /// stored, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_rows(&self, limit: usize) -> Result<Vec<OutboxView>, StoreError> {
+        let limit = limit.min(VIEW_MOST);
+        self.read(move |tx| {
+            let mut rows = Vec::new();
+            for part in [
+                "state = 'parked' ORDER BY id",
+                "state IN ('pending', 'sending', 'unknown') ORDER BY id",
+                "state = 'acked' ORDER BY settled_at DESC",
+            ] {
+                let left = int((limit - rows.len()) as u64);
+                let sql = format!("SELECT {COLUMNS} FROM outbox WHERE {part} LIMIT ?1");
+                for row in tx.prepare_cached(&sql)?.query_map([left], view)? {
+                    rows.push(row?);
+                }
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// The rows of one record, ordered by destination: where it stands, and its remote ids.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_record(&self, record: &str) -> Result<Vec<OutboxView>, StoreError> {
+        let record = record.to_owned();
+        self.read(move |tx| {
+            // By way of the few destinations, because the index begins with them.
+            let sql = format!(
+                "SELECT {COLUMNS} FROM outbox
+                 WHERE destination IN (SELECT destination FROM tally) AND record = ?1 ORDER BY destination"
+            );
+            Ok(tx.prepare_cached(&sql)?.query_map([&record], view)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Rows by destination and state; states without rows are absent.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_counts(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
+        self.read(|tx| {
+            let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+            let mut select =
+                tx.prepare_cached("SELECT destination, state, rows FROM tally WHERE rows > 0")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                counts.entry(row.get(0)?).or_default().insert(row.get(1)?, uint(row.get(2)?));
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    /// Puts a dead letter back into the line, with its newest body. False when there is no such dead letter.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn requeue(&self, destination: &str, record: &str) -> Result<bool, StoreError> {
+        let (destination, record) = (destination.to_owned(), record.to_owned());
+        self.write(move |tx| {
+            let Some(before) = table::find(tx, &destination, &record)? else { return Ok(false) };
+            let mut row = before.clone();
+            let done = row.requeue(tx.now);
+            if done {
+                table::save(tx, &before, &row)?;
+            }
+            Ok(done)
+        })
+        .await
+    }
+
+    /// Gives up what waits of a record: a record that the far end holds goes on with its next revision, one that was never
+    /// created is dropped with all that follows, and `reason` is kept. False when there is no such row, or it is being
+    /// sent, or nothing waits.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn drop(&self, destination: &str, record: &str, reason: &str) -> Result<bool, StoreError> {
+        let (destination, record, reason) = (destination.to_owned(), record.to_owned(), reason.to_owned());
+        self.write(move |tx| {
+            let Some(before) = table::find(tx, &destination, &record)? else { return Ok(false) };
+            let mut row = before.clone();
+            if row.withdraw() {
+                table::save(tx, &before, &row)?;
+                return Ok(true);
+            }
+            let droppable = !matches!(row.state, RowState::Sending | RowState::Acked);
+            if droppable {
+                cap::drop_unsent(tx, &row, true, &reason)?;
+            }
+            Ok(droppable)
+        })
+        .await
+    }
+
+    /// Forgets what the far end holds of a record, at one destination or at all; rows that wait stay. Returns how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget(&self, destination: Option<&str>, record: &str) -> Result<u64, StoreError> {
+        let (destination, record) = (destination.map(str::to_owned), record.to_owned());
+        self.write(move |tx| cap::forget(tx, destination.as_deref(), &record)).await
+    }
+
+    /// When a record was dropped at a destination and why, if it was.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn why_dropped(
+        &self,
+        destination: &str,
+        record: &str,
+    ) -> Result<Option<(Stamp, String)>, StoreError> {
+        let (destination, record) = (destination.to_owned(), record.to_owned());
+        self.read(move |tx| {
+            let mut select = tx.prepare_cached(
+                "SELECT at, reason FROM outbox_dropped WHERE destination = ?1 AND record = ?2",
+            )?;
+            let note = select.query_row(params![destination, record], |r| Ok((Stamp(r.get(0)?), r.get(1)?)));
+            Ok(note.optional()?)
+        })
+        .await
+    }
+}
