@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// Lists of globs, as options use them.
+pub use super::plan::{Globs, glob_matches};
+
 /// What a door is and what may be written in its table.
 pub struct DoorSpec {
     /// Its name in the configuration: `kind = "…"`, or the key in `[collect]`.

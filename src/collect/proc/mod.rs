@@ -1,0 +1,252 @@
+//! Processes by name: how many run, and what they use.
+//!
+//! New ones are found by reading the names in `/proc` each tick and looking only at new entries; known ones are held by pidfd,
+//! so that the kernel tells of an exit the moment it happens and `proc.count` drops within milliseconds. Invariant: a name
+//! that is watched always has a count; zombies are not in it.
+
+mod scan;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinSet;
+
+use self::scan::Scan;
+use self::table::{Called, Share, Stat, cpu_ratio, exit, may_be, signals};
+use super::reading::{HotFile, Names, told_by};
+use super::{Poll, Source, Spec, Tell};
+use crate::engine::moment::{MINUTE, Moment};
+use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
+use crate::engine::signal::{Class, Metric, Observation, metric};
+
+/// The collector.
+pub const SPEC: Spec = Spec {
+    door: DoorSpec {
+        kind: "proc",
+        about: "processes by name; rules that name one watch it too",
+        options: &[OptionSpec {
+            key: "watch",
+            kind: OptionKind::List(&[]),
+            about: "names of programs, as in ps -e or as the file is called; at most 256",
+        }],
+        signals: &["proc.count", "proc.cpu", "proc.rss", "proc.age"],
+    },
+    build: |plan, tell| {
+        let mut names = [plan.options.list("watch"), &plan.names].concat();
+        names.sort();
+        names.dedup();
+        if names.len() > NAMES_MAX {
+            return Err(format!("{} names are watched, at most {NAMES_MAX} may be", names.len()));
+        }
+        Ok(Source::Poll(Box::new(Watch::new(names, tell.clone())?)))
+    },
+};
+
+const COUNT: Metric = metric("proc.count");
+const CPU: Metric = metric("proc.cpu");
+const RSS: Metric = metric("proc.rss");
+const AGE: Metric = metric("proc.age");
+/// Names that may be watched.
+const NAMES_MAX: usize = 256;
+/// Processes held by pidfd; the exit of others is seen at the next tick.
+const HELD_MAX: usize = 256;
+/// Distance of two looks at every process, in nanoseconds.
+const FULL_LOOK: i64 = MINUTE;
+/// Longest line of `/proc/PID/stat`, longest `argv[0]` looked at.
+const LINE_MAX: usize = 2048;
+
+struct Watch {
+    names: Vec<String>,
+    instances: Names,
+    tell: Tell,
+    scan: Scan,
+    uptime: HotFile,
+    last_full: Option<i64>,
+    running: Arc<Mutex<Running>>,
+    exits: JoinSet<()>,
+}
+
+/// The live processes that belong to a watched name.
+type Running = BTreeMap<i32, Process>;
+
+struct Process {
+    /// Indices into `names`.
+    names: Vec<usize>,
+    /// Stays with this process when its number is used again.
+    stat: Option<File>,
+    started_ticks: u64,
+    /// Processor ticks, and when they were read.
+    cpu: Option<(u64, i64)>,
+}
+
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watch {
+    fn new(names: Vec<String>, tell: Tell) -> Result<Self, String> {
+        Ok(Self {
+            names,
+            instances: Names::new(Class::Proc),
+            tell,
+            scan: Scan::open()?,
+            uptime: HotFile::new("/proc/uptime"),
+            last_full: None,
+            running: Arc::default(),
+            exits: JoinSet::new(),
+        })
+    }
+
+    /// Looks at new processes and takes in those that are watched.
+    fn find(&mut self, now: Moment) -> Result<(), String> {
+        let full = self.last_full.is_none_or(|last| now.mono - last >= FULL_LOOK);
+        if full {
+            self.last_full = Some(now.mono);
+        }
+        let look = self.scan.read(full)?;
+        lock(&self.running).retain(|pid, _| self.scan.runs(*pid));
+        for pid in look {
+            let names = self.names_of(pid);
+            let known = lock(&self.running).get(&pid).map(|p| p.names.clone());
+            match known {
+                Some(before) if before == names => {}
+                // It has become another program by exec, or its number another process.
+                _ => {
+                    lock(&self.running).remove(&pid);
+                    if !names.is_empty() {
+                        self.take_in(pid, names);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The watched names that a process goes by, as indices.
+    fn names_of(&self, pid: i32) -> Vec<usize> {
+        let Ok(comm) = read(&format!("/proc/{pid}/comm")) else { return Vec::new() };
+        let mut called = Called { comm: comm.trim_end_matches('\n').to_owned(), ..Called::default() };
+        if let Ok(line) = read(&format!("/proc/{pid}/cmdline")) {
+            called.argv0 = line.split('\0').next().unwrap_or_default().to_owned();
+        }
+        if self.names.iter().any(|n| may_be(&called.comm, n)) {
+            // Only for our own processes, or with a capability; otherwise argv[0] has to do.
+            let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            called.exe = exe.to_string_lossy().into_owned();
+        }
+        (0..self.names.len()).filter(|i| called.is(&self.names[*i])).collect()
+    }
+
+    /// Enters a process, and has the kernel tell of its exit.
+    fn take_in(&mut self, pid: i32, names: Vec<usize>) {
+        let held = (self.exits.len() < HELD_MAX).then(|| hold(pid)).flatten();
+        // Read after the pidfd was opened: if the process died in between, the pidfd says so.
+        let Ok((stat, file)) = read_stat(pid) else { return };
+        if !stat.alive {
+            return;
+        }
+        let (started_ticks, file) = (stat.started_ticks, held.is_some().then_some(file));
+        lock(&self.running).insert(pid, Process { names, stat: file, started_ticks, cpu: None });
+        if let Some(pidfd) = held {
+            let (running, tell) = (Arc::clone(&self.running), self.tell.clone());
+            let instances: Vec<_> = self.names.iter().map(|n| self.instances.get(n)).collect();
+            self.exits.spawn(async move {
+                if pidfd.readable().await.is_err() {
+                    return;
+                }
+                let batch = {
+                    let mut running = lock(&running);
+                    if running.get(&pid).is_none_or(|p| p.started_ticks != started_ticks) {
+                        return;
+                    }
+                    let names = running.remove(&pid).map(|p| p.names).unwrap_or_default();
+                    let left = |name: usize| running.values().filter(|p| p.names.contains(&name)).count();
+                    let told = |n: usize| exit(&instances[n], left(n), tell.now(), tell.interval());
+                    names.into_iter().map(told).collect()
+                };
+                tell.some(batch).await;
+            });
+        }
+    }
+}
+
+impl Poll for Watch {
+    fn poll(&mut self, now: Moment, out: &mut Vec<Observation>) -> Result<(), String> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        while self.exits.try_join_next().is_some() {}
+        self.find(now)?;
+        let mut shares = vec![Vec::new(); self.names.len()];
+        let mut running = lock(&self.running);
+        let uptime = if running.is_empty() { None } else { uptime(&mut self.uptime) };
+        running.retain(|pid, process| {
+            let Some(share) = process.read(*pid, now, uptime) else { return false };
+            process.names.iter().for_each(|n| shares[*n].push(share));
+            true
+        });
+        for (name, shares) in self.names.iter().zip(&shares) {
+            out.push(signals(&self.instances.get(name), shares, now, 0));
+        }
+        Ok(())
+    }
+}
+
+impl Process {
+    /// Reads it; `None` when it lives no more.
+    fn read(&mut self, pid: i32, now: Moment, uptime: Option<f64>) -> Option<Share> {
+        let stat = match &self.stat {
+            Some(file) => stat_of(file).ok()?,
+            None => read_stat(pid).ok()?.0,
+        };
+        if !stat.alive || stat.started_ticks != self.started_ticks {
+            return None;
+        }
+        let hertz = rustix::param::clock_ticks_per_second();
+        let cpu = (stat.cpu_ticks, now.mono);
+        let used = self.cpu.replace(cpu).and_then(|before| cpu_ratio(before, cpu, hertz));
+        let age = uptime.map(|up| up - stat.started_ticks as f64 / hertz as f64).filter(|age| *age >= 0.0);
+        let rss = stat.rss_pages as f64 * rustix::param::page_size() as f64;
+        Some(Share { cpu: used, rss, age })
+    }
+}
+
+/// A pidfd on the runtime; `None` when the process is gone or the kernel has none left: then ticks must do.
+fn hold(pid: i32) -> Option<AsyncFd<OwnedFd>> {
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::NONBLOCK).ok()?;
+    told_by(pidfd, Interest::READABLE).ok()
+}
+
+fn read_stat(pid: i32) -> io::Result<(Stat, File)> {
+    let file = File::open(format!("/proc/{pid}/stat"))?;
+    Ok((stat_of(&file)?, file))
+}
+
+fn stat_of(file: &File) -> io::Result<Stat> {
+    let mut line = [0; LINE_MAX];
+    let length = file.read_at(&mut line, 0)?;
+    Stat::parse(&String::from_utf8_lossy(&line[..length])).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The beginning of a small file.
+fn read(path: &str) -> io::Result<String> {
+    let mut text = [0; LINE_MAX];
+    let length = File::open(path)?.read_at(&mut text, 0)?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
+/// Seconds since boot, as the start times of processes are counted.
+fn uptime(file: &mut HotFile) -> Option<f64> {
+    file.read().ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;
