@@ -3,8 +3,12 @@
 pub mod cond;
 pub mod effect;
 pub mod event;
+pub mod id;
+pub mod incident;
 pub mod moment;
 pub mod option;
 pub mod plan;
+pub mod problem;
 pub mod record;
+pub mod route;
 pub mod signal;

@@ -4,7 +4,7 @@
 //! whoever holds the highest `rev` of an id knows everything. Terms follow ITIL 4 and ISO/IEC 20000-1 (8.6.1, 8.6.3).
 //! Adding an optional field is a compatible change; anything else is a new schema number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -215,6 +215,9 @@ pub struct Counters {
     /// The worst value of the raising signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<f64>,
+    /// Every priority and severity it has had at the same time: a destination whose filter let one pass gets all that follows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub seen: BTreeSet<(Priority, Severity)>,
 }
 
 /// A stretch of one series around the breach, for a plot.
