@@ -3,4 +3,5 @@
 
 pub mod clock;
 pub mod engine;
+pub mod forward;
 pub mod secret;
