@@ -1,0 +1,123 @@
+//! Connector `rt`: Request Tracker 5, REST 2.0.
+//!
+//! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's ticket a member
+//! of the problem's. RT offers no idempotency, so each step is found, done and read back:
+//! ```text
+//! create   [find by key, when repeated] → POST /ticket → GET, compare the key → [find again, adopt the oldest]
+//!          → when the record is already over: as resolve
+//! update   GET (status, ETag) → [history: is the marker there?] → [PUT weight] → POST /comment with If-Match → verify
+//! resolve  as update, and before it twins of the same key are rejected
+//! link     PUT AddMemberOf → verify
+//! ```
+//! What RT gets wrong is handled here: a refusal inside a 200, fields dropped in silence, times with a `Z`, searches that
+//! ignore case, tickets deleted, merged, moved or closed by people behind our back. A status set by a person is only
+//! changed by a change of state on the host.
+
+mod options;
+mod steps;
+mod text;
+mod ticket;
+
+use serde_json::Value as Json;
+
+use super::talk::{Talk, end};
+use super::{CA, Connector, Done, Exchange, Next, PROXY, TOKEN, Target};
+use crate::engine::effect::{Job, Outcome, RecordKind};
+use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
+use options::Map;
+use ticket::Wanted;
+
+/// The connector.
+pub const CONNECTOR: Connector = Connector {
+    door: DoorSpec {
+        kind: "rt",
+        about: "Request Tracker 5 by REST 2.0: tickets in two queues, linked",
+        options: &[
+            OptionSpec {
+                key: "url",
+                kind: OptionKind::RequiredText,
+                about: "address of the API, https://host/REST/2.0",
+            },
+            TOKEN,
+            OptionSpec {
+                key: "map",
+                kind: OptionKind::Map,
+                about: "names used at this RT: queue.*, field.*, status.*, priority.*, choice.*",
+            },
+            PROXY,
+            CA,
+        ],
+        signals: &[],
+    },
+    batch: 1,
+    concurrency: 2,
+    scheme: "token",
+    hello: Some(hello),
+    heartbeat: None,
+    next,
+};
+
+/// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing, without a word.
+pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
+    let map = Map::of(target);
+    let mut talk = Talk::new(exchanges, false);
+    let checked = [RecordKind::Incident, RecordKind::Problem].iter().try_fold(Vec::new(), |lacks, kind| {
+        let more = steps::check_queue(&mut talk, &map, *kind)?;
+        Ok::<_, Next>([lacks, more].concat())
+    });
+    match checked {
+        Ok(lacks) if lacks.is_empty() => Next::Done(Done::default()),
+        Ok(lacks) => {
+            let warning = format!("queues lack custom fields, which stay empty: {}", lacks.join(", "));
+            Next::Done(Done { warning: Some(warning), ..Done::default() })
+        }
+        Err(next) => next,
+    }
+}
+
+/// The next request for one job, or its outcome.
+pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
+    let [job] = jobs else {
+        let reason = "rt takes one job at a time".to_owned();
+        let outcome = Outcome::Retry { after: None, unknown: false, reason };
+        return Next::Done(Done { outcomes: vec![outcome; jobs.len()], ..Done::default() });
+    };
+    let map = Map::of(target);
+    let mut talk = Talk::new(exchanges, job.unknown);
+    let result = match job.kind {
+        RecordKind::Link => steps::link(&mut talk, &map, job),
+        RecordKind::Incident | RecordKind::Problem => match Wanted::of(target, &map, job) {
+            Ok(wanted) if job.remote_id.is_none() => steps::create(&mut talk, &map, job, &wanted),
+            Ok(wanted) => steps::amend(&mut talk, &map, job, &wanted),
+            Err(reason) => Err(end(Outcome::Refused { reason })),
+        },
+    };
+    match result {
+        Ok(done) => Next::Done(done),
+        Err(next) => next,
+    }
+}
+
+/// Percent-encodes a value of a query.
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// A text of JSON that RT writes as string or number.
+fn loose(json: &Json) -> String {
+    match json {
+        Json::String(s) => s.clone(),
+        Json::Number(n) => n.to_string(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,407 @@
+//! The conversations with RT, each straight-line code over a [`Talk`].
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::super::classify::{Class, class, clip, sentence};
+use super::super::talk::{Talk, end};
+use super::super::{Done, Method, Next, Reply, Request};
+use super::options::Map;
+use super::ticket::{Ticket, Wanted};
+use super::{encode, loose};
+use crate::engine::effect::{Job, Operation, Outcome};
+
+/// How often a ticket that keeps changing is read anew within one conversation.
+const TRIES: usize = 3;
+/// When a resolve that only people can make possible is tried again.
+const BLOCKED: Duration = Duration::from_secs(600);
+/// When a link whose ends are not stored yet is looked at again.
+const ENDS_MISSING: Duration = Duration::from_secs(60);
+
+const JSON: &str = "application/json";
+
+/// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among them.
+pub(super) fn check_queue(
+    talk: &mut Talk,
+    map: &Map,
+    kind: crate::engine::effect::RecordKind,
+) -> Result<Vec<String>, Next> {
+    let queue = map.queue(kind);
+    let reply = talk.ask(Request::get(format!("/queue/{}", encode(queue))))?;
+    if class(reply.status) != Class::Success {
+        return Err(pause(format!(
+            "queue '{queue}' is not there or hidden from this token ({})",
+            sentence(reply)
+        )));
+    }
+    let json = reply.json();
+    let listed = json["TicketCustomFields"].as_array().cloned().unwrap_or_default();
+    let has = |name: &str| listed.iter().any(|f| f["name"] == name);
+    if !has(map.key_field()) {
+        let key = map.key_field();
+        return Err(pause(format!(
+            "queue '{queue}' shows no custom field '{key}' to this token: create it and grant SeeCustomField"
+        )));
+    }
+    Ok(map.fields(kind).filter(|name| !has(name)).map(|name| format!("{queue}.{name}")).collect())
+}
+
+/// A record that has no ticket yet, or whose ticket has to be found again.
+pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<Done, Next> {
+    let repeated = is_repeated(job) || job.operation != Operation::Create;
+    let found = if repeated { find(talk, map, job)?.into_iter().next() } else { None };
+    let fresh = found.is_none();
+    let mut id = match found {
+        Some(ticket) => ticket.id,
+        None => post(talk, map, job, wanted)?,
+    };
+    if !fresh && job.operation != Operation::Create {
+        return amend_ticket(talk, map, job, wanted, &id);
+    }
+    let mut ticket = read(talk, map, job, &id)?;
+    if ticket.field(map.key_field()) != job.record_key {
+        return Ok(keyless(map, &id));
+    }
+    if repeated && fresh {
+        // The first attempt may have been carried out after we had searched: then there are two, and the older one counts.
+        let oldest = find(talk, map, job)?.into_iter().next();
+        if let Some(oldest) = oldest.filter(|t| t.id != id) {
+            id = oldest.id;
+            ticket = read(talk, map, job, &id)?;
+        }
+    }
+    if repeated {
+        reject_twins(talk, map, job, &ticket)?;
+    }
+    let warning = fields_warning(wanted, &ticket);
+    let mut done = match &wanted.over {
+        Some(over) if !map.is_inactive(&ticket.status) => {
+            let said = Said { text: wanted.comment.as_deref(), status: Some(over), fields: true };
+            speak(talk, map, job, wanted, ticket, &said, !fresh)?
+        }
+        _ => Done::default(),
+    };
+    done.outcomes = vec![Outcome::Stored { remote_id: Some(id) }];
+    done.warning = done.warning.or(warning);
+    Ok(done)
+}
+
+/// A new revision of a record whose ticket is known.
+pub(super) fn amend(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<Done, Next> {
+    let id = job.remote_id.clone().unwrap_or_default();
+    amend_ticket(talk, map, job, wanted, &id)
+}
+
+fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str) -> Result<Done, Next> {
+    let stored = || Outcome::Stored { remote_id: Some(id.to_owned()) };
+    let mut ticket = read(talk, map, job, id)?;
+    if ticket.status == map.get("status.deleted") || ticket.status == "deleted" {
+        // Nothing is left open: what a resolve wants is already so.
+        if wanted.over.is_some() {
+            return Ok(stored().into());
+        }
+        return Err(end(Outcome::Refused { reason: format!("ticket {id} was deleted at the desk") }));
+    }
+    let merged = ticket.id != id;
+    if job.operation == Operation::Resolve && !merged {
+        reject_twins(talk, map, job, &ticket)?;
+    }
+    if !merged && wanted.over.is_none() && weight_changed(wanted, &ticket) {
+        let body = json!({ "Priority": wanted.priority, "Subject": wanted.subject });
+        let reply = talk.ask(Request::write(Method::Put, format!("/ticket/{id}"), JSON, body))?;
+        success(talk, reply)?;
+        ticket = read(talk, map, job, id)?;
+    }
+    // A ticket merged into another belongs to that one's incident: it is told, but not closed or overwritten.
+    let status = if merged { None } else { wanted.status.as_deref() };
+    let comment = wanted.comment.as_deref();
+    let said = Said { text: comment, status: allowed(map, wanted, &ticket, status), fields: !merged };
+    let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
+    done.outcomes = vec![stored()];
+    Ok(done)
+}
+
+/// Makes an incident's ticket a member of the problem's.
+pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> {
+    let (Some(incident), Some(problem)) = (&job.remote_id, &job.remote_problem) else {
+        return Err(
+            talk.retry(Some(ENDS_MISSING), "both tickets must be stored before they are linked".to_owned())
+        );
+    };
+    let number = ticket_number(problem)?;
+    let path = format!("/ticket/{}", ticket_number(incident)?);
+    let body = json!({ "AddMemberOf": [number] });
+    let reply = talk.ask(Request::write(Method::Put, &path, JSON, body))?;
+    match class(reply.status) {
+        Class::Denied => return Err(hidden(talk, map, job, incident)),
+        Class::Gone => return Err(refused(format!("ticket {incident} is gone: {}", sentence(reply)))),
+        _ => success(talk, reply)?,
+    }
+    let told = sentences(reply);
+    let linked = told.iter().any(|s| s.contains("member of") || s.contains("Link already exists"));
+    if !linked {
+        let ticket = read(talk, map, job, incident)?;
+        if !ticket.parents.contains(problem) {
+            return Err(refusal(talk, map, job, &ticket, &told, "link"));
+        }
+    }
+    Ok(Outcome::Stored { remote_id: None }.into())
+}
+
+fn is_repeated(job: &Job) -> bool {
+    job.unknown || job.attempts > 0
+}
+
+/// The tickets that carry the record's key, oldest first.
+fn find(talk: &mut Talk, map: &Map, job: &Job) -> Result<Vec<Ticket>, Next> {
+    let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
+    let query = format!("'CF.{{{}}}' = '{}'", map.key_field(), quote(&job.record_key));
+    let fields = "Status,Queue,Creator,CustomFields";
+    let path = format!("/tickets?query={}&fields={fields}&orderby=id&order=ASC&per_page=20", encode(&query));
+    let reply = talk.ask(Request::get(path))?;
+    if class(reply.status) == Class::Permanent {
+        return Err(pause(format!("RT does not understand the search by key: {}", sentence(reply))));
+    }
+    success(talk, reply)?;
+    let json = reply.json();
+    let Some(items) = json["items"].as_array() else {
+        return Err(talk.retry(None, "RT's answer to the search by key is no list of tickets".to_owned()));
+    };
+    // The search ignores case, and a filter that RT dropped would return anything: only an equal key counts.
+    let ours = items.iter().map(Ticket::from_json).filter(|t| t.field(map.key_field()) == job.record_key);
+    let mut hits: Vec<Ticket> = ours.collect();
+    hits.sort_by_key(|t| t.id.parse::<u64>().unwrap_or(u64::MAX));
+    Ok(hits)
+}
+
+/// Makes the ticket and returns its id.
+fn post(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<String, Next> {
+    let reply = talk.ask(Request::write(Method::Post, "/ticket", JSON, wanted.create_body(map, job)))?;
+    success(talk, reply)?;
+    let id = loose(&reply.json()["id"]);
+    let last = reply.header("location").and_then(|l| l.rsplit('/').next()).unwrap_or("");
+    [id.as_str(), last]
+        .into_iter()
+        .find(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            talk.retry(None, format!("RT made a ticket but did not tell its number ({})", sentence(reply)))
+        })
+}
+
+fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
+    let id = ticket_number(id)?;
+    let reply = talk.ask(Request::get(format!("/ticket/{id}")))?;
+    match class(reply.status) {
+        Class::Success => {}
+        Class::Denied => return Err(hidden(talk, map, job, &id.to_string())),
+        Class::Gone if job.operation == Operation::Resolve => {
+            return Err(end(Outcome::Stored { remote_id: Some(id.to_string()) }));
+        }
+        Class::Gone => return Err(refused(format!("ticket {id} is gone: {}", sentence(reply)))),
+        _ => return Err(talk.give_up(reply, false)),
+    }
+    let ticket = Ticket::of(reply);
+    if ticket.id.is_empty() || ticket.status.is_empty() {
+        return Err(talk.retry(None, format!("RT's answer for ticket {id} is no ticket")));
+    }
+    Ok(ticket)
+}
+
+/// A ticket we may not see: moved away by a person, or all rights lost? The queue tells.
+fn hidden(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Next {
+    match check_queue(talk, map, job.kind) {
+        Ok(_) => refused(format!("ticket {id} is hidden from this token: moved to a queue without rights")),
+        Err(next) => next,
+    }
+}
+
+/// What is to be said in one call.
+struct Said<'a> {
+    text: Option<&'a str>,
+    status: Option<&'a str>,
+    fields: bool,
+}
+
+/// Comments, sets status and fields in one call and verifies; leaves out what was already done.
+fn speak(
+    talk: &mut Talk,
+    map: &Map,
+    job: &Job,
+    wanted: &Wanted,
+    mut ticket: Ticket,
+    said: &Said,
+    mut look: bool,
+) -> Result<Done, Next> {
+    for _ in 0..TRIES {
+        let text = match said.text {
+            Some(_) if look && is_said(talk, &ticket.id, job)? => None,
+            text => text,
+        };
+        let status = said.status.filter(|s| *s != ticket.status);
+        let mut body = json!({});
+        if let Some(status) = status {
+            body["Status"] = json!(status);
+        }
+        if said.fields && (text.is_some() || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v))) {
+            body["CustomFields"] = wanted.fields_json();
+        }
+        let request = match text {
+            Some(text) => {
+                body["Subject"] = json!(wanted.headline);
+                body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
+                body["ContentType"] = json!("text/plain");
+                Request::write(Method::Post, format!("/ticket/{}/comment", ticket.id), JSON, body)
+            }
+            None if body.as_object().is_none_or(|b| b.is_empty()) => return Ok(Done::default()),
+            None => Request::write(Method::Put, format!("/ticket/{}", ticket.id), JSON, body),
+        };
+        let guarded = ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag));
+        let reply = talk.ask(guarded)?;
+        match class(reply.status) {
+            Class::Changed => {
+                // Somebody was faster, perhaps an earlier attempt of our own.
+                look = true;
+                ticket = read(talk, map, job, &ticket.id.clone())?;
+                continue;
+            }
+            Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
+            _ => success(talk, reply)?,
+        }
+        return verify(talk, map, job, wanted, &ticket, reply, status);
+    }
+    Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
+}
+
+/// True when the history holds this operation's comment.
+fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
+    let path = format!("/ticket/{id}/history?fields=Type,Data&orderby=id&order=DESC&per_page=100");
+    let reply = talk.ask(Request::get(path))?;
+    success(talk, reply)?;
+    let json = reply.json();
+    let items = json["items"].as_array().cloned().unwrap_or_default();
+    let marker = format!("[{}]", job.operation_key);
+    // The subject of a comment stands in `Data` of its transaction.
+    Ok(items.iter().any(|i| i["Type"] == "Comment" && loose(&i["Data"]).trim_end().ends_with(&marker)))
+}
+
+/// A 200 or 201 may hold refusals: trusts known sentences, reads back when there is another.
+fn verify(
+    talk: &mut Talk,
+    map: &Map,
+    job: &Job,
+    wanted: &Wanted,
+    before: &Ticket,
+    reply: &Reply,
+    status: Option<&str>,
+) -> Result<Done, Next> {
+    let told = sentences(reply);
+    let moved = |s: &String| s.contains("Status changed from");
+    if !told.is_empty() && told.iter().all(|s| is_success(s)) && (status.is_none() || told.iter().any(moved))
+    {
+        return Ok(Done::default());
+    }
+    let ticket = read(talk, map, job, &before.id)?;
+    if let Some(status) = status
+        && ticket.status != status
+        && !(map.is_inactive(status) && map.is_inactive(&ticket.status))
+    {
+        return Err(refusal(talk, map, job, &ticket, &told, &format!("status '{status}'")));
+    }
+    let warning = (ticket.id == before.id).then(|| fields_warning(wanted, &ticket)).flatten();
+    Ok(Done { warning, ..Done::default() })
+}
+
+/// Why RT did not do it, from its sentences: a matter of this ticket, or of the token's rights as a whole?
+fn refusal(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket, told: &[String], what: &str) -> Next {
+    let whys: Vec<&str> = told.iter().map(String::as_str).filter(|s| !is_success(s)).collect();
+    let why = if whys.is_empty() { "without a word".to_owned() } else { clip(&whys.join("; "), 300) };
+    let reason = format!("RT refused the {what} on ticket {}: {why}", ticket.id);
+    if why.contains("unresolved dependencies") {
+        return talk.retry(Some(BLOCKED), reason);
+    }
+    if why.contains("Permission Denied") {
+        let queue = map.queue(job.kind);
+        let reply = match talk.ask(Request::get(format!("/queue/{}", encode(queue)))) {
+            Ok(reply) => reply,
+            Err(next) => return next,
+        };
+        if loose(&reply.json()["id"]) == ticket.queue {
+            return pause(format!("{reason}; grant ModifyTicket in queue '{queue}'"));
+        }
+    }
+    refused(reason)
+}
+
+/// Rejects tickets of the same key that we made beside this one; a person's copy is left alone.
+fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Result<(), Next> {
+    let twins = find(talk, map, job)?;
+    let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator);
+    for twin in twins.filter(|t| !map.is_inactive(&t.status)) {
+        let body = json!({
+            "Subject": format!("duplicate of {} [{}]", ticket.id, job.operation_key),
+            "Content": format!("Duplicate of ticket {}: made by a repeated request.\n\n[{}]", ticket.id, job.operation_key),
+            "ContentType": "text/plain",
+            "Status": map.get("status.rejected"),
+        });
+        let reply =
+            talk.ask(Request::write(Method::Post, format!("/ticket/{}/comment", twin.id), JSON, body))?;
+        success(talk, reply)?;
+    }
+    Ok(())
+}
+
+/// The status, unless a person has decided otherwise: only a reopening takes a ticket out of an inactive one.
+fn allowed<'a>(map: &Map, wanted: &Wanted, ticket: &Ticket, status: Option<&'a str>) -> Option<&'a str> {
+    status.filter(|s| !map.is_inactive(&ticket.status) || (wanted.reopens && !map.is_inactive(s)))
+}
+
+/// True when the record weighs more than the ticket's fields and priority say. A person's own priority is kept while ours is unchanged.
+fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
+    let other = |name: &String| wanted.fields.get(name).is_some_and(|v| !ticket.holds(name, v));
+    wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))
+}
+
+fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
+    let lost: Vec<&str> =
+        wanted.fields.iter().filter(|(n, v)| !ticket.holds(n, v)).map(|(n, _)| n.as_str()).collect();
+    (!lost.is_empty())
+        .then(|| format!("RT did not keep custom fields of ticket {}: {}", ticket.id, lost.join(", ")))
+}
+
+/// The ticket is there and known by its number, but the next one would not be found after a crash.
+fn keyless(map: &Map, id: &str) -> Done {
+    let key = map.key_field();
+    let pause = format!(
+        "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on custom field '{key}'"
+    );
+    Done { pause: Some(pause), ..Outcome::Stored { remote_id: Some(id.to_owned()) }.into() }
+}
+
+fn sentences(reply: &Reply) -> Vec<String> {
+    let json = reply.json();
+    json.as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+}
+
+/// RT's sentences for things done; any other makes us read back.
+fn is_success(sentence: &str) -> bool {
+    let known = ["Comments added", "Status changed from", " changed to ", " changed from ", "member of"];
+    known.iter().any(|k| sentence.contains(k)) || sentence.ends_with(" added")
+}
+
+fn success(talk: &Talk, reply: &Reply) -> Result<(), Next> {
+    if class(reply.status) == Class::Success { Ok(()) } else { Err(talk.give_up(reply, true)) }
+}
+
+fn ticket_number(id: &str) -> Result<u64, Next> {
+    id.parse().map_err(|_| refused(format!("'{}' is no ticket number", clip(id, 40))))
+}
+
+fn pause(reason: String) -> Next {
+    Next::Done(Done { pause: Some(reason.clone()), ..Outcome::Pause { reason }.into() })
+}
+
+fn refused(reason: String) -> Next {
+    end(Outcome::Refused { reason })
+}

@@ -1,0 +1,74 @@
+//! A conversation of several calls, written as straight-line code.
+//!
+//! The connector's function is replayed from its start each time an answer arrives. [`Talk::ask`] hands out the answers one by
+//! one; at the first question without one it ends the replay with `Err(Next::Send(…))`, which `?` carries up. Transport
+//! failures and answers that say "not now" end it as well, with an outcome that knows whether anything was written.
+
+use super::classify::{Class, class, outcome};
+use super::{Done, Exchange, Method, Next, Reply, Request};
+use crate::engine::effect::Outcome;
+
+/// Where a replay stands.
+pub(super) struct Talk<'a> {
+    exchanges: &'a [Exchange],
+    at: usize,
+    /// The far end may have carried out something for this job, now or in an earlier attempt.
+    unknown: bool,
+}
+
+impl<'a> Talk<'a> {
+    /// A replay of what was said so far. `unknown`: an earlier attempt may have reached the far end.
+    pub fn new(exchanges: &'a [Exchange], unknown: bool) -> Self {
+        Self { exchanges, at: 0, unknown }
+    }
+
+    /// The answer to this request: a success, 403, 404, 410, 412 or another 4xx, which the caller judges.
+    ///
+    /// # Errors
+    /// The request itself when it has not been sent yet; else the end of the conversation.
+    pub fn ask(&mut self, request: Request) -> Result<&'a Reply, Next> {
+        let Some(exchange) = self.exchanges.get(self.at) else {
+            return Err(Next::Send(request));
+        };
+        self.at += 1;
+        let write = exchange.request.method != Method::Get;
+        let reply = match &exchange.result {
+            Ok(reply) => reply,
+            Err(failure) => {
+                let unknown = self.unknown || (write && failure.sent);
+                return Err(end(Outcome::Retry { after: None, unknown, reason: failure.reason.clone() }));
+            }
+        };
+        match class(reply.status) {
+            Class::NotNow | Class::Ambiguous | Class::Elsewhere => {
+                return Err(self.give_up(reply, write));
+            }
+            _ if reply.status == 401 => return Err(self.give_up(reply, write)),
+            Class::Success if write => self.unknown = true,
+            _ => {}
+        }
+        Ok(reply)
+    }
+
+    /// The common outcome of an answer that the caller has no use for; ends the conversation.
+    pub fn give_up(&self, reply: &Reply, write: bool) -> Next {
+        let common = outcome(reply, write);
+        let fallback = || Outcome::Refused { reason: format!("unexpected answer HTTP {}", reply.status) };
+        end(match common.unwrap_or_else(fallback) {
+            Outcome::Retry { after, unknown, reason } => {
+                Outcome::Retry { after, unknown: unknown || self.unknown, reason }
+            }
+            other => other,
+        })
+    }
+
+    /// Try again later, keeping what is known about earlier writes.
+    pub fn retry(&self, after: Option<std::time::Duration>, reason: String) -> Next {
+        end(Outcome::Retry { after, unknown: self.unknown, reason })
+    }
+}
+
+/// The end of a conversation about one job.
+pub(super) fn end(outcome: Outcome) -> Next {
+    Next::Done(Done::from(outcome))
+}

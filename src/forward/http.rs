@@ -1,0 +1,212 @@
+//! HTTP for connectors: one client per destination, everything bounded.
+//!
+//! Redirects are not followed, the environment's proxies are not obeyed, one idle connection is kept. A request that surely
+//! never left (name, connect, TLS) is told apart from one that may have been carried out. A body is read in pieces up to
+//! [`BODY_BYTES`], under the total deadline, so that neither a flood nor a trickle holds the pump.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::connector::{Failure, Method, Reply, Request};
+use crate::engine::moment::{SECOND, Stamp};
+use crate::engine::option::Options;
+
+/// The most bytes of an answer's body.
+pub const BODY_BYTES: usize = 1024 * 1024;
+/// The longest time to connect, TLS included.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// The longest `Retry-After` that is obeyed.
+pub const RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// A client for one destination.
+pub struct Http {
+    client: reqwest::Client,
+    base: String,
+    scheme: &'static str,
+}
+
+impl Http {
+    /// A client by the options `url`, `proxy`, `ca`; no request takes longer than `timeout`.
+    ///
+    /// # Errors
+    /// A sentence naming the option that cannot be used.
+    pub fn new(options: &Options, scheme: &'static str, timeout: Duration) -> Result<Self, String> {
+        install_provider();
+        let base = options.text("url").trim_end_matches('/').to_owned();
+        reqwest::Url::parse(&base).map_err(|e| format!("url '{base}': {e}"))?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("sexton/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(timeout)
+            .read_timeout(timeout)
+            .connect_timeout((timeout / 2).min(CONNECT))
+            .pool_max_idle_per_host(1);
+        builder = match options.text("proxy") {
+            "" => builder.no_proxy(),
+            proxy => builder.proxy(reqwest::Proxy::all(proxy).map_err(|e| format!("proxy '{proxy}': {e}"))?),
+        };
+        let ca = options.text("ca");
+        if !ca.is_empty() {
+            let pem = std::fs::read(ca).map_err(|e| format!("cannot read ca {ca}: {e}"))?;
+            let certificates =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| format!("ca {ca}: {}", chain(&e)))?;
+            if certificates.is_empty() {
+                return Err(format!("ca {ca}: holds no certificate"));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|e| format!("cannot set up HTTPS: {}", chain(&e)))?;
+        Ok(Self { client, base, scheme })
+    }
+
+    /// Sends the request and reads the answer. `now` dates a `Retry-After` when the answer has no date of its own.
+    ///
+    /// # Errors
+    /// A [`Failure`] that tells whether the request may have been carried out.
+    pub async fn send(&self, request: &Request, token: &SecretString, now: Stamp) -> Result<Reply, Failure> {
+        let unsent = |reason: String| Failure { sent: false, reason };
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+        };
+        let mut outgoing = self
+            .client
+            .request(method, format!("{}{}", self.base, request.path))
+            .headers(headers(request).map_err(unsent)?)
+            .header(AUTHORIZATION, self.authorization(token).map_err(unsent)?);
+        if let Some(body) = &request.body {
+            let bytes = serde_json::to_vec(body).map_err(|e| unsent(format!("cannot write body: {e}")))?;
+            outgoing = outgoing.body(bytes);
+        }
+        let mut answer = outgoing.send().await.map_err(|e| {
+            let sent = !(e.is_connect() || e.is_builder());
+            Failure { sent, reason: chain(&e.without_url()) }
+        })?;
+        let mut reply =
+            Reply { status: answer.status().as_u16(), headers: plain(answer.headers()), ..Reply::default() };
+        reply.retry_after = retry_after(&reply.headers, now);
+        let success = answer.status().is_success();
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = BODY_BYTES - reply.body.len();
+                    reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room && success {
+                        let reason = format!("the answer is larger than {BODY_BYTES} bytes");
+                        return Err(Failure { sent: true, reason });
+                    }
+                    if chunk.len() > room {
+                        return Ok(reply);
+                    }
+                }
+                Ok(None) => return Ok(reply),
+                // An error's status is enough; of a success we need the words.
+                Err(_) if !success => return Ok(reply),
+                Err(e) => {
+                    let reason = format!("the answer broke off: {}", chain(&e.without_url()));
+                    return Err(Failure { sent: true, reason });
+                }
+            }
+        }
+    }
+
+    fn authorization(&self, token: &SecretString) -> Result<HeaderValue, String> {
+        let text = format!("{} {}", self.scheme, token.expose_secret());
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| "the token holds characters that a header cannot carry".to_owned())?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// Installs ring as the process's TLS provider, unless one is installed already.
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that another part of the process was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+fn headers(request: &Request) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let value =
+            HeaderValue::from_str(value).map_err(|_| format!("header {name} cannot carry its value"))?;
+        map.insert(HeaderName::from_static(name), value);
+    }
+    Ok(map)
+}
+
+fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the answer's own date.
+pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
+    let text = headers.get("retry-after")?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
+            let wait = http_date(text)?.saturating_sub(server).max(0);
+            Duration::from_nanos(wait.unsigned_abs())
+        }
+    };
+    Some(wait.min(RETRY_AFTER))
+}
+
+fn http_date(text: &str) -> Option<i64> {
+    let zoned = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    zoned.timestamp().as_second().checked_mul(SECOND)
+}
+
+/// An error with all its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = next.source();
+    }
+    super::connector::classify::clip(&text, 300)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let now = Stamp("2026-11-22T16:00:00Z".parse::<Stamp>().unwrap().0);
+        for (value, date, seconds) in [
+            ("2", None, Some(2)),
+            (" 120 ", None, Some(120)),
+            ("Sun, 22 Nov 2026 16:00:07 GMT", None, Some(7)),
+            // The server's clock is an hour ahead of ours: its own date counts.
+            ("Sun, 22 Nov 2026 17:00:07 GMT", Some("Sun, 22 Nov 2026 17:00:00 GMT"), Some(7)),
+            ("Sun, 22 Nov 2026 15:00:00 GMT", None, Some(0)),
+            ("999999999", None, Some(3600)),
+            ("Fri, 31 Dec 9998 23:59:59 GMT", None, None),
+            ("soon", None, None),
+            ("-5", None, None),
+            ("", None, None),
+        ] {
+            let mut headers = BTreeMap::from([("retry-after".to_owned(), value.to_owned())]);
+            headers.extend(date.map(|d| ("date".to_owned(), d.to_owned())));
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&BTreeMap::new(), now), None);
+    }
+}

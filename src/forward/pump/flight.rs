@@ -1,0 +1,125 @@
+//! One conversation under way, and what it tells when it lands.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::clock::Clock;
+use crate::engine::effect::{Job, Outcome};
+use crate::forward::connector::classify::{is_destination_trouble, outcome, sentence};
+use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Method, Next, Request};
+use crate::forward::http::Http;
+
+/// What a conversation is about.
+pub(super) enum Cargo {
+    Hello,
+    Heartbeat,
+    Jobs(Vec<Carried>),
+}
+
+/// What is remembered of a job while its conversation is under way.
+pub(super) struct Carried {
+    pub record: String,
+    pub rev: u64,
+    pub attempts: u32,
+}
+
+impl Cargo {
+    pub fn jobs(jobs: &[Job]) -> Self {
+        let carried =
+            |job: &Job| Carried { record: job.record.clone(), rev: job.rev, attempts: job.attempts };
+        Self::Jobs(jobs.iter().map(carried).collect())
+    }
+}
+
+/// Trouble of the destination as a whole.
+pub(super) struct Trouble {
+    /// It named a time.
+    pub after: Option<Duration>,
+    /// Why.
+    pub reason: String,
+    /// It did not take the request at all, so that no single job can be to blame.
+    pub away: bool,
+}
+
+/// The end of a conversation.
+pub(super) struct Landing {
+    /// What the connector concluded.
+    pub done: Done,
+    /// What the last exchange says of the destination.
+    pub trouble: Option<Trouble>,
+}
+
+impl Landing {
+    /// A conversation that was cut off or fell over: everything may have happened.
+    pub fn cut_short(why: &str) -> Self {
+        let reason = format!("the conversation was cut short: {why}");
+        // One outcome is missing for each job, which the pump takes as unknown.
+        Self { done: Done::default(), trouble: Some(Trouble { after: None, reason, away: false }) }
+    }
+
+    /// Why the destination must be left alone, if it must.
+    pub fn pause(&self) -> Option<String> {
+        let by_outcome = self.done.outcomes.iter().find_map(|o| match o {
+            Outcome::Pause { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        self.done.pause.clone().or(by_outcome)
+    }
+
+    /// A hello that found nothing wrong.
+    pub fn is_fit(&self) -> bool {
+        self.trouble.is_none() && self.done.outcomes.is_empty() && self.done.pause.is_none()
+    }
+}
+
+/// Asks the connector and the far end in turn until the connector has its outcomes.
+pub(super) async fn converse(
+    http: Rc<Http>,
+    token: SecretString,
+    clock: Clock,
+    ask: impl Fn(&[Exchange]) -> Next,
+) -> Landing {
+    let mut exchanges: Vec<Exchange> = Vec::new();
+    loop {
+        let request = match ask(&exchanges) {
+            Next::Done(done) => return Landing { done, trouble: trouble(exchanges.last()) },
+            Next::Send(_) if exchanges.len() >= MOST_EXCHANGES => {
+                let reason = format!("no end after {MOST_EXCHANGES} requests");
+                tracing::warn!(reason, "conversation given up");
+                return Landing { done: Done::default(), trouble: None };
+            }
+            Next::Send(request) => request,
+        };
+        let result = http.send(&request, &token, clock.now().stamp()).await;
+        tracing::debug!(method = ?request.method, path = request.path, status = ?result.as_ref().map(|r| r.status), "exchange");
+        exchanges.push(Exchange { request, result });
+    }
+}
+
+fn trouble(last: Option<&Exchange>) -> Option<Trouble> {
+    match &last?.result {
+        Err(failure) => Some(Trouble { after: None, reason: failure.reason.clone(), away: true }),
+        Ok(reply) if is_destination_trouble(reply.status) => Some(Trouble {
+            after: reply.retry_after,
+            reason: sentence(reply),
+            away: matches!(reply.status, 429 | 502 | 503 | 504),
+        }),
+        Ok(_) => None,
+    }
+}
+
+/// The conversation of a single request that has no job; a refusal of rights is a refusal of the destination.
+pub(super) fn once(request: Request) -> impl Fn(&[Exchange]) -> Next {
+    move |said| {
+        let Some(exchange) = said.first() else { return Next::Send(request.clone()) };
+        let write = exchange.request.method != Method::Get;
+        let common = exchange.result.as_ref().ok().and_then(|reply| outcome(reply, write));
+        Next::Done(match common {
+            Some(Outcome::Pause { reason }) => Done { pause: Some(reason), ..Done::default() },
+            Some(Outcome::Refused { reason }) => Done { warning: Some(reason), ..Done::default() },
+            _ => Done::default(),
+        })
+    }
+}

@@ -1,0 +1,403 @@
+//! The pump of one destination: claims, converses, settles.
+//!
+//! ```text
+//! turn: settle what could not be settled → may we? (health) → hello → heartbeat → pace → claim → one task per conversation
+//! ```
+//! The loop itself never waits for the far end: conversations are tasks, and it turns at least every [`Tuning::tick`].
+//! Every claimed job is settled exactly once: by its conversation, or as unknown when that was cut short.
+
+mod flight;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use self::flight::{Cargo, Landing, converse};
+use super::Shared;
+use super::connector::{Connector, Done, Target};
+use super::health::{Allowance, Health, Mode, PAUSE};
+use super::http::Http;
+use super::pace::{Backoff, Pace, Random};
+use crate::clock::Clock;
+use crate::engine::effect::{Outbox, Outcome, Settled};
+use crate::engine::moment::{MINUTE, Moment};
+use crate::engine::option::DestinationPlan;
+use crate::engine::record::HostRef;
+
+/// Waits of a pump.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// After failures.
+    pub backoff: Backoff,
+    /// How long a refusing destination is left alone, in nanoseconds.
+    pub pause: i64,
+    /// Between heartbeats, in nanoseconds.
+    pub heartbeat: i64,
+    /// The longest sleep of the loop.
+    pub tick: Duration,
+    /// What requests under way get at the end.
+    pub grace: Duration,
+    /// Before an outbox that failed is asked again.
+    pub store_retry: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::default(),
+            pause: PAUSE,
+            heartbeat: MINUTE,
+            tick: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+            store_retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The shortest sleep when the outbox names a due time that has passed but gave nothing: no busy loop.
+const LEAST_SLEEP: Duration = Duration::from_millis(20);
+/// Timeout of a request when the plan names none.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a pump is given beside its plan.
+pub(super) struct Context<O> {
+    pub outbox: O,
+    pub host: HostRef,
+    pub clock: Clock,
+    pub tuning: Tuning,
+    pub shared: Rc<Shared>,
+    pub wake: Rc<Notify>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// The pump of one destination.
+pub(super) struct Pump<O> {
+    plan: DestinationPlan,
+    connector: &'static Connector,
+    target: Rc<Target>,
+    context: Context<O>,
+    http: Option<Rc<Http>>,
+    health: Health,
+    /// The pause was earned by a job: only a job that passes ends it.
+    refused_job: bool,
+    pace: Pace<Clock>,
+    random: Random,
+    greeted: bool,
+    heartbeat_due: i64,
+    tasks: JoinSet<Landing>,
+    flying: Vec<(Id, Cargo)>,
+    unsettled: Vec<Settled>,
+}
+
+impl<O: Outbox + Clone + 'static> Pump<O> {
+    pub fn new(plan: DestinationPlan, connector: &'static Connector, context: Context<O>) -> Self {
+        let now = context.clock.now();
+        let target =
+            Target { id: plan.id.clone(), host: context.host.clone(), options: plan.options.clone() };
+        Self {
+            target: Rc::new(target),
+            http: None,
+            health: Health::new(now, context.tuning.backoff, context.tuning.pause),
+            refused_job: false,
+            pace: Pace::new(plan.pace, context.clock),
+            random: Random::seeded(&[&context.host.id, &plan.id]),
+            greeted: connector.hello.is_none(),
+            heartbeat_due: i64::MIN,
+            tasks: JoinSet::new(),
+            flying: Vec::new(),
+            unsettled: Vec::new(),
+            plan,
+            connector,
+            context,
+        }
+    }
+
+    /// Turns until told to stop, then lands what flies.
+    pub async fn run(mut self) {
+        // A dropped sender counts as a word to stop.
+        while !*self.context.stop.borrow() && self.context.stop.has_changed().is_ok() {
+            self.context.shared.turned.borrow_mut().insert(self.plan.id.clone(), self.context.clock.now());
+            let wait = self.begin().await.min(self.context.tuning.tick);
+            let wake = Rc::clone(&self.context.wake);
+            tokio::select! {
+                biased;
+                _ = self.context.stop.changed() => {}
+                Some(landed) = self.tasks.join_next_with_id() => self.land(landed).await,
+                () = wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Begins whatever may be begun now and returns how long there is nothing more to begin.
+    async fn begin(&mut self) -> Duration {
+        if !self.settle().await {
+            return self.context.tuning.store_retry;
+        }
+        let now = self.context.clock.now();
+        let limit = match self.health.allowance(now, self.flying.len()) {
+            Allowance::Full => self.connector.concurrency,
+            Allowance::Probe => 1,
+            Allowance::Wait(ns) => return nanos(ns),
+        };
+        let (http, token) = match self.outfit() {
+            Ok(outfit) => outfit,
+            Err(reason) => {
+                self.refuse(&reason, false);
+                return Duration::ZERO;
+            }
+        };
+        if !self.greeted {
+            if self.flying.is_empty() {
+                let (target, hello) = (Rc::clone(&self.target), self.connector.hello);
+                let ask = move |said: &[_]| {
+                    hello.map_or_else(|| super::connector::Next::Done(Done::default()), |f| f(&target, said))
+                };
+                let clock = self.context.clock;
+                self.fly(Cargo::Hello, converse(http, token, clock, ask));
+            }
+            return Duration::MAX;
+        }
+        self.beat(now, &http, &token);
+        let room = limit.saturating_sub(self.flying.len());
+        if room == 0 {
+            return Duration::MAX;
+        }
+        let want = if limit == 1 && self.mode() != Mode::Up { 1 } else { room * self.connector.batch };
+        self.load(want, now, &http, &token).await
+    }
+
+    /// Claims jobs and starts their conversations.
+    async fn load(&mut self, want: usize, now: Moment, http: &Rc<Http>, token: &SecretString) -> Duration {
+        let permits = match self.pace.take(want) {
+            Ok(permits) => permits,
+            Err(wait) => return wait,
+        };
+        let claimed = self.context.outbox.claim(&self.plan.id, permits, now.stamp()).await;
+        let jobs = match claimed {
+            Ok(jobs) => jobs,
+            Err(reason) => {
+                self.pace.give_back(permits);
+                tracing::warn!(destination = self.plan.id, reason, "cannot claim from the outbox");
+                return self.context.tuning.store_retry;
+            }
+        };
+        let count = jobs.len();
+        self.pace.give_back(permits.saturating_sub(count));
+        for batch in jobs.chunks(self.connector.batch.max(1)) {
+            let (target, next, jobs) = (Rc::clone(&self.target), self.connector.next, batch.to_vec());
+            let cargo = Cargo::jobs(&jobs);
+            let ask = move |said: &[_]| next(&target, &jobs, said);
+            self.fly(cargo, converse(Rc::clone(http), token.clone(), self.context.clock, ask));
+        }
+        if count == permits {
+            // All that was asked for: there may be more, and only pace or room say when.
+            return if count < want { Duration::ZERO } else { Duration::MAX };
+        }
+        match self.context.outbox.next_due(&self.plan.id).await {
+            Ok(None) => Duration::MAX,
+            Ok(Some(due)) => nanos(due.0.saturating_sub(now.wall)).max(LEAST_SLEEP),
+            Err(reason) => {
+                tracing::warn!(destination = self.plan.id, reason, "cannot ask the outbox");
+                self.context.tuning.store_retry
+            }
+        }
+    }
+
+    fn fly(&mut self, cargo: Cargo, conversation: impl Future<Output = Landing> + 'static) {
+        let id = self.tasks.spawn_local(conversation).id();
+        self.flying.push((id, cargo));
+    }
+
+    /// Sends the latest heartbeat when one is due.
+    fn beat(&mut self, now: Moment, http: &Rc<Http>, token: &SecretString) {
+        let Some(encode) = self.connector.heartbeat else { return };
+        let under_way = self.flying.iter().any(|(_, c)| matches!(c, Cargo::Heartbeat));
+        if under_way || now.mono < self.heartbeat_due {
+            return;
+        }
+        let Some(request) = self
+            .context
+            .shared
+            .heartbeat
+            .borrow()
+            .as_ref()
+            .map(|body| encode(&self.target, body, now.stamp()))
+        else {
+            return;
+        };
+        self.heartbeat_due = now.mono.saturating_add(self.context.tuning.heartbeat);
+        let ask = flight::once(request);
+        self.fly(Cargo::Heartbeat, converse(Rc::clone(http), token.clone(), self.context.clock, ask));
+    }
+
+    /// Client and token; the token is read anew each time, so that a rotated one is taken up.
+    fn outfit(&mut self) -> Result<(Rc<Http>, SecretString), String> {
+        let secret = self.plan.options.secret("token").ok_or("option token is not set")?;
+        let token = crate::secret::read(secret)?;
+        let http = match &self.http {
+            Some(http) => Rc::clone(http),
+            None => {
+                let timeout = if self.plan.timeout > 0 { nanos(self.plan.timeout) } else { TIMEOUT };
+                let http = Rc::new(Http::new(&self.plan.options, self.connector.scheme, timeout)?);
+                self.http = Some(Rc::clone(&http));
+                http
+            }
+        };
+        Ok((http, token))
+    }
+
+    /// Takes in a conversation that ended, one way or the other.
+    async fn land(&mut self, landed: Result<(Id, Landing), JoinError>) {
+        let (id, landing) = match landed {
+            Ok((id, landing)) => (id, landing),
+            Err(error) => (error.id(), Landing::cut_short(&error.to_string())),
+        };
+        let Some(at) = self.flying.iter().position(|(flying, _)| *flying == id) else { return };
+        let (_, cargo) = self.flying.swap_remove(at);
+        let by_job = matches!(cargo, Cargo::Jobs(_));
+        self.judge(&landing, by_job);
+        if let Some(warning) = &landing.done.warning {
+            tracing::warn!(destination = self.plan.id, reason = warning, "destination accepted with a flaw");
+        }
+        match cargo {
+            Cargo::Hello => self.greeted = landing.is_fit(),
+            Cargo::Heartbeat => {}
+            Cargo::Jobs(jobs) => {
+                let now = self.context.clock.now();
+                let settled = self.outcomes(jobs, landing, now);
+                self.unsettled.extend(settled);
+                self.settle().await;
+            }
+        }
+    }
+
+    /// Draws the conclusions for the destination as a whole.
+    fn judge(&mut self, landing: &Landing, by_job: bool) {
+        if let Some(reason) = landing.pause() {
+            self.refuse(&reason, by_job);
+            return;
+        }
+        let now = self.context.clock.now();
+        let changed = match &landing.trouble {
+            Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
+            None if !landing.done.outcomes.is_empty() && !by_job => {
+                // A hello that could not make sense of the answers.
+                self.health.failed(now, None, "not what was expected", &mut self.random)
+            }
+            None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
+            None => self.health.succeeded(now),
+        };
+        self.publish(changed);
+    }
+
+    fn refuse(&mut self, reason: &str, by_job: bool) {
+        self.greeted = self.connector.hello.is_none();
+        self.refused_job = by_job;
+        // A file named in the options may be mended meanwhile.
+        self.http = None;
+        let changed = self.health.refused(self.context.clock.now(), reason);
+        self.publish(changed);
+    }
+
+    /// Each job with its outcome and the time of its next attempt.
+    fn outcomes(&mut self, jobs: Vec<flight::Carried>, landing: Landing, now: Moment) -> Vec<Settled> {
+        let away = landing.trouble.as_ref().is_some_and(|t| t.away);
+        let mut told = landing.done.outcomes.into_iter();
+        let gate = self.health.gate().saturating_sub(now.mono).max(0);
+        let mut settled = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let outcome = told.next().unwrap_or_else(|| Outcome::Retry {
+                after: None,
+                unknown: true,
+                reason: "the connector has no outcome for this operation".to_owned(),
+            });
+            let backoff = self.context.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
+            let wait = match &outcome {
+                Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
+                Outcome::Pause { .. } => gate.max(self.context.tuning.pause),
+                // When the destination is away its own gate does the waiting: the first job tried shall not come last.
+                Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate,
+                Outcome::Retry { after, .. } => {
+                    let told = after.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
+                    gate.max(told.unwrap_or(backoff))
+                }
+            };
+            settled.push(Settled { record: job.record, rev: job.rev, outcome, next: now.stamp().plus(wait) });
+        }
+        settled
+    }
+
+    /// Settles what waits to be settled; false when the outbox cannot.
+    async fn settle(&mut self) -> bool {
+        if self.unsettled.is_empty() {
+            return true;
+        }
+        let now = self.context.clock.now().stamp();
+        let result = self.context.outbox.settle(&self.plan.id, self.unsettled.clone(), now).await;
+        if let Err(reason) = result {
+            tracing::warn!(destination = self.plan.id, reason, "cannot settle in the outbox");
+            return false;
+        }
+        let stored = self.unsettled.iter().any(|s| matches!(s.outcome, Outcome::Stored { .. }));
+        self.unsettled.clear();
+        if stored {
+            self.context.shared.board.send_if_modified(|board| {
+                let row = board.iter_mut().find(|s| s.id == self.plan.id);
+                row.into_iter().for_each(|s| s.last_stored = Some(now));
+                false
+            });
+        }
+        true
+    }
+
+    fn mode(&self) -> Mode {
+        self.health.state().0
+    }
+
+    fn publish(&self, changed: bool) {
+        if !changed {
+            return;
+        }
+        let (mode, reason, since) = self.health.state();
+        match mode {
+            Mode::Up => tracing::info!(destination = self.plan.id, "destination is up"),
+            Mode::Down | Mode::Paused => {
+                tracing::warn!(destination = self.plan.id, reason, "destination is {}", mode.word());
+            }
+        }
+        self.context.shared.board.send_if_modified(|board| {
+            let Some(row) = board.iter_mut().find(|s| s.id == self.plan.id) else { return false };
+            row.state = mode.word().to_owned();
+            row.reason = reason.map(str::to_owned);
+            row.since = Some(since);
+            true
+        });
+    }
+
+    /// Lets conversations finish for a while, cuts the rest short, and settles all.
+    async fn drain(mut self) {
+        let deadline = tokio::time::Instant::now() + self.context.tuning.grace;
+        while let Ok(Some(landed)) = tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
+            self.land(landed).await;
+        }
+        self.tasks.abort_all();
+        while let Some(landed) = self.tasks.join_next_with_id().await {
+            self.land(landed).await;
+        }
+        if !self.settle().await {
+            tracing::warn!(destination = self.plan.id, "left unsettled: will be looked up at the next start");
+        }
+    }
+}
+
+fn nanos(ns: i64) -> Duration {
+    Duration::from_nanos(ns.max(0).unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests;
