@@ -2,5 +2,6 @@
 //! into problem candidates and hands every record to the ITSM. See docs/ARCHITECTURE.md for the house.
 
 pub mod clock;
+pub mod config;
 pub mod engine;
 pub mod secret;
