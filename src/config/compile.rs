@@ -1,0 +1,321 @@
+//! Puts the layers together: raw files in, a [`Config`] out.
+//!
+//! Always gives a configuration, so that every mistake is found in one run; whether it may be used is decided by the report.
+//! A later file replaces a rule of the same id; `[[override]]` edits what is left; defaults fill only absent keys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::diagnose::{At, Finding, Report};
+use super::raw::{
+    RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
+};
+use super::raw::{RawOverride, RawRule, RawService, RawStore};
+use super::source::Role;
+use super::{Config, Doors, HostFacts, door};
+use crate::engine::moment::{DAY, SECOND};
+use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
+use crate::engine::record::HostRef;
+use crate::engine::signal::{Class, Metric};
+
+mod hash;
+mod overrides;
+mod rule;
+mod title;
+
+/// Sampling interval when nothing is said.
+const INTERVAL: i64 = 10 * SECOND;
+/// Longest time of a probe when nothing is said; never longer than its interval.
+const CHECK_TIMEOUT: i64 = 5 * SECOND;
+/// Longest time of a request to a destination when nothing is said.
+const DESTINATION_TIMEOUT: i64 = 30 * SECOND;
+/// Most rules, checks, services and overrides of a host, each.
+const MOST: usize = 50_000;
+/// Most destinations of a host.
+const MOST_DESTINATIONS: usize = 64;
+
+/// All tables of all files, in the order of the layers.
+#[derive(Default)]
+struct Layers {
+    host: Vec<RawHost>,
+    collect: Vec<RawCollect>,
+    correlate: Vec<RawCorrelate>,
+    services: Vec<RawService>,
+    checks: Vec<RawCheck>,
+    destinations: Vec<RawDestination>,
+    store: Vec<RawStore>,
+    desk: Vec<RawDesk>,
+    overrides: Vec<RawOverride>,
+}
+
+/// `[defaults]` of the layers below a file.
+#[derive(Default)]
+struct Below {
+    builtin: RawDefaults,
+    main: RawDefaults,
+}
+
+/// Compiles files in the order of their layers.
+pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
+    let (layers, rules, below) = gather(files, report);
+    limits(&layers, rules.len(), report);
+    let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
+    let overrides = overrides::compile(&layers.overrides, &rules, report);
+    let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
+    let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
+    let plan = Plan {
+        host: host(&layers.host, tier, facts, report),
+        overrides,
+        services: services(&layers, report),
+        correlate: correlate(&layers.correlate),
+        matrix: MATRIX,
+        sla: SLA,
+        rules: plans,
+    };
+    let collectors = collectors(&layers.collect, doors, interval, &plan.rules);
+    let checks = checks(&layers.checks, interval, report);
+    let destinations = destinations(layers.destinations, report);
+    let mut config = Config {
+        plan: Arc::new(plan),
+        collectors,
+        checks,
+        destinations,
+        store: store(&layers.store),
+        desk: desk(&layers.desk),
+        interval,
+        hash: String::new(),
+        files: Vec::new(),
+        warnings: Vec::new(),
+    };
+    config.hash = hash::config(&config);
+    config
+}
+
+/// A rule as far as it could be compiled.
+pub struct Known {
+    id: (String, At),
+    class: Option<Class>,
+    lets: Vec<String>,
+    /// `None`: switched off, or wrong.
+    plan: Option<Rule>,
+}
+
+fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap<String, Known>, Below) {
+    let (mut layers, mut below) = (Layers::default(), Below::default());
+    let mut rules = BTreeMap::new();
+    for (role, mut file) in files {
+        let own = std::mem::take(&mut file.defaults);
+        let own = match role {
+            Role::Builtin => {
+                below.builtin = own;
+                None
+            }
+            Role::Main => {
+                below.main = own;
+                None
+            }
+            Role::DropIn => Some(own),
+        };
+        let chain: Vec<_> = own.iter().chain([&below.main, &below.builtin]).collect();
+        let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+        door::unique("rule", in_file.iter(), report);
+        for raw in file.rules {
+            take(raw, &chain, &mut rules, report);
+        }
+        layers.host.extend(file.host);
+        layers.collect.extend(file.collect);
+        layers.correlate.push(file.correlate);
+        layers.services.extend(file.services);
+        layers.checks.extend(file.checks);
+        layers.destinations.extend(file.destinations);
+        layers.store.extend(file.store);
+        layers.desk.extend(file.desk);
+        layers.overrides.extend(file.overrides);
+    }
+    (layers, rules, below)
+}
+
+/// Adds a rule to the set, in the place of an earlier one of the same id.
+fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known>, report: &mut Report) {
+    let lets = raw.lets.iter().map(|(name, _)| name.value.clone()).collect();
+    if raw.retires {
+        match rules.get_mut(&raw.id.0) {
+            Some(known) => known.plan = None,
+            None => {
+                let ids = rules.keys().map(String::as_str);
+                report.add(overrides::unknown(raw.id.1, &raw.id.0, ids, "switches off no rule"));
+            }
+        }
+        return;
+    }
+    let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
+    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, lets, plan });
+}
+
+fn limits(layers: &Layers, rules: usize, report: &mut Report) {
+    for (what, count, most) in [
+        ("rules", rules, MOST),
+        ("checks", layers.checks.len(), MOST),
+        ("services", layers.services.len(), MOST),
+        ("overrides", layers.overrides.len(), MOST),
+        ("destinations", layers.destinations.len(), MOST_DESTINATIONS),
+    ] {
+        if count > most {
+            let at = At { file: 0, start: 0, end: 0 };
+            report.add(Finding::error(at, format!("{count} {what}; a host can have at most {most}")));
+        }
+    }
+}
+
+/// The value of the latest layer that gives one.
+fn last<L, T>(layers: &[L], get: impl Fn(&L) -> Option<T>) -> Option<T> {
+    layers.iter().rev().find_map(get)
+}
+
+fn host(layers: &[RawHost], tier: Option<u8>, facts: &HostFacts, report: &mut Report) -> Host {
+    let name = last(layers, |h| h.name.clone()).or_else(|| {
+        let name = facts.hostname.trim();
+        (!name.is_empty()).then(|| name.to_owned())
+    });
+    let name = name.unwrap_or_else(|| "localhost".to_owned());
+    let id = last(layers, |h| h.id.clone()).unwrap_or_else(|| {
+        let machine = facts.machine_id.trim();
+        if machine.is_empty() {
+            let at = At { file: 0, start: 0, end: 0 };
+            report.add(
+                Finding::warning(at, "this host has no /etc/machine-id: its id is made from its name").help(
+                    "create one with systemd-machine-id-setup, or write [host] id = \"…\" (16 hex digits)",
+                ),
+            );
+            return hash::host_id(&name);
+        }
+        hash::host_id(machine)
+    });
+    let mut labels = BTreeMap::new();
+    layers.iter().for_each(|h| labels.extend(h.labels.clone()));
+    Host { host: HostRef { id, name }, labels, service: last(layers, |h| h.service.clone()), tier }
+}
+
+fn correlate(layers: &[RawCorrelate]) -> Correlate {
+    let builtin = Correlate::default();
+    Correlate {
+        failure_gap: last(layers, |c| c.failure_gap).unwrap_or(builtin.failure_gap),
+        flap_half_life: last(layers, |c| c.flap_half_life).unwrap_or(builtin.flap_half_life),
+    }
+}
+
+/// Services that checks name come first: they say so of themselves.
+fn services(layers: &Layers, report: &mut Report) -> Vec<Service> {
+    door::unique("service", layers.services.iter().map(|s| &s.name), report);
+    let tier = |name: &str| layers.services.iter().find(|s| s.name.0 == name).and_then(|s| s.tier);
+    let mut by_checks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for check in &layers.checks {
+        if let Some(service) = &check.service {
+            by_checks.entry(service).or_default().push(check.id.0.clone());
+        }
+    }
+    let explicit = by_checks.into_iter().map(|(name, checks)| Service {
+        name: name.to_owned(),
+        tier: tier(name),
+        matches: BTreeMap::from([(Class::Check, Globs(checks))]),
+    });
+    let written = layers.services.iter().map(|s| Service {
+        name: s.name.0.clone(),
+        tier: s.tier,
+        matches: s.matches.clone(),
+    });
+    explicit.chain(written).collect()
+}
+
+fn collectors(
+    layers: &[RawCollect],
+    doors: &Doors,
+    interval: i64,
+    rules: &[Arc<Rule>],
+) -> Vec<CollectorPlan> {
+    let names = literal_names(rules);
+    let plan = |door: &&'static DoorSpec| {
+        let written = layers.iter().rev().flat_map(|l| &l.collectors).find(|c| c.door.kind == door.kind);
+        let options = match written {
+            Some(raw) => raw.options.clone()?,
+            None => door::defaults(door),
+        };
+        let of_processes =
+            door.signals.iter().any(|s| Metric::find(s).is_some_and(|m| m.spec().class == Class::Proc));
+        Some(CollectorPlan {
+            kind: door.kind,
+            interval: written.and_then(|c| c.interval).unwrap_or(interval),
+            options,
+            names: if of_processes { names.clone() } else { Vec::new() },
+        })
+    };
+    doors.collectors.iter().filter_map(plan).collect()
+}
+
+/// Process names that rules name outright, so that a process that has never run is missed as well.
+fn literal_names(rules: &[Arc<Rule>]) -> Vec<String> {
+    let globs = rules.iter().filter(|r| r.class == Class::Proc).filter_map(|r| r.matches.0.get("name"));
+    let literal = globs.flat_map(|g| &g.0).filter(|g| !g.starts_with('!') && !g.contains(['*', '?']));
+    let mut names: Vec<_> = literal.cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn checks(layers: &[RawCheck], interval: i64, report: &mut Report) -> Vec<CheckPlan> {
+    door::unique("check", layers.iter().map(|c| &c.id), report);
+    let mut checks = Vec::with_capacity(layers.len());
+    for raw in layers {
+        let interval = raw.interval.unwrap_or(interval);
+        if let Some(timeout) = raw.timeout.filter(|t| t.value > interval) {
+            report.add(
+                Finding::warning(
+                    timeout.at,
+                    format!("`timeout` of check `{}` is longer than its interval", raw.id.0),
+                )
+                .help("a hanging probe then skips the next ones; a shorter time-out notices sooner"),
+            );
+        }
+        checks.push(CheckPlan {
+            id: raw.id.0.clone(),
+            kind: raw.door.kind,
+            interval,
+            timeout: raw.timeout.map_or(CHECK_TIMEOUT.min(interval), |t| t.value),
+            options: raw.options.clone(),
+        });
+    }
+    checks
+}
+
+fn destinations(layers: Vec<RawDestination>, report: &mut Report) -> Vec<DestinationPlan> {
+    door::unique("destination", layers.iter().map(|d| &d.id), report);
+    let plan = |raw: RawDestination| DestinationPlan {
+        id: raw.id.0,
+        kind: raw.door.kind,
+        filter: raw.filter,
+        pace: raw.pace.unwrap_or(0.0),
+        timeout: raw.timeout.unwrap_or(DESTINATION_TIMEOUT),
+        options: raw.options,
+    };
+    layers.into_iter().map(plan).collect()
+}
+
+fn store(layers: &[RawStore]) -> StorePlan {
+    StorePlan {
+        dir: PathBuf::from(last(layers, |s| s.dir.clone()).unwrap_or_else(|| "/var/lib/sexton".to_owned())),
+        outbox_limit: last(layers, |s| s.outbox).unwrap_or(1 << 30),
+        journal_limit: last(layers, |s| s.journal).unwrap_or(400 * DAY),
+    }
+}
+
+fn desk(layers: &[RawDesk]) -> DeskPlan {
+    DeskPlan {
+        listen: last(layers, |d| d.listen.clone()).unwrap_or_else(|| "127.0.0.1:7878".to_owned()),
+        dir: PathBuf::from(
+            last(layers, |d| d.dir.clone()).unwrap_or_else(|| "/var/lib/sexton-desk".to_owned()),
+        ),
+        tokens: last(layers, |d| d.tokens.clone()),
+    }
+}

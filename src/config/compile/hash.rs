@@ -1,0 +1,104 @@
+//! Versions: hashes over what a rule or a configuration means, so that formatting and comments do not change them.
+
+use std::fmt::Write;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::engine::plan::Rule;
+
+/// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
+pub fn host_id(machine_id: &str) -> String {
+    match Hmac::<Sha256>::new_from_slice(machine_id.as_bytes()) {
+        Ok(mut mac) => {
+            mac.update(b"sexton");
+            hex16(&mac.finalize().into_bytes())
+        }
+        // HMAC takes keys of any length.
+        Err(_) => hex16(&Sha256::digest(machine_id.as_bytes())),
+    }
+}
+
+/// The version of a rule; `conditions` are the texts of all `let`, `raise` and `clear`, in order.
+pub fn rule(rule: &Rule, conditions: &[String]) -> String {
+    let steps: Vec<_> =
+        rule.steps.iter().map(|s| (s.severity, s.impact, s.urgency, s.for_, s.keep)).collect();
+    let identity = (&rule.id, rule.class.name(), &rule.matches, rule.nature, &rule.category, rule.outage);
+    let words = (&rule.title, &rule.description, &rule.runbook, &rule.service, &rule.labels);
+    let times = (rule.reopen, rule.stale, rule.min_coverage);
+    let conditions: Vec<_> = conditions.iter().map(|c| canonical(c)).collect();
+    digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{conditions:?}"))
+}
+
+/// The version of a whole configuration.
+pub fn config(config: &Config) -> String {
+    let plan = &config.plan;
+    let rules: Vec<_> = plan.rules.iter().map(|r| &r.hash).collect();
+    let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
+    let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
+    digest(format_args!("{engine:?}{doors:?}{}", config.interval))
+}
+
+/// A condition without the white space that has no meaning; within quotes everything has.
+fn canonical(condition: &str) -> String {
+    const TIGHT: &str = "<>=!+*/(),[]";
+    let mut out = String::with_capacity(condition.len());
+    let (mut quoted, mut gap) = (false, false);
+    for c in condition.trim().chars() {
+        if !quoted && c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        if gap && !TIGHT.contains(c) && !out.ends_with(|last| TIGHT.contains(last)) {
+            out.push(' ');
+        }
+        gap = false;
+        quoted ^= c == '\'';
+        out.push(c);
+    }
+    out
+}
+
+fn digest(text: std::fmt::Arguments<'_>) -> String {
+    let mut hasher = Hasher(Sha256::new());
+    // Writing into a hasher cannot fail.
+    let _ = hasher.write_fmt(text);
+    hex16(&hasher.0.finalize())
+}
+
+struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.0.update(s.as_bytes());
+        Ok(())
+    }
+}
+
+fn hex16(bytes: &[u8]) -> String {
+    bytes.iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_id_is_the_first_half_of_the_mac() {
+        // printf sexton | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+        assert_eq!(host_id("0123456789abcdef0123456789abcdef"), "8a563f8eceac3dbb");
+    }
+
+    #[test]
+    fn white_space_counts_only_where_it_means_something() {
+        assert_eq!(canonical("fs.used  >\n 85%"), canonical("fs.used>85%"));
+        assert_eq!(canonical("avg( a , 5m )"), canonical("avg(a,5m)"));
+        assert_ne!(canonical("a - b"), canonical("a-b"));
+        assert_ne!(canonical("not a"), canonical("nota"));
+        assert_ne!(canonical("s == 'a  b'"), canonical("s == 'a b'"));
+    }
+}

@@ -1,0 +1,189 @@
+//! One rule: defaults filled in, conditions compiled.
+
+use std::collections::BTreeMap;
+
+use super::{hash, title};
+use crate::config::diagnose::{Finding, Report};
+use crate::config::raw::{RawDefaults, RawMeta, RawRule, RawStep};
+use crate::config::walk::Text;
+use crate::engine::cond::{self, Cond};
+use crate::engine::moment::MINUTE;
+use crate::engine::plan::{Rule, StepPlan, default_reopen};
+use crate::engine::record::{Nature, Severity};
+use crate::engine::signal::Class;
+
+/// How long a raise must hold when no layer says.
+const FOR: i64 = MINUTE;
+/// How long a clear must hold when no layer says.
+const KEEP: i64 = 5 * MINUTE;
+/// Share of expected samples that a window needs when no layer says.
+const MIN_COVERAGE: f64 = 0.5;
+
+/// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with it.
+pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) -> Option<Rule> {
+    let class = raw.class?;
+    let mut conditions = Conditions::new(&raw.id.0, class);
+    for (name, text) in &raw.lets {
+        conditions.add_let(name, text, report);
+    }
+    let names: Vec<_> = raw.lets.iter().map(|(name, _)| name.value.clone()).collect();
+    let wrong = raw.title.as_ref().map(|t| title::check(t, class, &names)).unwrap_or_default();
+    let sound = wrong.is_empty();
+    wrong.into_iter().for_each(|finding| report.add(finding));
+
+    let written: Vec<&RawStep> =
+        if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
+    let compiled = written.into_iter().map(|step| conditions.step(step, raw, defaults, report));
+    let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
+    let Conditions { lets, texts, .. } = conditions;
+    let (steps, lets) = (steps.filter(|_| sound)?, lets.into_iter().collect());
+
+    let first = |get: &dyn Fn(&RawMeta) -> Option<String>| {
+        get(&raw.meta).or_else(|| defaults.iter().find_map(|d| get(&d.meta)))
+    };
+    let nature = pick(&raw.meta, defaults, |m| m.nature).unwrap_or(Nature::Fault);
+    let mut rule = Rule {
+        id: raw.id.0.clone(),
+        hash: String::new(),
+        origin: report.origin(raw.at),
+        class,
+        matches: raw.matches.clone(),
+        title: raw.title.as_ref().map(|t| t.value.clone()).unwrap_or_default(),
+        description: raw.description.as_ref().map(|d| d.trim().to_owned()).unwrap_or_default(),
+        runbook: first(&|m| m.runbook.clone()),
+        nature,
+        category: first(&|m| m.category.clone()).unwrap_or_else(|| category(class).to_owned()),
+        outage: pick(&raw.meta, defaults, |m| m.outage).unwrap_or(false),
+        service: first(&|m| m.service.clone()),
+        labels: labels(raw, defaults),
+        reopen: pick(&raw.meta, defaults, |m| m.reopen).unwrap_or(default_reopen(nature)),
+        stale: pick(&raw.meta, defaults, |m| m.stale).unwrap_or(0),
+        min_coverage: pick(&raw.meta, defaults, |m| m.min_coverage).unwrap_or(MIN_COVERAGE),
+        steps,
+        lets,
+    };
+    rule.hash = hash::rule(&rule, &texts);
+    Some(rule)
+}
+
+/// A key of the rule, else of the nearest layer that has it.
+fn pick<T: Copy>(own: &RawMeta, defaults: &[&RawDefaults], get: impl Fn(&RawMeta) -> Option<T>) -> Option<T> {
+    get(own).or_else(|| defaults.iter().find_map(|d| get(&d.meta)))
+}
+
+fn labels(raw: &RawRule, defaults: &[&RawDefaults]) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for layer in defaults.iter().rev() {
+        labels.extend(layer.meta.labels.clone());
+    }
+    labels.extend(raw.meta.labels.clone());
+    labels
+}
+
+/// The category of rules that name none.
+fn category(class: Class) -> &'static str {
+    match class {
+        Class::Host => "host/general",
+        Class::Cpu => "cpu/core",
+        Class::Fs => "storage/filesystem",
+        Class::Disk => "storage/disk",
+        Class::Net => "network/interface",
+        Class::Unit => "service/unit",
+        Class::Proc => "service/process",
+        Class::Check => "service/endpoint",
+        Class::Sexton => "monitoring/sexton",
+    }
+}
+
+/// Compiles the conditions of one rule and remembers their texts for the hash.
+struct Conditions<'r> {
+    rule: &'r str,
+    class: Class,
+    lets: Vec<(String, Cond)>,
+    /// Names whose expression is wrong: that they are then unknown elsewhere is not worth a message.
+    failed: Vec<String>,
+    texts: Vec<String>,
+}
+
+impl<'r> Conditions<'r> {
+    fn new(rule: &'r str, class: Class) -> Self {
+        Self { rule, class, lets: Vec::new(), failed: Vec::new(), texts: Vec::new() }
+    }
+
+    fn add_let(&mut self, name: &Text, text: &Text, report: &mut Report) {
+        self.texts.push(format!("let {} {}", name.value, text.value));
+        match cond::compile_any(&text.value, self.class, &self.lets) {
+            Ok(compiled) => self.lets.push((name.value.clone(), compiled)),
+            Err(error) => {
+                self.refuse(&format!("let.{}", name.value), text, error, report);
+                self.failed.push(name.value.clone());
+            }
+        }
+    }
+
+    fn condition(&mut self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
+        self.texts.push(format!("{key} {}", text.value));
+        match cond::compile(&text.value, self.class, &self.lets) {
+            Ok(compiled) => Some(compiled),
+            Err(error) => {
+                self.refuse(key, text, error, report);
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, key: &str, text: &Text, error: cond::CondError, report: &mut Report) {
+        let follows = text.value.get(error.span.clone()).is_some_and(|t| self.failed.iter().any(|f| f == t));
+        if follows {
+            return;
+        }
+        let message = format!("`{key}` of rule `{}`: {}", self.rule, error.message);
+        let finding = Finding::error(text.part(error.span), message);
+        report.add(match error.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
+    }
+
+    fn step(
+        &mut self,
+        step: &RawStep,
+        raw: &RawRule,
+        defaults: &[&RawDefaults],
+        report: &mut Report,
+    ) -> Option<StepPlan> {
+        let layers = || [step, &raw.own].into_iter().chain(defaults.iter().filter_map(|d| d.step.as_ref()));
+        let severity = layers().find_map(|l| l.severity).unwrap_or(Severity::Warning);
+        let urgency = match severity {
+            Severity::Critical => 2,
+            Severity::Warning | Severity::Info => 3,
+        };
+        let raise_text = step.raise.as_ref();
+        let raise = raise_text.and_then(|text| self.condition("raise", text, report));
+        let clear_text = step.clear.as_ref().or(raw.own.clear.as_ref());
+        let clear = match (clear_text, &raise, raise_text) {
+            (Some(text), ..) => self.condition("clear", text, report),
+            (None, Some(raise), Some(text)) => {
+                report.add(no_clear(self.rule, text));
+                self.texts.push("clear by default".to_owned());
+                Some(cond::default_clear(raise))
+            }
+            _ => None,
+        };
+        Some(StepPlan {
+            severity,
+            impact: [step, &raw.own].into_iter().find_map(|l| l.impact),
+            urgency: layers().find_map(|l| l.urgency).unwrap_or(urgency),
+            raise: raise?,
+            clear: clear?,
+            for_: layers().find_map(|l| l.for_).unwrap_or(FOR),
+            keep: layers().find_map(|l| l.keep).unwrap_or(KEEP),
+        })
+    }
+}
+
+fn no_clear(rule: &str, raise: &Text) -> Finding {
+    Finding::warning(raise.at, format!("rule `{rule}` has no `clear`"))
+        .label("ends when this is no longer true; a single numeric limit gets a margin of 5 %")
+        .help("write `clear` with a limit of its own, so that a value at the limit does not open and close incidents")
+}

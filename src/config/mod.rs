@@ -1,0 +1,135 @@
+//! Configuration: TOML files in, a checked [`Config`] out, or every mistake with its place.
+//!
+//! The road is raw → compile → plan: [`source`] reads files, `syntax` parses them, `raw` gives every value its type, `compile`
+//! puts the layers together (built-in < main file < rules.d < overrides) and compiles conditions, [`diagnose`] says what is
+//! wrong. Nothing is validated twice and nothing is used unvalidated. `config` must not know the doors: it is given their
+//! [`DoorSpec`]s; nor does it read anything but configuration files: host facts are an argument.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::plan::Plan;
+
+mod compile;
+pub mod diagnose;
+mod door;
+mod raw;
+pub mod source;
+mod suggest;
+mod syntax;
+mod value;
+mod walk;
+pub mod watch;
+
+use diagnose::{Diagnostic, Diagnostics, Report};
+use source::{Role, Source, Trouble};
+
+/// The configuration in the binary: defaults, default rules, and their documentation.
+pub const BUILTIN: &str = include_str!("../../config/sexton.toml");
+/// How messages and origins call the configuration in the binary.
+pub const BUILTIN_NAME: &str = "built-in/sexton.toml";
+/// Where the configuration is looked for when nothing is said.
+pub const DEFAULT_PATH: &str = "/etc/sexton";
+
+/// The doors of this build: what may be written for collectors, checks and destinations.
+#[derive(Clone, Default)]
+pub struct Doors {
+    /// Keys of `[collect]`.
+    pub collectors: Vec<&'static DoorSpec>,
+    /// Kinds of `[[check]]`.
+    pub checks: Vec<&'static DoorSpec>,
+    /// Kinds of `[[destination]]`.
+    pub connectors: Vec<&'static DoorSpec>,
+}
+
+/// What the host says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// Content of /etc/machine-id; empty when there is none.
+    pub machine_id: String,
+    /// FQDN or host name.
+    pub hostname: String,
+}
+
+/// A checked configuration, with every default filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the engine goes by.
+    pub plan: Arc<Plan>,
+    /// Collectors that are on, in the order of their table.
+    pub collectors: Vec<CollectorPlan>,
+    /// `[[check]]`.
+    pub checks: Vec<CheckPlan>,
+    /// `[[destination]]`.
+    pub destinations: Vec<DestinationPlan>,
+    /// `[store]`.
+    pub store: StorePlan,
+    /// `[desk]`.
+    pub desk: DeskPlan,
+    /// Sampling interval in nanoseconds of everything that names none.
+    pub interval: i64,
+    /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not differ do not matter.
+    pub hash: String,
+    /// Files that were read.
+    pub files: Vec<PathBuf>,
+    /// What works but is probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Loads a directory (`sexton.toml` and `rules.d/*.toml` in byte order) or a main file (with the `rules.d` beside it).
+///
+/// # Errors
+/// Every mistake in all files; `unreadable` when there is no such file or directory.
+pub fn load(path: &Path, doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
+    let files = source::files(path).map_err(|trouble| unreadable(&trouble))?;
+    let (mut sources, mut troubles) = (Vec::new(), Vec::new());
+    for (i, file) in files.iter().enumerate() {
+        let role = if i == 0 { Role::Main } else { Role::DropIn };
+        match source::read(file) {
+            Ok(text) => sources.push(Source::new(role, file.display().to_string(), text)),
+            Err(trouble) if i == 0 && !file.is_file() => return Err(unreadable(&trouble)),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    let mut config = build(sources, troubles, doors, facts)?;
+    config.files = files;
+    Ok(config)
+}
+
+/// Loads texts: the first is the main file, the others are files of `rules.d`; none at all is the built-in configuration.
+///
+/// # Errors
+/// Every mistake in all texts.
+pub fn load_texts(texts: &[(&str, &str)], doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
+    let roles = std::iter::once(Role::Main).chain(std::iter::repeat(Role::DropIn));
+    let sources = texts.iter().zip(roles).map(|((name, text), role)| Source::new(role, *name, *text));
+    build(sources.collect(), Vec::new(), doors, facts)
+}
+
+fn unreadable(trouble: &Trouble) -> Diagnostics {
+    Diagnostics { items: vec![diagnose::unreadable(trouble)], errors: 1, warnings: 0, unreadable: true }
+}
+
+fn build(
+    sources: Vec<Source>,
+    troubles: Vec<Trouble>,
+    doors: &Doors,
+    facts: &HostFacts,
+) -> Result<Config, Diagnostics> {
+    let mut all = vec![Source::new(Role::Builtin, BUILTIN_NAME, BUILTIN)];
+    all.extend(sources);
+    let texts: Vec<_> = all.iter().map(|s| (s.role, Arc::clone(&s.text))).collect();
+    let mut report = Report::new(all);
+    for trouble in troubles {
+        report.trouble(trouble);
+    }
+    let mut files = Vec::with_capacity(texts.len());
+    for (index, (role, text)) in texts.iter().enumerate() {
+        let table = syntax::parse(index as u32, text, &mut report);
+        files.push((*role, raw::read(index as u32, *role, table.get_ref(), doors, &mut report)));
+    }
+    let config = compile::compile(files, doors, facts, &mut report);
+    let warnings = report.finish()?;
+    Ok(Config { warnings, ..config })
+}

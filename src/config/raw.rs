@@ -1,0 +1,146 @@
+//! One file as typed values with their places: keys checked, values of the right type and in range, nothing filled in yet.
+//!
+//! What a single file can tell is checked here; what needs other files (duplicates, layers, the class of an override) in
+//! `compile`. No serde shapes: the tables are walked by hand so that every message knows its place.
+
+use toml::de::DeTable;
+
+use super::Doors;
+use super::diagnose::{At, Finding, Report};
+use super::source::Role;
+use super::walk::{Keys, Walk};
+
+mod outside;
+mod rule;
+mod tables;
+
+pub use outside::{RawCheck, RawCollect, RawDestination};
+pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
+pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+
+/// The only version of the configuration format so far.
+const SCHEMA: i64 = 1;
+
+/// Everything one file says.
+#[derive(Default)]
+pub struct RawFile {
+    /// `[host]`.
+    pub host: Option<RawHost>,
+    /// `[collect]`.
+    pub collect: Option<RawCollect>,
+    /// `[correlate]`.
+    pub correlate: RawCorrelate,
+    /// `[[service]]`.
+    pub services: Vec<RawService>,
+    /// `[[check]]`.
+    pub checks: Vec<RawCheck>,
+    /// `[[destination]]`.
+    pub destinations: Vec<RawDestination>,
+    /// `[store]`.
+    pub store: Option<RawStore>,
+    /// `[desk]`.
+    pub desk: Option<RawDesk>,
+    /// `[defaults]`.
+    pub defaults: RawDefaults,
+    /// `[[rule]]`.
+    pub rules: Vec<RawRule>,
+    /// `[[override]]`.
+    pub overrides: Vec<RawOverride>,
+}
+
+const TOP: Keys = Keys {
+    known: &[
+        "schema",
+        "host",
+        "collect",
+        "correlate",
+        "service",
+        "check",
+        "destination",
+        "store",
+        "desk",
+        "defaults",
+        "rule",
+        "override",
+    ],
+    later: &["window", "test", "template"],
+    renamed: &[
+        ("rules", "[[rule]]"),
+        ("services", "[[service]]"),
+        ("checks", "[[check]]"),
+        ("destinations", "[[destination]]"),
+        ("overrides", "[[override]]"),
+        ("default", "[defaults]"),
+        ("version", "schema = 1"),
+        ("agent", "[host] or [collect]"),
+        ("alert", "[[rule]]"),
+        ("alerts", "[[rule]]"),
+    ],
+};
+
+/// Tables that only the main file may hold.
+const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
+
+/// Reads one parsed file.
+pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &mut Report) -> RawFile {
+    let top = Walk::new(At::new(file, 0..0), "the file", items);
+    top.check(&TOP, &[], report);
+    if !schema(&top, report) {
+        return RawFile::default();
+    }
+    if role == Role::DropIn {
+        for table in MAIN_ONLY.into_iter().filter(|t| top.has(t)) {
+            let message = format!("[{table}] cannot stand in a file of rules.d");
+            report.add(
+                Finding::error(top.key_at(table), message).help("move it to the main file, sexton.toml"),
+            );
+        }
+    }
+    let each = |key: &str, what: &str, report: &mut Report| top.tables(key, what, report);
+    RawFile {
+        host: top.table("host", "[host]", report).map(|w| tables::host(&w, report)),
+        collect: top.table("collect", "[collect]", report).map(|w| outside::collect(&w, doors, report)),
+        correlate: top
+            .table("correlate", "[correlate]", report)
+            .map(|w| tables::correlate(&w, report))
+            .unwrap_or_default(),
+        services: each("service", "[[service]]", report)
+            .iter()
+            .filter_map(|w| tables::service(w, report))
+            .collect(),
+        checks: each("check", "[[check]]", report)
+            .iter()
+            .filter_map(|w| outside::check(w, doors, report))
+            .collect(),
+        destinations: each("destination", "[[destination]]", report)
+            .iter()
+            .filter_map(|w| outside::destination(w, doors, report))
+            .collect(),
+        store: top.table("store", "[store]", report).map(|w| tables::store(&w, report)),
+        desk: top.table("desk", "[desk]", report).map(|w| tables::desk(&w, report)),
+        defaults: top
+            .table("defaults", "[defaults]", report)
+            .map(|w| rule::defaults(&w, role, report))
+            .unwrap_or_default(),
+        rules: each("rule", "[[rule]]", report).iter().filter_map(|w| rule::rule(w, report)).collect(),
+        overrides: each("override", "[[override]]", report)
+            .iter()
+            .filter_map(|w| rule::override_(w, report))
+            .collect(),
+    }
+}
+
+/// False when the file is of another version, of which nothing can be said.
+fn schema(top: &Walk<'_>, report: &mut Report) -> bool {
+    match top.int("schema", i64::MIN..=i64::MAX, report) {
+        Some(found) if found.value != SCHEMA => {
+            report.add(
+                Finding::error(found.at, format!("schema {} is not known to this version", found.value))
+                    .label(format!("this version reads schema {SCHEMA}"))
+                    .help("a newer sexton wrote this file, or the number is a slip; without the key it is 1"),
+            );
+            false
+        }
+        _ => true,
+    }
+}

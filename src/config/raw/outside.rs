@@ -1,0 +1,175 @@
+//! `[collect]`, `[[check]]`, `[[destination]]`: the tables whose options the doors state.
+
+use toml::de::DeValue;
+
+use super::tables;
+use crate::config::diagnose::{At, Finding, Report};
+use crate::config::walk::{Keys, Sp, Walk};
+use crate::config::{Doors, door, value};
+use crate::engine::effect::RecordKind;
+use crate::engine::moment::{DAY, HOUR, MINUTE, SECOND};
+use crate::engine::option::{DoorSpec, Filter, Options};
+use crate::engine::record::Priority;
+
+/// Shortest and longest sampling interval.
+const INTERVAL: std::ops::RangeInclusive<i64> = SECOND / 10..=DAY;
+
+/// `[collect]`.
+#[derive(Default)]
+pub struct RawCollect {
+    /// Interval of all collectors that name none, in nanoseconds.
+    pub interval: Option<i64>,
+    /// Collectors that are named.
+    pub collectors: Vec<RawCollector>,
+}
+
+/// One key of `[collect]`.
+pub struct RawCollector {
+    /// Which.
+    pub door: &'static DoorSpec,
+    /// Its own interval.
+    pub interval: Option<i64>,
+    /// `None`: switched off.
+    pub options: Option<Options>,
+}
+
+/// `[[check]]`.
+pub struct RawCheck {
+    /// Its id.
+    pub id: (String, At),
+    /// Its kind.
+    pub door: &'static DoorSpec,
+    /// In nanoseconds.
+    pub interval: Option<i64>,
+    /// In nanoseconds.
+    pub timeout: Option<Sp<i64>>,
+    /// The service it belongs to.
+    pub service: Option<String>,
+    /// Options of its kind.
+    pub options: Options,
+}
+
+/// `[[destination]]`.
+pub struct RawDestination {
+    /// Its id.
+    pub id: (String, At),
+    /// Its kind.
+    pub door: &'static DoorSpec,
+    /// `match`.
+    pub filter: Filter,
+    /// Operations per second.
+    pub pace: Option<f64>,
+    /// In nanoseconds.
+    pub timeout: Option<i64>,
+    /// Options of its kind.
+    pub options: Options,
+}
+
+const CHECK: Keys = Keys {
+    known: &["id", "kind", "interval", "timeout", "service"],
+    later: &["ci", "labels"],
+    renamed: &[("name", "id"), ("type", "kind"), ("every", "interval"), ("period", "interval")],
+};
+const DESTINATION: Keys = Keys {
+    known: &["id", "kind", "match", "pace", "timeout"],
+    later: &["batch", "filter_labels"],
+    renamed: &[("name", "id"), ("type", "kind"), ("filter", "match"), ("rate", "pace (\"5/s\")")],
+};
+const MATCH: Keys = Keys {
+    known: &["record", "priority", "severity"],
+    later: &["service", "host", "label", "labels", "category", "rule"],
+    renamed: &[],
+};
+
+/// Reads `[collect]`: `interval` and one key per collector.
+pub fn collect(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> RawCollect {
+    let interval = walk.duration("interval", INTERVAL, report).map(|n| n.value);
+    let mut collectors = Vec::new();
+    for (key, value) in walk.entries() {
+        if key.value == "interval" {
+            continue;
+        }
+        let Some(door) = door::collector(&key, &doors.collectors, report) else { continue };
+        let raw = match value.get_ref() {
+            DeValue::Boolean(true) => {
+                RawCollector { door, interval: None, options: Some(door::defaults(door)) }
+            }
+            DeValue::Boolean(false) => RawCollector { door, interval: None, options: None },
+            DeValue::Table(items) => {
+                let table = Walk::new(walk.at(value), format!("collector `{}`", door.kind), items);
+                let options = door::options(&table, door, &Keys::of(&["interval"]), report);
+                let interval = table.duration("interval", INTERVAL, report).map(|n| n.value);
+                RawCollector { door, interval, options: Some(options) }
+            }
+            _ => {
+                let message = format!("collector `{}` is configured by a table", door.kind);
+                let help = format!("write {0} = {{ … }}, or {0} = false to switch it off", door.kind);
+                report.add(Finding::error(walk.at(value), message).help(help));
+                continue;
+            }
+        };
+        collectors.push(raw);
+    }
+    RawCollect { interval, collectors }
+}
+
+/// Reads one `[[check]]`.
+pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawCheck> {
+    let id = id(walk, "an id names the check in incidents, rules and services", report);
+    let door = door::pick(walk, &doors.checks, report);
+    let interval = walk.duration("interval", INTERVAL, report).map(|n| n.value);
+    let timeout = walk.duration("timeout", SECOND / 100..=HOUR, report);
+    let service = walk.text_that("service", tables::name, report).map(|s| s.value);
+    let door = door?;
+    let options = door::options(walk, door, &CHECK, report);
+    Some(RawCheck { id: id?, door, interval, timeout, service, options })
+}
+
+/// Reads one `[[destination]]`.
+pub fn destination(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawDestination> {
+    let id = id(walk, "an id names the destination in status and incidents", report);
+    let door = door::pick(walk, &doors.connectors, report);
+    let filter = walk.table("match", "`match` of a destination", report);
+    let filter = filter.map(|w| filter_of(&w, report)).unwrap_or_default();
+    let pace = walk.text_that("pace", value::pace, report).map(|n| n.value);
+    let timeout = walk.duration("timeout", SECOND..=10 * MINUTE, report).map(|n| n.value);
+    let door = door?;
+    let options = door::options(walk, door, &DESTINATION, report);
+    Some(RawDestination { id: id?, door, filter, pace, timeout, options })
+}
+
+fn id(walk: &Walk<'_>, help: &str, report: &mut Report) -> Option<(String, At)> {
+    if !walk.has("id") {
+        walk.missing("id", help, report);
+    }
+    walk.text_that("id", |text| value::id(text).map(|()| text.to_owned()), report).map(|s| (s.value, s.at))
+}
+
+fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
+    const RECORDS: [(&str, RecordKind); 2] =
+        [("incident", RecordKind::Incident), ("problem", RecordKind::Problem)];
+    const PRIORITIES: [(&str, Priority); 5] = [
+        ("P1", Priority::P1),
+        ("P2", Priority::P2),
+        ("P3", Priority::P3),
+        ("P4", Priority::P4),
+        ("P5", Priority::P5),
+    ];
+    walk.check(&MATCH, &[], report);
+    Filter {
+        record: words(walk, "record", &RECORDS, report),
+        priority: words(walk, "priority", &PRIORITIES, report),
+        severity: words(walk, "severity", &super::rule::SEVERITIES, report),
+    }
+}
+
+/// A list of words; an empty list would let everything pass, which nobody means.
+fn words<T: Copy>(walk: &Walk<'_>, key: &str, table: &[(&'static str, T)], report: &mut Report) -> Vec<T> {
+    let Some(texts) = walk.list(key, report) else { return Vec::new() };
+    if texts.is_empty() {
+        let finding = Finding::error(walk.key_at(key), format!("`{key}` is an empty list"));
+        report.add(finding.help("leave the key out to let everything pass"));
+    }
+    let found = texts.iter().filter_map(|t| walk.word_of(key, t, table, report));
+    found.map(|s| s.value).collect()
+}

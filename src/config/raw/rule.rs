@@ -1,0 +1,417 @@
+//! `[[rule]]`, `[defaults]`, `[[override]]`.
+
+use std::collections::BTreeMap;
+
+use super::tables;
+use crate::config::diagnose::{At, Finding, Report};
+use crate::config::source::Role;
+use crate::config::suggest::{nearest, one_of};
+use crate::config::value;
+use crate::config::walk::{Keys, Text, Walk, shorten};
+use crate::engine::moment::{DAY, SECOND};
+use crate::engine::plan::{Globs, Match, Patch};
+use crate::engine::record::{Nature, Severity};
+use crate::engine::signal::{CLASSES, Class};
+
+/// The severities in the order of their weight.
+pub const SEVERITIES: [(&str, Severity); 3] =
+    [("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
+
+const NATURES: [(&str, Nature); 4] = [
+    ("fault", Nature::Fault),
+    ("degradation", Nature::Degradation),
+    ("capacity", Nature::Capacity),
+    ("monitoring", Nature::Monitoring),
+];
+
+/// Longest wait that a rule can ask for.
+const WAIT: std::ops::RangeInclusive<i64> = 0..=400 * DAY;
+/// Most steps of a rule.
+const MOST_STEPS: usize = 8;
+
+/// What a step says; also the keys of a rule that stand for all its steps.
+pub struct RawStep {
+    pub severity: Option<Severity>,
+    pub impact: Option<u8>,
+    pub urgency: Option<u8>,
+    pub raise: Option<Text>,
+    pub clear: Option<Text>,
+    pub for_: Option<i64>,
+    pub keep: Option<i64>,
+}
+
+/// What a rule or `[defaults]` says beside the steps.
+#[derive(Default)]
+pub struct RawMeta {
+    pub outage: Option<bool>,
+    pub nature: Option<Nature>,
+    pub category: Option<String>,
+    pub service: Option<String>,
+    pub reopen: Option<i64>,
+    pub stale: Option<i64>,
+    pub min_coverage: Option<f64>,
+    pub runbook: Option<String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `[defaults]`.
+#[derive(Default)]
+pub struct RawDefaults {
+    /// Keys that stand for steps.
+    pub step: Option<RawStep>,
+    /// The others.
+    pub meta: RawMeta,
+}
+
+/// `[[rule]]`.
+pub struct RawRule {
+    pub at: At,
+    pub id: (String, At),
+    pub class: Option<Class>,
+    pub matches: Match,
+    pub title: Option<Text>,
+    pub description: Option<String>,
+    pub lets: Vec<(Text, Text)>,
+    pub meta: RawMeta,
+    pub own: RawStep,
+    pub steps: Vec<RawStep>,
+    pub enabled: bool,
+    /// Nothing but `id` and `enabled = false`.
+    pub retires: bool,
+}
+
+/// `[[override]]`.
+pub struct RawOverride {
+    pub rules: Vec<Text>,
+    pub matches: Vec<(Text, Globs)>,
+    pub set: Patch,
+    /// The title in `set`, with its place.
+    pub title: Option<Text>,
+}
+
+const RULE: Keys = Keys {
+    known: &[
+        "id",
+        "on",
+        "match",
+        "title",
+        "description",
+        "let",
+        "raise",
+        "clear",
+        "for",
+        "keep",
+        "step",
+        "severity",
+        "impact",
+        "urgency",
+        "outage",
+        "nature",
+        "category",
+        "service",
+        "reopen",
+        "stale",
+        "min_coverage",
+        "runbook",
+        "labels",
+        "enabled",
+    ],
+    later: &[
+        "extends",
+        "depends",
+        "suppresses",
+        "action",
+        "window",
+        "test",
+        "on_missing",
+        "nodata_after",
+        "every",
+        "cause_hint",
+    ],
+    renamed: &[
+        ("name", "id"),
+        ("class", "on"),
+        ("condition", "raise"),
+        ("expr", "raise"),
+        ("when", "raise"),
+        ("if", "raise"),
+        ("threshold", "the limit within `raise`: raise = \"fs.used > 90%\""),
+        ("warn", "a step: step = [{ severity = \"warning\", raise = \"…\" }]"),
+        ("crit", "a step: step = [{ severity = \"critical\", raise = \"…\" }]"),
+        ("steps", "step"),
+        ("duration", "for"),
+        ("hold", "keep"),
+        ("lets", "let"),
+        ("level", "severity"),
+        ("priority", "impact and urgency, which give it"),
+        ("summary", "title"),
+        ("tags", "labels"),
+        ("annotations", "title, description and runbook"),
+        ("disabled", "enabled = false"),
+        ("filter", "match"),
+    ],
+};
+
+const STEP: Keys = Keys {
+    known: &["severity", "impact", "urgency", "raise", "clear", "for", "keep"],
+    later: &[],
+    renamed: RULE.renamed,
+};
+
+const DEFAULTS: Keys = Keys {
+    known: &[
+        "severity",
+        "impact",
+        "urgency",
+        "for",
+        "keep",
+        "outage",
+        "nature",
+        "category",
+        "service",
+        "reopen",
+        "stale",
+        "min_coverage",
+        "runbook",
+        "labels",
+    ],
+    later: RULE.later,
+    renamed: RULE.renamed,
+};
+
+const OVERRIDE: Keys =
+    Keys { known: &["rule", "match", "set"], later: &[], renamed: &[("id", "rule"), ("rules", "rule")] };
+
+const SET: Keys = Keys {
+    known: &[
+        "enabled", "severity", "impact", "urgency", "for", "keep", "reopen", "title", "runbook", "labels",
+    ],
+    later: &[
+        "raise",
+        "clear",
+        "description",
+        "category",
+        "nature",
+        "service",
+        "outage",
+        "stale",
+        "min_coverage",
+        "let",
+        "match",
+        "step",
+    ],
+    renamed: RULE.renamed,
+};
+
+/// Reads one `[[rule]]`; `None` without an id, under which nothing can be said of it.
+pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {
+    let id = walk.text_that("id", |text| value::id(text).map(|()| text.to_owned()), report);
+    let called = id.as_ref().map_or_else(|| "[[rule]]".to_owned(), |id| format!("rule `{}`", id.value));
+    let named = walk.named(&called);
+    named.check(&RULE, &[], report);
+    if !walk.has("id") {
+        walk.missing("id", "an id names the rule in incidents and overrides: id = \"disk-full\"", report);
+    }
+    let enabled = named.flag("enabled", report).unwrap_or(true);
+    let retires = !enabled && named.entries().iter().all(|(k, _)| k.value == "id" || k.value == "enabled");
+    let class = on(&named, retires, report);
+    let own = step(&named, report);
+    let steps = steps(&named, &called, &own, report);
+    if steps.is_empty() && own.raise.is_none() && !retires && !named.has("raise") && !named.has("step") {
+        named.missing("raise", "a rule says when it is a breach: raise = \"fs.used > 90%\"", report);
+    }
+    Some(RawRule {
+        at: walk.at,
+        class,
+        matches: Match(class.map(|c| matches(&named, c, report)).unwrap_or_default()),
+        title: named.text("title", report),
+        description: named.text("description", report).map(|t| t.value),
+        lets: lets(&named, report),
+        meta: meta(&named, report),
+        own,
+        steps,
+        enabled,
+        retires,
+        id: id.map(|id| (id.value, id.at))?,
+    })
+}
+
+/// Reads `[defaults]`.
+pub fn defaults(walk: &Walk<'_>, role: Role, report: &mut Report) -> RawDefaults {
+    walk.check(&DEFAULTS, &[], report);
+    let step = step(walk, report);
+    if step.impact.is_some() && role == Role::DropIn {
+        let message = "`impact` cannot stand in the [defaults] of a file of rules.d";
+        report.add(
+            Finding::error(walk.key_at("impact"), message)
+                .help("write it in the rules, in a [[service]] as tier, or in the main file's [defaults]"),
+        );
+    }
+    RawDefaults { step: Some(step), meta: meta(walk, report) }
+}
+
+/// Reads one `[[override]]`.
+pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
+    walk.check(&OVERRIDE, &[], report);
+    let mut matches = Vec::new();
+    if let Some(table) = walk.table("match", "`match` of [[override]]", report) {
+        for (key, value) in table.entries() {
+            if let Some(globs) = table.globs_of(&key.value, value, report) {
+                matches.push((key, globs));
+            }
+        }
+    }
+    let set = walk.table("set", "`set` of [[override]]", report);
+    let title = set.as_ref().and_then(|w| w.text("title", report));
+    let set = set.map(|w| patch(&w, title.as_ref(), report));
+    for (key, help) in [
+        ("rule", "name the rules it edits: rule = \"disk-full\", or globs: rule = [\"disk-*\"]"),
+        ("set", "say what it changes: set = { severity = \"warning\" }"),
+    ] {
+        if !walk.has(key) {
+            walk.missing(key, help, report);
+        }
+    }
+    let rules = walk.list("rule", report)?;
+    if rules.is_empty() {
+        report.add(Finding::error(walk.key_at("rule"), "`rule` is an empty list: it edits nothing"));
+    }
+    Some(RawOverride { rules, matches, set: set?, title })
+}
+
+fn on(walk: &Walk<'_>, retires: bool, report: &mut Report) -> Option<Class> {
+    if !walk.has("on") {
+        if !retires {
+            let names = one_of(CLASSES.iter().map(|c| c.name));
+            walk.missing("on", &format!("`on` says what it watches: {names}"), report);
+        }
+        return None;
+    }
+    let text = walk.text("on", report)?;
+    tables::class(&text, report)
+}
+
+fn matches(walk: &Walk<'_>, class: Class, report: &mut Report) -> BTreeMap<String, Globs> {
+    let Some(table) = walk.table("match", "`match` of a rule", report) else { return BTreeMap::new() };
+    let mut matches = BTreeMap::new();
+    for (key, value) in table.entries() {
+        let globs = table.globs_of(&key.value, value, report);
+        let labels = || class.spec().identity.iter().chain(class.spec().other).copied();
+        if !labels().any(|l| l == key.value) {
+            report.add(no_label(&key, class, labels().collect()));
+        } else if let Some(globs) = globs {
+            matches.insert(key.value, globs);
+        }
+    }
+    matches
+}
+
+fn no_label(key: &Text, class: Class, labels: Vec<&'static str>) -> Finding {
+    let message = format!("class `{}` has no label `{}`", class.name(), shorten(&key.value));
+    let finding = Finding::error(key.at, message).help(match labels.is_empty() {
+        true => format!("class `{}` has one instance and no labels: leave `match` out", class.name()),
+        false => format!("labels of `{}`: {}", class.name(), one_of(labels.iter().copied())),
+    });
+    match nearest(&key.value, labels.iter().copied()) {
+        Some(near) => finding.label(format!("did you mean `{near}`?")),
+        None => finding,
+    }
+}
+
+fn lets(walk: &Walk<'_>, report: &mut Report) -> Vec<(Text, Text)> {
+    let Some(table) = walk.table("let", "`let`", report) else { return Vec::new() };
+    let mut lets = Vec::new();
+    for (key, value) in table.entries() {
+        if let Err(why) = value::ident(&key.value) {
+            report.add(Finding::error(key.at, format!("`let`: {:?} {why}", shorten(&key.value))));
+        } else if let Some(text) = table.text_of(&key.value, value, report) {
+            lets.push((key, text));
+        }
+    }
+    lets
+}
+
+fn step(walk: &Walk<'_>, report: &mut Report) -> RawStep {
+    RawStep {
+        severity: walk.word("severity", &SEVERITIES, report).map(|s| s.value),
+        impact: walk.int("impact", 1..=3, report).map(|n| n.value as u8),
+        urgency: walk.int("urgency", 1..=3, report).map(|n| n.value as u8),
+        raise: walk.text("raise", report),
+        clear: walk.text("clear", report),
+        for_: walk.duration("for", WAIT, report).map(|n| n.value),
+        keep: walk.duration("keep", WAIT, report).map(|n| n.value),
+    }
+}
+
+fn steps(walk: &Walk<'_>, called: &str, own: &RawStep, report: &mut Report) -> Vec<RawStep> {
+    let tables = walk.tables("step", &format!("a step of {called}"), report);
+    if walk.has("step") {
+        if tables.is_empty() {
+            let finding = Finding::error(walk.key_at("step"), format!("{called} has no steps in `step`"));
+            report.add(finding.help("write step = [{ raise = \"…\" }], or `raise` without `step`").absence());
+        } else if tables.len() > MOST_STEPS {
+            let message = format!("{called} has {} steps; at most {MOST_STEPS}", tables.len());
+            report.add(Finding::error(walk.key_at("step"), message));
+        }
+        if let Some(raise) = &own.raise {
+            report.add(
+                Finding::error(walk.key_at("raise"), format!("{called} has both `raise` and `step`"))
+                    .also(walk.key_at("step"), "the steps")
+                    .help(format!(
+                        "move the condition into a step: step = [{{ raise = \"{}\" }}, …]",
+                        shorten(&raise.value)
+                    )),
+            );
+        }
+    }
+    let mut steps = Vec::new();
+    for table in &tables {
+        table.check(&STEP, &[], report);
+        if !table.has("raise") {
+            table.missing(
+                "raise",
+                "every step says when it begins: { severity = \"…\", raise = \"…\" }",
+                report,
+            );
+        }
+        steps.push(step(table, report));
+    }
+    steps
+}
+
+fn meta(walk: &Walk<'_>, report: &mut Report) -> RawMeta {
+    let category = |text: &str| value::category(text).map(|()| text.to_owned());
+    RawMeta {
+        outage: walk.flag("outage", report),
+        nature: walk.word("nature", &NATURES, report).map(|n| n.value),
+        category: walk.text_that("category", category, report).map(|c| c.value),
+        service: walk.text_that("service", tables::name, report).map(|s| s.value),
+        reopen: walk.duration("reopen", WAIT, report).map(|n| n.value),
+        stale: walk.duration("stale", SECOND..=*WAIT.end(), report).map(|n| n.value),
+        min_coverage: walk.ratio("min_coverage", report).map(|n| n.value),
+        runbook: walk.text("runbook", report).map(|t| t.value),
+        labels: tables::labels(walk, report),
+    }
+}
+
+fn patch(walk: &Walk<'_>, title: Option<&Text>, report: &mut Report) -> Patch {
+    walk.check(&SET, &[], report);
+    let step = step_without_conditions(walk, report);
+    Patch {
+        enabled: walk.flag("enabled", report),
+        severity: step.severity,
+        impact: step.impact,
+        urgency: step.urgency,
+        for_: step.for_,
+        keep: step.keep,
+        reopen: walk.duration("reopen", WAIT, report).map(|n| n.value),
+        title: title.map(|t| t.value.clone()),
+        runbook: walk.text("runbook", report).map(|t| t.value),
+        labels: tables::labels(walk, report),
+    }
+}
+
+/// `raise` and `clear` in `set` have been refused by their names; their types do not matter any more.
+fn step_without_conditions(walk: &Walk<'_>, report: &mut Report) -> RawStep {
+    RawStep { raise: None, clear: None, ..step(walk, report) }
+}

@@ -1,0 +1,129 @@
+//! Text to TOML table, with every syntax error of the file at once.
+//!
+//! The parser bounds the nesting of brackets by itself, but not the number of dots in a key, which nest as well: they are
+//! counted first, with the parser's own lexer, so that no file can exhaust the stack.
+
+use toml::Spanned;
+use toml::de::DeTable;
+use toml_parser::lexer::TokenKind;
+
+use super::diagnose::{At, Finding, Report};
+
+/// Most dots in one dotted key.
+const MOST_DOTS: usize = 16;
+/// Most syntax errors taken from one file.
+const MOST_ERRORS: usize = 200;
+
+/// Parses a file; what could not be understood is reported and missing from the table.
+pub fn parse<'t>(file: u32, text: &'t str, report: &mut Report) -> Spanned<DeTable<'t>> {
+    if let Some(span) = too_deep(text) {
+        let message = format!("a key with more than {MOST_DOTS} dots");
+        report.add(Finding::syntax(At::new(file, span), message).help("no key here needs more than two"));
+        return Spanned::new(0..0, DeTable::new());
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors.iter().take(MOST_ERRORS) {
+        let span = error.span().unwrap_or(0..0);
+        let at = At::new(file, on_line(text, span));
+        report.add(explain(at, error.message(), text));
+    }
+    table
+}
+
+/// The parser's words, and what to do where experience knows better.
+fn explain(at: At, message: &str, text: &str) -> Finding {
+    let written = text.get(at.start as usize..at.end as usize).unwrap_or("");
+    if message.contains("must be quoted") && written.trim().is_empty() {
+        return Finding::syntax(at, "the value is missing").label("nothing follows");
+    }
+    let help = if message.contains("duplicate key") {
+        "a key stands once in a table; a list of tables begins each one with [[…]] in double brackets"
+    } else if message.contains("must be quoted") || message.contains("unquoted") {
+        "text, durations and conditions stand in quotes: for = \"10m\""
+    } else if message.contains("invalid basic string") || message.contains("invalid literal string") {
+        "a quote is not closed on this line; three quotes begin a text of several lines"
+    } else if message.contains("recursion limit") {
+        "nested too deep"
+    } else {
+        ""
+    };
+    let message = match message.strip_prefix("duplicate key") {
+        Some(rest) if !written.is_empty() => {
+            format!("duplicate key `{}`{rest}", super::walk::shorten(written))
+        }
+        _ => message.to_owned(),
+    };
+    let finding = Finding::syntax(at, message);
+    if help.is_empty() { finding } else { finding.help(help) }
+}
+
+/// A span that begins at a line end is moved before it, so that the line is shown where something is missing.
+fn on_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let start = span.start.min(text.len());
+    let at_end = text.as_bytes().get(start).is_none_or(|b| *b == b'\n' || *b == b'\r');
+    match at_end && span.len() <= 2 {
+        true => start..start,
+        false => start..span.end.min(text.len()),
+    }
+}
+
+fn too_deep(text: &str) -> Option<std::ops::Range<usize>> {
+    let (mut dots, mut first) = (0, 0);
+    for token in toml_parser::Source::new(text).lex() {
+        match token.kind() {
+            TokenKind::Dot => {
+                dots += 1;
+                if dots > MOST_DOTS {
+                    return Some(first..token.span().end());
+                }
+            }
+            TokenKind::Atom | TokenKind::Whitespace => {}
+            TokenKind::BasicString | TokenKind::LiteralString => {}
+            _ => (dots, first) = (0, token.span().end()),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::{Role, Source};
+    use super::*;
+
+    fn errors(text: &str) -> Vec<String> {
+        let mut report = Report::new(vec![Source::new(Role::Main, "f", text)]);
+        parse(0, text, &mut report);
+        report
+            .finish()
+            .map_or_else(|all| all.items.iter().map(|d| d.message.clone()).collect(), |_| Vec::new())
+    }
+
+    #[test]
+    fn all_syntax_errors_are_reported_at_once() {
+        let said = errors("a = \nb = 10m\nc = 1\nc = 2\n[d]\ne = 'x");
+        assert!(said.len() >= 5, "{said:?}");
+    }
+
+    #[test]
+    fn depth_is_bounded_in_every_way_it_can_be_written() {
+        let n = 200_000;
+        for text in [
+            format!("{}a = 1", "a.".repeat(n)),
+            format!("[{}a]", "a . ".repeat(n)),
+            format!("{}a = 1", "\"a\".".repeat(n)),
+            format!("a = {}", "[".repeat(n)),
+            format!("a = {}", "{a=".repeat(n)),
+            format!("a = \"x\n{}a = 1", "a.".repeat(n)),
+            format!("a = \"\"\"x\n\"\"\"\n{}a = 1", "a.".repeat(n)),
+        ] {
+            assert!(!errors(&text).is_empty(), "{}", &text[..20]);
+        }
+    }
+
+    #[test]
+    fn dots_in_text_and_lists_of_numbers_are_no_depth() {
+        let numbers = vec!["1.5"; 100].join(", ");
+        let text = format!("a = [{numbers}]\nb = \"{}\"\n# {}\n", ". ".repeat(100), ".".repeat(100));
+        assert_eq!(errors(&text), Vec::<String>::new());
+    }
+}
