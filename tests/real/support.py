@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
 
@@ -89,6 +90,8 @@ def main(scenario):
         code, last = 77, str(skip)
     except Fail as fail:
         last = f"failed: {fail}"
+    except Exception:  # a mistake in the scenario itself
+        last = traceback.format_exc()
     finally:
         for cleanup in reversed(cleanups):
             try:

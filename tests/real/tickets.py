@@ -53,6 +53,7 @@ class RequestTracker:
     def __init__(self):
         self.dir = WORK / "rt"
         self.port = free_port()
+        self.tokens = {}
         cleanups.append(lambda: self.do("stop"))
 
     def do(self, verb):
@@ -63,7 +64,9 @@ class RequestTracker:
         return self
 
     def token(self, user):
-        return run(SERVICES / "rt", "token", self.dir, user).strip()
+        if user not in self.tokens:
+            self.tokens[user] = run(SERVICES / "rt", "token", self.dir, user).strip()
+        return self.tokens[user]
 
     @property
     def rest(self):
@@ -91,14 +94,15 @@ class RequestTracker:
         return self.get(path)["items"]
 
     def comments(self, ticket):
-        """Texts of all comments, oldest first."""
+        """Subjects and texts of all comments, oldest first."""
         texts = []
         for entry in self.history(ticket):
             if entry["Type"] == "Comment":
                 for link in entry.get("_hyperlinks") or []:
                     if link.get("ref") == "attachment":
-                        content = self.get("/attachment/" + link["_url"].rsplit("/", 1)[1]).get("Content") or ""
-                        texts.append(base64.b64decode(content).decode("utf-8", "replace"))
+                        attachment = self.get("/attachment/" + link["_url"].rsplit("/", 1)[1])
+                        content = base64.b64decode(attachment.get("Content") or "").decode("utf-8", "replace")
+                        texts.append(f"{attachment.get('Subject') or ''}: {content}")
         return texts
 
 
@@ -127,7 +131,7 @@ class Episodes:
         return tickets[0] if tickets else None
 
     def shows(self, status, openings, seconds=120):
-        """Waits until the ticket is open (or resolved) for the so-manieth time."""
+        """Waits until the ticket is open (or resolved) and has been so for that many openings."""
         wanted = ("new", "open") if status == "open" else (status,)
 
         def seen():
