@@ -215,21 +215,17 @@ fn time(file: &str, source: &Source) -> Vec<String> {
     found
 }
 
-/// A file with a `SPEC` stands in the table of its folder.
+/// A file with a `SPEC` (a connector: a `CONNECTOR`) stands in the table of its folder.
 fn tables(folder: &str, table: &str, rows: &[(String, String)]) -> Vec<String> {
     let table = Source::new(table).code;
     let mut found = Vec::new();
     for (text, file) in rows {
-        let Some(name) = file.strip_prefix(&format!("{folder}/")).and_then(|f| f.strip_suffix(".rs")) else {
-            continue;
-        };
-        if name.contains('/') || name == "mod" || !Source::new(text).code.contains("const SPEC") {
-            continue;
-        }
-        if !has_word(&table, &format!("{name}::")) {
-            found.push(format!(
-                "{file}:1: has a SPEC but no line in the table: add {name} to {folder}/mod.rs"
-            ));
+        let below = file.strip_prefix(&format!("{folder}/")).and_then(|f| f.strip_suffix(".rs"));
+        let Some(name) = below.map(|b| b.strip_suffix("/mod").unwrap_or(b)) else { continue };
+        let code = Source::new(text).code;
+        let entry = ["pub const SPEC:", "pub const CONNECTOR:"].iter().any(|c| code.contains(c));
+        if entry && name != "mod" && !name.contains('/') && !has_word(&table, &format!("{name}::")) {
+            found.push(format!("{file}:1: not in the table: add a line for {name} to {folder}/mod.rs"));
         }
     }
     found
