@@ -1,7 +1,7 @@
 //! The only file that asks the system for the time.
 //!
-//! `mono` is CLOCK_BOOTTIME (it goes on during suspension and never goes back), shifted once at start so that it equals the
-//! wall clock then. See [`crate::engine::moment`].
+//! `mono` is CLOCK_BOOTTIME (it goes on during suspension and never goes back), shifted once at start so that
+//! it equals the wall clock then. See [`crate::engine::moment`].
 
 use rustix::time::{ClockId, clock_gettime};
 

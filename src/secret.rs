@@ -1,4 +1,5 @@
-//! Reads secrets by reference, each time they are needed, so that a rotated one is taken up without a restart.
+//! Reads secrets by reference, each time they are needed, so that a rotated one is taken up without a
+//! restart.
 
 use secrecy::SecretString;
 

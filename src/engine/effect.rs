@@ -1,8 +1,8 @@
 //! What one step of the engine produces, and the contract between the outbox and those who empty it.
 //!
-//! A [`Step`] becomes one transaction: journal entries, changed state, outbox rows. Only after the commit does anything take
-//! effect. [`Job`], [`Outcome`] and [`Outbox`] let the pump (`forward`) and the store (`store`) work together without
-//! knowing each other.
+//! A [`Step`] becomes one transaction: journal entries, changed state, outbox rows. Only after the commit
+//! does anything take effect. [`Job`], [`Outcome`] and [`Outbox`] let the pump (`forward`) and the store
+//! (`store`) work together without knowing each other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -128,7 +128,8 @@ pub struct OutboxRow {
     pub link: Option<(String, String)>,
 }
 
-/// One operation for one destination, claimed from the outbox. Body and key do not change until it is settled.
+/// One operation for one destination, claimed from the outbox. Body and key do not change until it is
+/// settled.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Kind of record.
@@ -174,7 +175,8 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// The destination as a whole refuses (credentials, rights, configuration): stop sending, keep everything.
+    /// The destination as a whole refuses (credentials, rights, configuration): stop sending, keep
+    /// everything.
     Pause {
         /// Why.
         reason: String,
@@ -188,7 +190,8 @@ pub enum Outcome {
 
 /// The outbox as the pump sees it. All times are wall stamps.
 pub trait Outbox {
-    /// Claims up to `max` operations that are due: marks them `sending`, freezes body and key, commits, then returns them.
+    /// Claims up to `max` operations that are due: marks them `sending`, freezes body and key, commits, then
+    /// returns them.
     fn claim(
         &self,
         destination: &str,

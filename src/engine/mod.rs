@@ -1,4 +1,5 @@
-//! The pure heart: signals in, a [`effect::Step`] out. Time is an argument; nothing here reads a clock, a file or a socket.
+//! The pure heart: signals in, a [`effect::Step`] out. Time is an argument; nothing here reads a clock, a
+//! file or a socket.
 
 pub mod cond;
 pub mod effect;

@@ -1,9 +1,10 @@
 //! Points in time as the engine sees them.
 //!
-//! A [`Moment`] carries two clocks. `mono` orders events and drives every wait, window and timer: it never goes back and
-//! goes on during suspension. It is anchored to the wall clock once, when the process starts, so that a saved `mono`
-//! stays comparable after a restart. `wall` is UTC as the host believes it now and only ever stamps records and due times.
-//! This file must not know where a moment comes from; `clock.rs` is the only source.
+//! A [`Moment`] carries two clocks. `mono` orders events and drives every wait, window and timer: it never
+//! goes back and goes on during suspension. It is anchored to the wall clock once, when the process starts,
+//! so that a saved `mono` stays comparable after a restart. `wall` is UTC as the host believes it now and
+//! only ever stamps records and due times. This file must not know where a moment comes from; `clock.rs` is
+//! the only source.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

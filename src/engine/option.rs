@@ -1,7 +1,8 @@
 //! Options of doors: what may be written in the table of a collector, a check or a destination.
 //!
-//! Each door states its options in its own file as a table of [`OptionSpec`]; `config` checks what a user wrote against that
-//! table and hands the door an [`Options`] in which every value has its type and every absent key its default.
+//! Each door states its options in its own file as a table of [`OptionSpec`]; `config` checks what a user
+//! wrote against that table and hands the door an [`Options`] in which every value has its type and every
+//! absent key its default.
 
 use std::collections::BTreeMap;
 
@@ -147,7 +148,8 @@ pub struct CollectorPlan {
     pub interval: i64,
     /// Its options.
     pub options: Options,
-    /// Literal names that rules of class `proc` match, to be watched beside `proc.watch`; empty for other collectors.
+    /// Literal names that rules of class `proc` match, to be watched beside `proc.watch`; empty for other
+    /// collectors.
     pub names: Vec<String>,
 }
 

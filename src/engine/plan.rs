@@ -1,6 +1,7 @@
 //! The checked plan: everything a configuration says, compiled, with every default filled in.
 //!
-//! `config` builds a [`Plan`]; the engine only reads it. Durations are nanoseconds. Nothing in here can be wrong any more.
+//! `config` builds a [`Plan`]; the engine only reads it. Durations are nanoseconds. Nothing in here can be
+//! wrong any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -155,7 +156,8 @@ impl Match {
     }
 }
 
-/// A list of globs; `!` excludes; the last one that matches decides; a list with only exclusions starts from all.
+/// A list of globs; `!` excludes; the last one that matches decides; a list with only exclusions starts from
+/// all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Globs(pub Vec<String>);
 
@@ -228,7 +230,8 @@ pub struct Patch {
 }
 
 impl Plan {
-    /// The rule as it applies to one instance: `None` when it does not bind it, else with every matching override applied.
+    /// The rule as it applies to one instance: `None` when it does not bind it, else with every matching
+    /// override applied.
     pub fn effective(&self, rule: &Arc<Rule>, instance: &Instance) -> Option<Arc<Rule>> {
         if rule.class != instance.class || !rule.matches.accepts(instance) {
             return None;
@@ -244,7 +247,8 @@ impl Plan {
         Some(effective)
     }
 
-    /// Service and tier of an instance: the rule's own service, a `[[service]]` that matches, the host's default.
+    /// Service and tier of an instance: the rule's own service, a `[[service]]` that matches, the host's
+    /// default.
     pub fn service_of(&self, rule: &Rule, instance: &Instance) -> (Option<String>, Option<u8>) {
         let tier_of = |name: &str| self.services.iter().find(|s| s.name == name).and_then(|s| s.tier);
         if let Some(name) = &rule.service {

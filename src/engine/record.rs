@@ -1,8 +1,9 @@
 //! The records that leave the host: incidents, problem candidates and the links between them.
 //!
-//! Field names are the wire format ("incident/1", "problem/1", described in docs/records.md). A record is always whole:
-//! whoever holds the highest `rev` of an id knows everything. Terms follow ITIL 4 and ISO/IEC 20000-1 (8.6.1, 8.6.3).
-//! Adding an optional field is a compatible change; anything else is a new schema number.
+//! Field names are the wire format ("incident/1", "problem/1", described in docs/records.md). A record is
+//! always whole: whoever holds the highest `rev` of an id knows everything. Terms follow ITIL 4 and ISO/IEC
+//! 20000-1 (8.6.1, 8.6.3). Adding an optional field is a compatible change; anything else is a new schema
+//! number.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -265,7 +266,8 @@ pub struct TimelineEntry {
     pub rev: u64,
     /// Who.
     pub actor: Actor,
-    /// `raised`, `step`, `acknowledged`, `resolved`, `reopened`, `closed`, `note`, `sla`, `evidence`, `flapping`, `problem`, …
+    /// `raised`, `step`, `acknowledged`, `resolved`, `reopened`, `closed`, `note`, `sla`, `evidence`,
+    /// `flapping`, `problem`, …
     pub kind: String,
     /// State before, when the state changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

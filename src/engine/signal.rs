@@ -1,8 +1,9 @@
-//! What enters the engine: signals of instances, and the catalogue that gives each signal its class, type and kind.
+//! What enters the engine: signals of instances, and the catalogue that gives each signal its class, type and
+//! kind.
 //!
-//! A signal name is interned as a [`Metric`], an index into [`SIGNALS`]; nothing on the hot path compares strings.
-//! An [`Instance`] is one object of a class (a mount, a unit, a check) named by its identity labels. "No data" is a
-//! reading of its own and never zero. This file must not know how a value is read.
+//! A signal name is interned as a [`Metric`], an index into [`SIGNALS`]; nothing on the hot path compares
+//! strings. An [`Instance`] is one object of a class (a mount, a unit, a check) named by its identity labels.
+//! "No data" is a reading of its own and never zero. This file must not know how a value is read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -163,7 +164,7 @@ pub const SIGNALS: &[SignalSpec] = &[
     gauge("load.avg15", Class::Host, Base::Number, "run-queue load average over 15 minutes"),
     gauge("cpu.count", Class::Host, Base::Number, "CPUs that are online"),
     gauge("mem.total", Class::Host, Base::Bytes, "physical memory usable by the kernel"),
-    gauge("mem.available", Class::Host, Base::Bytes, "memory that can be had without swapping (MemAvailable)"),
+    gauge("mem.available", Class::Host, Base::Bytes, "memory to be had without swapping (MemAvailable)"),
     gauge("mem.used", Class::Host, Base::Ratio, "1 - mem.available / mem.total"),
     gauge("swap.total", Class::Host, Base::Bytes, "swap space"),
     gauge("swap.free", Class::Host, Base::Bytes, "swap space not in use"),
@@ -193,12 +194,13 @@ pub const SIGNALS: &[SignalSpec] = &[
     flow("net.errors", Class::Net, Base::Number, "packets with errors, both directions"),
     flow("net.drops", Class::Net, Base::Number, "packets dropped, both directions"),
     gauge("net.up", Class::Net, Base::Bool, "the interface is operationally up"),
-    gauge("unit.state", Class::Unit, Base::Text, "systemd ActiveState: active, activating, deactivating, failed, inactive, reloading"),
+    gauge("unit.state", Class::Unit, Base::Text,
+        "systemd ActiveState: active, activating, deactivating, failed, inactive, reloading"),
     gauge("unit.active", Class::Unit, Base::Bool, "ActiveState is active or reloading"),
     counter("unit.restarts", Class::Unit, "automatic restarts of the unit (NRestarts)"),
     gauge("unit.age", Class::Unit, Base::Seconds, "time since the last change of state"),
     gauge("proc.count", Class::Proc, Base::Number, "live processes of that name; zombies do not count"),
-    gauge("proc.cpu", Class::Proc, Base::Ratio, "CPU time of all processes of that name, as a share of one CPU"),
+    gauge("proc.cpu", Class::Proc, Base::Ratio, "CPU time of all processes of that name, share of one CPU"),
     gauge("proc.rss", Class::Proc, Base::Bytes, "resident memory of all processes of that name"),
     gauge("proc.age", Class::Proc, Base::Seconds, "age of the youngest process of that name"),
     gauge("check.up", Class::Check, Base::Bool, "the check's last probe succeeded"),
@@ -361,7 +363,8 @@ pub struct Observation {
     pub at: Moment,
     /// Of what.
     pub instance: Arc<Instance>,
-    /// Expected distance to the next one in nanoseconds; 0 when told on change: such a value holds until the next word.
+    /// Expected distance to the next one in nanoseconds; 0 when told on change: such a value holds until the
+    /// next word.
     pub interval: i64,
     /// The values; `None` says that there is no value now (unsupported, timed out), which is never zero.
     pub samples: Vec<(Metric, Option<Value>)>,

@@ -40,7 +40,8 @@ pub fn compile_any(source: &str, class: Class, lets: &Lets) -> Result<Cond, Cond
     compile(source, class, lets)
 }
 
-/// The clear condition of a rule that gives none: `not raise`, with a 5 % margin if raise is one numeric comparison.
+/// The clear condition of a rule that gives none: `not raise`, with a 5 % margin if raise is one numeric
+/// comparison.
 pub fn default_clear(raise: &Cond) -> Cond {
     raise.clone()
 }
