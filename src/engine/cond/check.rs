@@ -162,6 +162,11 @@ impl<'a> Checker<'a> {
                 let what = if op == Math::Add { "add" } else { "subtract" };
                 return Err(hint::types_differ(what, (a, lt), (b, rt), whole));
             }
+            // `2 * fs.used` is a ratio still, `80% * cpu.count` is so many CPUs.
+            Math::Multiply if matches!((lt, rt), (NUMBER, RATIO) | (RATIO, NUMBER)) => {
+                let number = if lt == NUMBER { &left } else { &right };
+                Some(if number.constant().is_some() { RATIO } else { NUMBER })
+            }
             Math::Multiply => product(lt, rt).or(product(rt, lt)),
             Math::Divide => quotient(lt, rt),
         };
