@@ -2,8 +2,10 @@
 //! file or a socket.
 
 pub mod cond;
+pub mod core;
 pub mod effect;
 pub mod event;
+pub mod func;
 pub mod id;
 pub mod incident;
 pub mod moment;
@@ -12,4 +14,6 @@ pub mod plan;
 pub mod problem;
 pub mod record;
 pub mod route;
+pub mod rules;
 pub mod signal;
+pub mod window;
