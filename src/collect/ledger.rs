@@ -112,11 +112,6 @@ impl Ledger {
         self.status.cost_ns = self.cost as u64;
     }
 
-    /// The instances it has spoken of.
-    pub fn known(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.known.iter()
-    }
-
     /// Says farewell to everything it has spoken of, itself included: the collector is switched off.
     pub fn end(&mut self, now: Moment, batch: &mut Vec<Observation>) {
         batch.extend(self.known.iter().map(|i| farewell(now, i)));

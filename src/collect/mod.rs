@@ -21,6 +21,8 @@ mod swap;
 mod tell;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "units")]
+mod unit;
 mod uptime;
 
 use std::future::Future;
@@ -46,6 +48,8 @@ pub const TABLE: &[&Spec] = &[
     &disk::SPEC,
     &net::SPEC,
     &proc::SPEC,
+    #[cfg(feature = "units")]
+    &unit::SPEC,
 ];
 
 /// A collector: what may be written about it, and how it is made.
