@@ -3,8 +3,11 @@
 pub mod cond;
 pub mod effect;
 pub mod event;
+pub mod func;
 pub mod moment;
 pub mod option;
 pub mod plan;
 pub mod record;
+pub mod rules;
 pub mod signal;
+pub mod window;

@@ -1,0 +1,13 @@
+//! `greatest`: the largest of its arguments, unknown if one is.
+
+use super::{Form, Gives, Shape, Spec, param};
+
+/// See the module.
+pub const SPEC: Spec = Spec {
+    name: "greatest",
+    params: &[param("a", Shape::Numeric), param("b", Shape::Like)],
+    repeats: true,
+    gives: Gives::SameAsFirst,
+    form: Form::Fold(f64::max),
+    about: "the largest of its arguments, unknown if one is",
+};

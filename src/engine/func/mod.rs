@@ -1,0 +1,187 @@
+//! The functions of the condition language: one file each, one line each in [`FUNCTIONS`].
+//!
+//! A file holds a `SPEC`: the name, the shapes of its arguments, the rule for its type and how its value is found. The type
+//! checker (`cond/check.rs`) knows shapes and forms, never a name.
+
+mod abs;
+mod age;
+mod avg;
+mod changes;
+mod coalesce;
+mod count;
+mod delta;
+mod deriv;
+mod eta;
+mod forecast;
+mod frac;
+mod greatest;
+mod held;
+#[path = "if.rs"]
+mod if_;
+mod increase;
+mod least;
+mod max;
+mod min;
+mod nodata;
+mod p;
+mod rate;
+mod sum;
+
+use super::window::{Keeps, Reading};
+
+/// Every function of this version, by name.
+pub const FUNCTIONS: &[&Spec] = &[
+    &abs::SPEC,
+    &age::SPEC,
+    &avg::SPEC,
+    &changes::SPEC,
+    &coalesce::SPEC,
+    &count::SPEC,
+    &delta::SPEC,
+    &deriv::SPEC,
+    &eta::SPEC,
+    &forecast::SPEC,
+    &frac::SPEC,
+    &greatest::SPEC,
+    &held::SPEC,
+    &if_::SPEC,
+    &increase::SPEC,
+    &least::SPEC,
+    &max::SPEC,
+    &min::SPEC,
+    &nodata::SPEC,
+    &p::SPEC,
+    &rate::SPEC,
+    &sum::SPEC,
+];
+
+/// The function of that name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    FUNCTIONS.iter().copied().find(|f| f.name == name)
+}
+
+/// One function.
+pub struct Spec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments in order.
+    pub params: &'static [Param],
+    /// The last argument may be repeated, up to [`MOST_ARGUMENTS`] in all.
+    pub repeats: bool,
+    /// The type of its value.
+    pub gives: Gives,
+    /// How the value is found.
+    pub form: Form,
+    /// One line for the reference.
+    pub about: &'static str,
+}
+
+/// Most arguments of a call.
+pub const MOST_ARGUMENTS: usize = 16;
+
+impl Spec {
+    /// How it is written: `avg(x, w)`.
+    pub fn usage(&self) -> String {
+        let names: Vec<_> = self.params.iter().map(|p| p.name).collect();
+        format!("{}({}{})", self.name, names.join(", "), if self.repeats { ", …" } else { "" })
+    }
+}
+
+/// One argument.
+pub struct Param {
+    /// Its name in the reference.
+    pub name: &'static str,
+    /// What may stand there.
+    pub shape: Shape,
+}
+
+/// What may stand in the place of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A numeric expression.
+    Numeric,
+    /// A condition.
+    Condition,
+    /// Anything.
+    Any,
+    /// The name of a counter.
+    Counter,
+    /// The name of a signal.
+    Signal,
+    /// An expression of the type of the first argument (of the second, when the first is a condition).
+    Like,
+    /// A numeric expression in seconds.
+    Seconds,
+    /// A constant duration: the window.
+    Window,
+    /// A constant duration that is no window.
+    Duration,
+    /// A constant ratio from 0% to 100%.
+    Share,
+}
+
+/// The type of a function's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain words")]
+pub enum Gives {
+    SameAsFirst,
+    SameAsSecond,
+    FirstPerSecond,
+    Number,
+    Ratio,
+    Seconds,
+    Bool,
+}
+
+/// Finds a value from a window and up to two further arguments.
+pub type Value = fn(&Reading<'_>, [f64; 2]) -> f64;
+
+/// How a function's value is found.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// A window keeps something of the first argument's samples; `value` reads it.
+    Window {
+        /// What is kept.
+        keeps: Keeps,
+        /// The value at the moment; further arguments (neither expression nor window) in the order written.
+        value: Value,
+    },
+    /// Of one number.
+    Map(fn(f64) -> f64),
+    /// Of two numbers, folded over all arguments; unknown as soon as one is.
+    Fold(fn(f64, f64) -> f64),
+    /// Seconds since the last value.
+    Age,
+    /// No value for a time.
+    Silent,
+    /// One of two, by a condition.
+    If,
+    /// A value, or another when it is unknown.
+    Coalesce,
+}
+
+const fn param(name: &'static str, shape: Shape) -> Param {
+    Param { name, shape }
+}
+
+/// `x, w`: a numeric expression over a window.
+const X_W: &[Param] = &[param("x", Shape::Numeric), param("w", Shape::Window)];
+/// `c, w`: a condition over a window.
+const C_W: &[Param] = &[param("c", Shape::Condition), param("w", Shape::Window)];
+/// `x, w`: a counter over a window.
+const COUNTER_W: &[Param] = &[param("x", Shape::Counter), param("w", Shape::Window)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_every_row_is_explained() {
+        for pair in FUNCTIONS.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} stands before {}", pair[0].name, pair[1].name);
+        }
+        for f in FUNCTIONS {
+            assert!(!f.about.is_empty() && !f.params.is_empty(), "{}", f.name);
+        }
+    }
+}

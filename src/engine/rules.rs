@@ -1,0 +1,1 @@
+//! State machines per rule, bound instance and step.
