@@ -1,0 +1,117 @@
+//! Configuration end to end: files in, a plan or messages out.
+//!
+//! `config/bad/` holds files that are wrong, named by symptom; the whole message of each is a snapshot, for a person to read
+//! whether it helps. `config/doubtful/` holds files that work but raise a warning.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sexton::config::diagnose::{Diagnostic, Diagnostics};
+use sexton::config::{self, BUILTIN, Config, HostFacts};
+
+#[path = "config/doors.rs"]
+mod doors;
+#[path = "config/garbage.rs"]
+mod garbage;
+#[path = "config/layers.rs"]
+mod layers;
+#[path = "config/verb.rs"]
+mod verb;
+use doors::doors;
+
+fn facts() -> HostFacts {
+    HostFacts { machine_id: "0123456789abcdef0123456789abcdef\n".into(), hostname: "web-01.example".into() }
+}
+
+fn load(path: impl AsRef<Path>) -> Result<Config, Diagnostics> {
+    config::load(path.as_ref(), &doors(), &facts())
+}
+
+/// The main file and drop-ins from texts.
+fn texts(texts: &[&str]) -> Result<Config, Diagnostics> {
+    let named: Vec<_> = texts.iter().enumerate().map(|(i, t)| (format!("{i}.toml"), *t)).collect();
+    let named: Vec<_> = named.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+    config::load_texts(&named, &doors(), &facts())
+}
+
+/// What must load, with its messages if it does not.
+fn good(result: Result<Config, Diagnostics>) -> Config {
+    result.unwrap_or_else(|all| panic!("{}", rendered(&all.items)))
+}
+
+fn rendered(items: &[Diagnostic]) -> String {
+    items.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Entries of a directory in order.
+fn entries(dir: &str) -> Vec<PathBuf> {
+    let mut all: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    all.sort();
+    all
+}
+
+fn snapshot(path: &Path, text: &str) {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    insta::with_settings!({
+        snapshot_path => "config/snapshots",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+        description => path.display().to_string(),
+    }, { insta::assert_snapshot!(name, text) });
+}
+
+#[test]
+fn every_bad_file_has_its_message() {
+    let files = entries("tests/config/bad");
+    assert!(files.len() >= 20, "{} files", files.len());
+    for file in files {
+        match load(&file) {
+            Ok(config) => panic!("{} loads, with {} rules", file.display(), config.plan.rules.len()),
+            Err(all) => snapshot(&file, &rendered(&all.items)),
+        }
+    }
+}
+
+#[test]
+fn every_doubtful_file_works_and_says_so() {
+    for file in entries("tests/config/doubtful") {
+        let config = good(load(&file));
+        assert!(!config.warnings.is_empty(), "{}", file.display());
+        snapshot(&file, &rendered(&config.warnings));
+    }
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for file in entries("tests/config/bad").iter().filter(|f| f.to_string_lossy().contains("secret")) {
+        let all = load(file).unwrap_err();
+        let said = rendered(&all.items) + &serde_json::to_string(&all.items).unwrap();
+        assert!(!said.contains("5c6b7a8990"), "{said}");
+    }
+}
+
+#[test]
+fn every_shipped_file_loads_without_a_doubt() {
+    let builtin = good(texts(&[]));
+    assert!(builtin.plan.rules.len() >= 20);
+    assert_eq!(builtin.warnings, []);
+    let main = fs::read_to_string("config/sexton.toml").unwrap();
+    assert_eq!(main, BUILTIN);
+    // The documentation as a main file of its own says the same again.
+    assert_eq!(good(load("config/sexton.toml")).hash, builtin.hash);
+    for file in entries("config/examples") {
+        let config = good(load(&file));
+        assert_eq!(rendered(&config.warnings), "", "{}", file.display());
+    }
+}
+
+#[test]
+fn every_built_in_rule_helps_whoever_gets_the_ticket() {
+    for rule in &good(texts(&[])).plan.rules {
+        assert!(!rule.title.is_empty(), "{} has no title", rule.id);
+        assert!(rule.description.contains("What to do:"), "{} does not say what to do", rule.id);
+        assert!(rule.category.contains('/') && !rule.category.ends_with("/general"), "{}", rule.id);
+        assert_eq!(rule.hash.len(), 16, "{}", rule.id);
+        assert!(rule.origin.starts_with("sexton.toml:"), "{}", rule.origin);
+    }
+}
