@@ -2,5 +2,7 @@
 //! into problem candidates and hands every record to the ITSM. See docs/ARCHITECTURE.md for the house.
 
 pub mod clock;
+#[cfg(feature = "desk")]
+pub mod desk;
 pub mod engine;
 pub mod secret;
