@@ -1,0 +1,245 @@
+//! Questions to the desk's database, asked on the reading thread; every list has a limit.
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+
+use super::Change;
+use crate::engine::moment::Stamp;
+
+/// A record as stored: its JSON, whole or summarised, and when it came.
+#[derive(Clone, Debug)]
+pub(in crate::desk) struct Stored {
+    /// JSON text.
+    pub json: String,
+    /// When this revision reached the desk.
+    pub received_at: Stamp,
+}
+
+/// Which records of a kind.
+#[derive(Clone, Debug)]
+pub(in crate::desk) struct Filter {
+    /// Open ones, ones that are over, or both.
+    pub open: Option<bool>,
+    /// Of one host.
+    pub host: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Everything the first page shows.
+#[derive(Debug)]
+pub(in crate::desk) struct Overview {
+    /// Open incidents by priority, P1 first.
+    pub counts: [u64; 5],
+    /// Summaries of open incidents, most pressing and oldest first, within the limit.
+    pub open: Vec<Stored>,
+    /// Summaries of those over, latest first.
+    pub over: Vec<Stored>,
+    /// Problems still to be worked on.
+    pub problems: u64,
+    /// Numbers of the problems that the incidents above name.
+    pub names: Vec<ProblemName>,
+    /// All hosts.
+    pub hosts: Vec<HostLine>,
+}
+
+/// What a problem is called.
+#[derive(Clone, Debug)]
+pub(in crate::desk) struct ProblemName {
+    /// Host id.
+    pub host: String,
+    /// Incident id of the member.
+    pub incident: String,
+    /// Problem id.
+    pub problem: String,
+    /// Its readable number and title; absent while the problem itself has not come.
+    pub named: Option<(String, String)>,
+}
+
+/// A host as the desk knows it.
+#[derive(Clone, Debug)]
+pub(in crate::desk) struct HostLine {
+    /// Host id.
+    pub id: String,
+    /// The name people use.
+    pub name: String,
+    /// When the desk first heard of it.
+    pub first_at: Stamp,
+    /// When anything last came from it, by the desk's clock.
+    pub heard_at: Stamp,
+    /// The newest heartbeat's own stamp.
+    pub heartbeat_at: Option<Stamp>,
+    /// Announced nanoseconds between heartbeats.
+    pub interval: Option<i64>,
+    /// Version of its agent.
+    pub version: Option<String>,
+    /// Open incidents.
+    pub open: u64,
+}
+
+/// A table of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::desk) enum Table {
+    /// Incidents.
+    Incident,
+    /// Problems.
+    Problem,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Table::Incident => "incident",
+            Table::Problem => "problem",
+        }
+    }
+
+    /// Most pressing first.
+    fn order(self) -> &'static str {
+        match self {
+            Table::Incident => "open DESC, CASE open WHEN 1 THEN priority END, CASE open WHEN 1 THEN since END, until DESC",
+            Table::Problem => "open DESC, weight DESC, until DESC",
+        }
+    }
+}
+
+/// Summaries that pass the filter, and how many pass without the limit.
+pub(in crate::desk) fn list(db: &Connection, table: Table, filter: &Filter) -> rusqlite::Result<(Vec<Stored>, u64)> {
+    let pass = "(?1 IS NULL OR open = ?1) AND (?2 IS NULL OR host = ?2)";
+    let (name, order) = (table.name(), table.order());
+    let total = db
+        .prepare_cached(&format!("SELECT count(*) FROM {name} WHERE {pass}"))?
+        .query_row(params![filter.open, filter.host], |r| r.get::<_, i64>(0))?;
+    let sql = format!("SELECT summary, received_at FROM {name} WHERE {pass} ORDER BY {order} LIMIT ?3");
+    let mut query = db.prepare_cached(&sql)?;
+    let rows = query.query_map(params![filter.open, filter.host, filter.limit], stored)?;
+    Ok((rows.collect::<Result<_, _>>()?, count(total)))
+}
+
+/// The whole record of that id; when two hosts claim the same id, the one heard last unless `host` says which.
+pub(in crate::desk) fn one(
+    db: &Connection,
+    table: Table,
+    id: &str,
+    host: Option<&str>,
+) -> rusqlite::Result<Option<Stored>> {
+    let sql = format!(
+        "SELECT body, received_at FROM {} WHERE id = ?1 AND (?2 IS NULL OR host = ?2) ORDER BY received_at DESC LIMIT 1",
+        table.name()
+    );
+    db.prepare_cached(&sql)?.query_row(params![id, host], stored).optional()
+}
+
+/// Summaries of the named incidents of one host; those the desk does not have are left out.
+pub(in crate::desk) fn incidents_of(db: &Connection, host: &str, ids: &[String]) -> rusqlite::Result<Vec<Stored>> {
+    let mut query = db.prepare_cached("SELECT summary, received_at FROM incident WHERE host = ?1 AND id = ?2")?;
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(query.query_row(params![host, id], stored).optional()?);
+    }
+    Ok(found)
+}
+
+/// The problem an incident is a member of: by a link that came, or by what the incident says (`said`).
+pub(in crate::desk) fn problem_of(
+    db: &Connection,
+    host: &str,
+    incident: &str,
+    said: Option<&str>,
+) -> rusqlite::Result<Option<ProblemName>> {
+    let linked: Option<String> = db
+        .prepare_cached("SELECT problem FROM link WHERE host = ?1 AND incident = ?2 ORDER BY at DESC LIMIT 1")?
+        .query_row(params![host, incident], |r| r.get(0))
+        .optional()?;
+    let Some(problem) = said.map(str::to_owned).or(linked) else { return Ok(None) };
+    let named = db
+        .prepare_cached(
+            "SELECT summary ->> 'number', summary ->> 'title' FROM problem WHERE host = ?1 AND id = ?2",
+        )?
+        .query_row(params![host, problem], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    Ok(Some(ProblemName { host: host.to_owned(), incident: incident.to_owned(), problem, named }))
+}
+
+/// The first page, in one look.
+pub(in crate::desk) fn overview(db: &Connection, open: u32, over: u32) -> rusqlite::Result<Overview> {
+    let mut counts = [0; 5];
+    let mut query =
+        db.prepare_cached("SELECT priority, count(*) FROM incident WHERE open = 1 GROUP BY priority")?;
+    for row in query.query_map([], |r| Ok((r.get::<_, u8>(0)?, r.get::<_, i64>(1)?)))? {
+        let (priority, n) = row?;
+        if let Some(slot) = counts.get_mut(usize::from(priority).wrapping_sub(1)) {
+            *slot = count(n);
+        }
+    }
+    let mut names = Vec::new();
+    let mut read = |sql: &str, limit: u32| -> rusqlite::Result<Vec<Stored>> {
+        let mut query = db.prepare_cached(sql)?;
+        let rows = query.query_map(params![limit], |r| {
+            let keys: (String, String, Option<String>) = (r.get(2)?, r.get(3)?, r.get(4)?);
+            Ok((stored(r)?, keys))
+        })?;
+        let mut list = Vec::new();
+        for row in rows {
+            let (record, (host, id, said)) = row?;
+            names.extend(problem_of(db, &host, &id, said.as_deref())?);
+            list.push(record);
+        }
+        Ok(list)
+    };
+    let columns = "summary, received_at, host, id, summary ->> '$.links.problem'";
+    let first = format!("SELECT {columns} FROM incident WHERE open = 1 ORDER BY priority, since, id LIMIT ?1");
+    let last = format!("SELECT {columns} FROM incident WHERE open = 0 ORDER BY until DESC, id LIMIT ?1");
+    let (open, over) = (read(&first, open)?, read(&last, over)?);
+    let problems = db
+        .prepare_cached("SELECT count(*) FROM problem WHERE open = 1")?
+        .query_row([], |r| r.get::<_, i64>(0))?;
+    Ok(Overview { counts, open, over, problems: count(problems), names, hosts: hosts(db)? })
+}
+
+/// Hosts at most in a list; more are counted as if they were not there.
+const MAX_HOSTS: u32 = 100_000;
+
+/// All hosts by name.
+pub(in crate::desk) fn hosts(db: &Connection) -> rusqlite::Result<Vec<HostLine>> {
+    let mut query = db.prepare_cached(
+        "SELECT h.id, h.name, h.first_at, h.heard_at, h.heartbeat_at, h.interval, h.version, coalesce(n.open, 0)
+         FROM host h LEFT JOIN (SELECT host, count(*) AS open FROM incident WHERE open = 1 GROUP BY host) n
+         ON n.host = h.id ORDER BY h.name, h.id LIMIT ?1",
+    )?;
+    let rows = query.query_map(params![MAX_HOSTS], |r| {
+        Ok(HostLine {
+            id: r.get(0)?,
+            name: r.get(1)?,
+            first_at: Stamp(r.get(2)?),
+            heard_at: Stamp(r.get(3)?),
+            heartbeat_at: r.get::<_, Option<i64>>(4)?.map(Stamp),
+            interval: r.get(5)?,
+            version: r.get(6)?,
+            open: count(r.get(7)?),
+        })
+    })?;
+    rows.collect()
+}
+
+/// Changes after `seq`, oldest first; `None` when some of them are no longer kept.
+pub(in crate::desk) fn changes_after(db: &Connection, seq: i64, limit: u32) -> rusqlite::Result<Option<Vec<Change>>> {
+    let span = "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM event";
+    let (oldest, newest): (i64, i64) =
+        db.prepare_cached(span)?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if seq + 1 < oldest || seq > newest || newest - seq > i64::from(limit) {
+        return Ok(None);
+    }
+    let mut query = db.prepare_cached("SELECT seq, kind, host, id, rev FROM event WHERE seq > ?1 ORDER BY seq")?;
+    let rows = query.query_map(params![seq], |r| {
+        Ok(Change { seq: r.get(0)?, kind: r.get(1)?, host: r.get(2)?, id: r.get(3)?, rev: r.get(4)? })
+    })?;
+    Ok(Some(rows.collect::<Result<_, _>>()?))
+}
+
+fn stored(row: &SqlRow<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored { json: row.get(0)?, received_at: Stamp(row.get(1)?) })
+}
+
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
