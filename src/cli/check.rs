@@ -4,19 +4,12 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::{COULD_NOT_RUN, FINDING, FINE};
 use crate::config::diagnose::{Diagnostic, Diagnostics};
 use crate::config::{self, Config, DEFAULT_PATH, Doors, HostFacts};
-
-/// Everything is fine.
-const FINE: u8 = 0;
-/// There are mistakes, or doubts with `--strict`.
-const FINDING: u8 = 1;
-/// There is nothing to check.
-const COULD_NOT_RUN: u8 = 2;
 
 /// Arguments of `sexton check`.
 #[derive(clap::Args, Clone, Debug)]
@@ -33,13 +26,13 @@ pub struct CheckArgs {
 }
 
 /// Checks and prints to standard output; the exit code says what was found.
-pub fn run(args: &CheckArgs, doors: &Doors, facts: &HostFacts) -> ExitCode {
+pub fn run(args: &CheckArgs, doors: &Doors, facts: &HostFacts) -> u8 {
     let stdout = std::io::stdout();
     let colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     match check(args, doors, facts, colour, &mut stdout.lock()) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         // Nobody reads any more; there is no one to tell.
-        Err(_) => ExitCode::from(COULD_NOT_RUN),
+        Err(_) => COULD_NOT_RUN,
     }
 }
 

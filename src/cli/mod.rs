@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Where a packaged sexton keeps its configuration.
-pub const CONFIG: &str = "/etc/sexton";
+use crate::config::DEFAULT_PATH;
+
 /// Where a packaged daemon listens for the commands of this host.
 pub const SOCKET: &str = "/run/sexton/control.sock";
 
@@ -69,7 +69,7 @@ enum Verb {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
     /// Directory with sexton.toml and rules.d, or a file
-    #[arg(long, value_name = "DIR_OR_FILE", default_value = CONFIG)]
+    #[arg(long, value_name = "DIR_OR_FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
 }
 
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
         Verb::Desk(args) => desk::run(&args),
         #[cfg(feature = "desk")]
         Verb::Demo(args) => demo::run(&args),
-        Verb::Check(args) => check::run(&args),
+        Verb::Check(args) => check::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Resolve(args) => handle::resolve(&args),

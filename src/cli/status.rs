@@ -135,7 +135,7 @@ fn destinations(s: &Value, out: &mut String) {
 fn sources(s: &Value, all: bool, out: &mut String) {
     for (title, key) in [("collectors", "collectors"), ("checks", "checks")] {
         let list = items(&s[key]);
-        let bad: Vec<&Value> = list.iter().filter(|c| !c["last_error"].is_null()).collect();
+        let bad: Vec<&Value> = list.iter().filter(|c| !c["error"].is_null()).collect();
         let verdict = if bad.is_empty() { "all well".to_owned() } else { format!("{} failing", bad.len()) };
         if list.is_empty() {
             continue;
@@ -145,7 +145,7 @@ fn sources(s: &Value, all: bool, out: &mut String) {
         let row = |c: &&Value| {
             let name = if c["id"].is_null() { &c["kind"] } else { &c["id"] };
             let cost = c["cost_ns"].as_f64().map_or(String::new(), |ns| format!("{:.0} µs", ns / 1e3));
-            vec![text(name), cost, c["last_error"].as_str().unwrap_or("ok").to_owned()]
+            vec![text(name), cost, c["error"].as_str().unwrap_or("ok").to_owned()]
         };
         out.push_str(&lay_out(&shown.iter().map(row).collect::<Vec<_>>()));
     }
@@ -200,7 +200,7 @@ mod tests {
                  "title": "front is down", "reopens": 0, "flapping": true}]},
             "problems": [], "destinations": [
                 {"id": "rt", "kind": "rt", "state": "down", "reason": "connection refused", "rows": {"pending": 3, "parked": 1}}],
-            "collectors": [{"kind": "cpu", "cost_ns": 41000.0, "last_error": null}], "checks": [],
+            "collectors": [{"kind": "cpu", "cost_ns": 41000.0, "error": null}], "checks": [],
         });
         let expected = "\
 sexton 0.1.0 on web-01, up 1h 2m

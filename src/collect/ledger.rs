@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::signal::{Class, Instance, Metric, Observation, metric};
 
@@ -14,7 +16,7 @@ const OK: Metric = metric("sexton.ok");
 const COST_WEIGHT: f64 = 0.125;
 
 /// How a collector fares.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CollectorStatus {
     /// Its name in `[collect]`.
     pub kind: &'static str,

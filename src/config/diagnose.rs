@@ -117,6 +117,13 @@ pub struct Diagnostics {
     pub unreadable: bool,
 }
 
+impl Diagnostics {
+    /// Every message whole, as a person reads them.
+    pub fn render(&self, colour: bool) -> String {
+        self.items.iter().map(|item| item.render(colour)).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.items.first().map_or_else(String::new, ToString::to_string);

@@ -8,6 +8,7 @@ mod own;
 mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -97,7 +98,7 @@ impl Daemon {
         let clock = Clock::start();
         let config = (setup.load)()?;
         for warning in &config.warnings {
-            tracing::warn!("{}", warning.line());
+            tracing::warn!("{}", warning);
         }
         let (store, loaded) = Store::open(&config.store).map_err(|e| e.to_string())?;
         let now = clock.now();
@@ -184,6 +185,7 @@ impl Daemon {
         own::tell_stopping();
         tracing::info!("sexton is stopping");
         self.forward.stop().await;
+        self.store.close().await;
     }
 
     fn wait(&self) -> Duration {
@@ -285,7 +287,7 @@ impl Daemon {
         };
         let message = format!("configuration read: {} rules in force{restart}", config.plan.rules.len());
         for warning in &config.warnings {
-            tracing::warn!("{}", warning.line());
+            tracing::warn!("{}", warning);
         }
         self.config = config;
         self.config_loaded = now.stamp();
@@ -301,9 +303,9 @@ impl Daemon {
         let records = step.records;
         let outbox: Vec<_> = records.iter().flat_map(|r| route(r, &self.config.destinations)).collect();
         let forwarded = !outbox.is_empty();
-        let commit = Commit { journal: step.journal, state: step.state, outbox };
+        let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         let mut pause = Duration::from_millis(100);
-        while let Err(error) = self.store.commit(commit.clone()).await {
+        while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
             if self.store_error.is_none() {
                 tracing::error!(reason = %error, "the store cannot write; everything waits for it");
             }
@@ -329,7 +331,7 @@ impl Daemon {
         tokio::task::spawn_blocking(move || {
             let EvidenceWanted { incident, category, class, name } = wanted;
             let mut exhibits: Vec<Exhibit> = own;
-            exhibits.extend(collect::evidence(&category, class, &name, clock.now()));
+            exhibits.extend(collect::evidence(&category, class, &name, clock.now().stamp()));
             if !exhibits.is_empty() {
                 // A full channel means a storm: incidents matter more than their exhibits.
                 let _ = tx.try_send(Command::Evidence { incident, exhibits });

@@ -47,8 +47,8 @@ impl Daemon {
             observation.samples.push((OK, up));
             out.push(observation);
         }
-        if let Ok(used) = self.store.outbox_used().await {
-            out.push(part("outbox", "bytes").with(USED, used));
+        if let Ok(size) = self.store.size().await {
+            out.push(part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64));
         }
         out
     }

@@ -66,7 +66,7 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
     let socket = dir.join("control.sock");
     let setup = Setup {
         load: Box::new(move || {
-            let texts = [("demo.toml".to_owned(), text.clone())];
+            let texts = [("demo.toml", text.as_str())];
             config::load_texts(&texts, &doors::doors(), &host::facts()).map_err(|d| d.render(false))
         }),
         watch: None,
