@@ -107,7 +107,8 @@ fn the_tree_is_tidy() {
 
 // ---- the rules
 
-/// Files stay readable in one sitting, lines on one screen.
+/// Files stay readable in one sitting, lines on one screen. Literals do not count: rustfmt cannot break them,
+/// and a message or a line of /proc is worth having whole.
 fn size(file: &str, text: &str) -> Vec<String> {
     let most = LONGER.iter().find(|(name, ..)| *name == file).map_or(MAX_LINES, |(_, most, _)| *most);
     let lines = text.lines().count();
@@ -115,8 +116,8 @@ fn size(file: &str, text: &str) -> Vec<String> {
     if lines > most {
         found.push(format!("{file}:{lines}: longer than {most} lines: split it by what it owns"));
     }
-    for (n, line) in text.lines().enumerate() {
-        let columns = line.chars().count();
+    for (n, (line, literal)) in text.lines().zip(Source::new(text).literal).enumerate() {
+        let columns = line.chars().count() - literal;
         if columns > MAX_COLUMNS {
             found.push(format!("{file}:{}: {columns} columns: break the line at {MAX_COLUMNS}", n + 1));
         }
@@ -222,9 +223,11 @@ fn tables(folder: &str, table: &str, rows: &[(String, String)]) -> Vec<String> {
     for (text, file) in rows {
         let below = file.strip_prefix(&format!("{folder}/")).and_then(|f| f.strip_suffix(".rs"));
         let Some(name) = below.map(|b| b.strip_suffix("/mod").unwrap_or(b)) else { continue };
+        // A file named by a keyword is a module with an underscore: `#[path = "if.rs"] mod if_;`.
+        let named = [format!("{name}::"), format!("{name}_::")].iter().any(|n| has_word(&table, n));
         let code = Source::new(text).code;
         let entry = ["pub const SPEC:", "pub const CONNECTOR:"].iter().any(|c| code.contains(c));
-        if entry && name != "mod" && !name.contains('/') && !has_word(&table, &format!("{name}::")) {
+        if entry && name != "mod" && !name.contains('/') && !named {
             found.push(format!("{file}:1: not in the table: add a line for {name} to {folder}/mod.rs"));
         }
     }

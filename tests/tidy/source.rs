@@ -9,17 +9,19 @@
 pub struct Source {
     pub code: String,
     pub comments: String,
+    /// Characters of string and character literals in each line.
+    pub literal: Vec<usize>,
     tests_from: usize,
 }
 
 impl Source {
     pub fn new(text: &str) -> Self {
-        let (code, comments) = take_apart(text);
+        let (code, comments, literal) = take_apart(text);
         let lines: Vec<&str> = code.lines().map(str::trim).collect();
         let test_module =
             |w: &[&str]| w[0] == "#[cfg(test)]" && w[1].trim_start_matches("pub ").starts_with("mod ");
         let tests_from = lines.windows(2).position(test_module).map_or(usize::MAX, |n| n + 1);
-        Self { code, comments, tests_from }
+        Self { code, comments, literal, tests_from }
     }
 
     pub fn is_test(&self, file: &str, line: usize) -> bool {
@@ -108,10 +110,10 @@ pub fn module_path(file: &str) -> Vec<String> {
     path.split('/').filter(|p| *p != "lib").map(str::to_owned).collect()
 }
 
-/// Blanks what is not code, and what is not comment, keeping every line where it was.
-fn take_apart(text: &str) -> (String, String) {
+/// Blanks what is not code, and what is not comment, keeping every line where it was; counts literals.
+fn take_apart(text: &str) -> (String, String, Vec<usize>) {
     let chars: Vec<char> = text.chars().collect();
-    let (mut code, mut comments) = (String::new(), String::new());
+    let (mut code, mut comments, mut literal) = (String::new(), String::new(), vec![0]);
     let mut i = 0;
     while i < chars.len() {
         let (length, comment) = literal_or_comment(&chars, i);
@@ -119,10 +121,15 @@ fn take_apart(text: &str) -> (String, String) {
             let blank = if c == '\n' { '\n' } else { ' ' };
             code.push(if length == 0 { c } else { blank });
             comments.push(if comment { c } else { blank });
+            match literal.last_mut() {
+                _ if c == '\n' => literal.push(0),
+                Some(count) if length > 0 && !comment => *count += 1,
+                _ => {}
+            }
         }
         i += length.max(1);
     }
-    (code, comments)
+    (code, comments, literal)
 }
 
 /// Length of the comment or literal that begins at `i` (0: none), and whether it is a comment.
