@@ -13,6 +13,9 @@ mod schema;
 mod upkeep;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -234,11 +234,11 @@ impl Row {
     }
 
     /// Puts a parked row back into the line. Returns false when it is not parked.
-    pub fn requeue(&mut self, now: Stamp) -> bool {
+    pub fn requeue(&mut self) -> bool {
         let parked = self.state == RowState::Parked;
         if parked {
             self.attempts = 0;
-            self.wait(now);
+            self.wait(Stamp(0));
         }
         parked
     }
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!((row.state, row.body, row.op.clone()), (RowState::Parked, Some(2), None));
         row.supersede(&record(3, true), 3);
         assert_eq!((row.state, row.body), (RowState::Parked, Some(3)));
-        assert!(row.requeue(Stamp(99)) && !row.requeue(Stamp(99)));
+        assert!(row.requeue() && !row.requeue());
         assert_eq!(row.freeze().unwrap().key, "sx-i1-3-c");
     }
 
@@ -410,7 +410,7 @@ mod tests {
         row.settle(&retry(true), Stamp(0), Stamp(0));
         row.freeze();
         row.settle(&refused(), Stamp(0), Stamp(10));
-        row.requeue(Stamp(20));
+        row.requeue();
         assert_eq!(row.state, RowState::Unknown, "the first attempt may have made the ticket");
     }
 

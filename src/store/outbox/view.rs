@@ -139,7 +139,7 @@ impl Store {
         self.write(move |tx| {
             let Some(before) = table::find(tx, &destination, &record)? else { return Ok(false) };
             let mut row = before.clone();
-            let done = row.requeue(tx.now);
+            let done = row.requeue();
             if done {
                 table::save(tx, &before, &row)?;
             }

@@ -1,0 +1,278 @@
+//! The store as the daemon sees it: what is committed is there, whatever happens to file, disk and process.
+
+mod crash;
+mod full;
+
+use std::path::Path;
+
+use super::*;
+use crate::engine::effect::{Outbox, RecordKind};
+use crate::engine::moment::{DAY, MINUTE, Stamp};
+use crate::engine::record::Priority;
+
+/// A plan with ample limits.
+fn plan(dir: &Path) -> StorePlan {
+    StorePlan { dir: dir.to_owned(), outbox_limit: 1 << 30, journal_limit: 400 * DAY }
+}
+
+/// Commit number `n`: one journal entry, one row of state and one revision in the outbox that all say `n`.
+fn numbered(n: u64) -> Commit {
+    let body = format!("{{\"n\":{n},\"ballast\":\"{}\"}}", "x".repeat(1000));
+    Commit {
+        journal: vec![Entry {
+            seq: n,
+            at: Stamp(1_790_000_000_000_000_000),
+            kind: "incident",
+            subject: "i".to_owned(),
+            body: body.clone(),
+        }],
+        state: vec![StateChange { kind: "engine", key: "n".to_owned(), body: Some(n.to_string()) }],
+        outbox: vec![OutboxRow {
+            destination: "desk".to_owned(),
+            kind: RecordKind::Incident,
+            record: "i".to_owned(),
+            rev: n,
+            priority: Priority::P3,
+            over: false,
+            body,
+            link: None,
+        }],
+    }
+}
+
+/// The number of the last commit in an open store; fails when journal, state and outbox do not agree.
+async fn last(store: &Store, loaded: &Loaded) -> u64 {
+    let journal = store.journal(0, 10_000).await.unwrap();
+    assert!(journal.iter().zip(1..).all(|(entry, seq)| entry.seq == seq), "the journal is gapless");
+    let state = loaded.state.first().map_or(0, |(_, _, body)| body.parse().unwrap());
+    let outbox = store.outbox_rows(10).await.unwrap().first().map_or(0, |row| row.rev);
+    let journal = journal.last().map_or(0, |entry| entry.seq);
+    assert_eq!((journal, state), (outbox, outbox), "journal, state and outbox are of one commit");
+    outbox
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_again() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+    assert_eq!(loaded, Loaded::default());
+    for n in 1..=3 {
+        store.commit(numbered(n)).await.unwrap();
+    }
+    let change = |key: &str, body: Option<&str>| StateChange {
+        kind: "machine",
+        key: key.to_owned(),
+        body: body.map(str::to_owned),
+    };
+    for state in [vec![change("b", Some("1")), change("a", Some("2"))], vec![change("b", None)]] {
+        store.commit(Commit { state, ..Commit::default() }).await.unwrap();
+    }
+    store.close().await;
+    let (store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+    let triple = |k: &str, n: &str, b: &str| (k.to_owned(), n.to_owned(), b.to_owned());
+    assert_eq!(loaded.state, [triple("engine", "n", "3"), triple("machine", "a", "2")]);
+    assert_eq!(loaded.recovered, None);
+    let entries = store.journal(1, 1).await.unwrap();
+    assert_eq!((entries.len(), entries[0].seq, entries[0].kind.as_str()), (1, 2, "incident"));
+    let size = store.size().await.unwrap();
+    assert!(size.database > 4096 && size.outbox > 1000 && size.outbox_limit == 1 << 30, "{size:?}");
+}
+
+#[tokio::test]
+async fn a_commit_may_be_repeated_but_not_contradicted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let commit = Arc::new(numbered(1));
+    store.commit(Arc::clone(&commit)).await.unwrap();
+    store.commit(commit).await.unwrap();
+    let mut other = numbered(1);
+    other.journal[0].body = "{}".to_owned();
+    other.state[0].body = Some("other".to_owned());
+    assert_eq!(store.commit(other).await, Err(StoreError::Conflict { seq: 1 }));
+    store.close().await;
+    let (store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+    assert_eq!(last(&store, &loaded).await, 1);
+}
+
+#[tokio::test]
+async fn what_waits_together_is_one_transaction_and_each_hears_of_its_own_failure() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    store.commit(numbered(1)).await.unwrap();
+    for bad in [false, true] {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = store.read(move |_| Ok(wait.recv().is_ok()));
+        let stamp = || store.write(|tx| Ok(tx.now));
+        let conflict = async {
+            let mut commit = numbered(1);
+            commit.journal[0].body.clear();
+            if bad { store.commit(commit).await } else { Ok(()) }
+        };
+        let release = async { go.send(()).unwrap() };
+        let (_, a, conflict, b, ()) = tokio::join!(busy, stamp(), conflict, stamp(), release);
+        assert_eq!(conflict.is_err(), bad);
+        assert_eq!(a.unwrap() == b.unwrap(), !bad, "alone after a failure, else together");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_has_one_owner() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let refused = Store::open(&plan(tmp.path())).err().unwrap();
+    assert_eq!(
+        refused.to_string(),
+        format!("cannot open store: {} is in use by process {}", tmp.path().display(), std::process::id())
+    );
+    let clone = store.clone();
+    store.close().await;
+    assert_eq!(clone.commit(numbered(1)).await, Err(StoreError::Closed));
+    Store::open(&plan(tmp.path())).unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused_and_left_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    Store::open(&plan(tmp.path())).unwrap().0.close().await;
+    let db = rusqlite::Connection::open(tmp.path().join("state.db")).unwrap();
+    db.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(db);
+    let refused = Store::open(&plan(tmp.path())).err().unwrap();
+    assert_eq!(refused, StoreError::Newer { found: 99, known: 1 });
+    assert!(refused.to_string().contains("schema version is 99, this sexton knows up to 1"));
+}
+
+/// Damages the file of a closed store.
+type Damage = fn(&Path);
+
+#[tokio::test]
+async fn a_damaged_database_is_moved_aside_and_told() {
+    let damages: [(&str, Damage); 5] = [
+        ("garbage all over", |file| std::fs::write(file, vec![0xA5; 9000]).unwrap()),
+        ("garbage in the middle", |file| {
+            let mut bytes = std::fs::read(file).unwrap();
+            let (from, to) = (bytes.len() / 4, bytes.len() / 2);
+            bytes[from..to].fill(0xA5);
+            std::fs::write(file, bytes).unwrap();
+        }),
+        ("cut to half", |file| {
+            let bytes = std::fs::read(file).unwrap();
+            std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("a table is missing", |file| {
+            rusqlite::Connection::open(file).unwrap().execute_batch("DROP TABLE state").unwrap();
+        }),
+        ("a word nobody knows", |file| {
+            let db = rusqlite::Connection::open(file).unwrap();
+            let sql =
+                "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE' WHERE name = 'outbox'";
+            db.execute_batch(sql).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let tmp = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+        for n in 1..=20 {
+            store.commit(numbered(n)).await.unwrap();
+        }
+        store.close().await;
+        let file = tmp.path().join("state.db");
+        damage(&file);
+        let damaged = std::fs::read(&file).unwrap();
+        let (store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+        assert!(loaded.state.is_empty(), "{what}");
+        let told = loaded.recovered.unwrap();
+        let aside = told.split_whitespace().find(|word| word.starts_with("state.db.corrupt-"));
+        let aside = aside.unwrap_or_else(|| panic!("{what}: {told}")).trim_end_matches(',');
+        assert!(std::fs::read(tmp.path().join(aside)).unwrap() == damaged, "{what}: kept for the curious");
+        store.commit(numbered(1)).await.unwrap();
+        store.close().await;
+        let (_store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+        assert_eq!((loaded.state.len(), loaded.recovered), (1, None), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_database_is_told() {
+    let tmp = tempfile::tempdir().unwrap();
+    Store::open(&plan(tmp.path())).unwrap().0.close().await;
+    std::fs::write(tmp.path().join("state.db"), b"").unwrap();
+    let (_store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+    assert_eq!(loaded.recovered.as_deref(), Some("state.db was empty; a new one was started"));
+}
+
+#[tokio::test]
+async fn damage_found_at_work_is_looked_for_at_the_next_start() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let failed = store.read(|_| Err::<(), _>(StoreError::Corrupt("page 7".to_owned()))).await;
+    assert_eq!(failed, Err(StoreError::Corrupt("page 7".to_owned())));
+    store.close().await;
+    assert!(tmp.path().join("state.suspect").exists());
+    let (_store, loaded) = Store::open(&plan(tmp.path())).unwrap();
+    assert_eq!(loaded.recovered, None, "it was sound");
+    assert!(!tmp.path().join("state.suspect").exists());
+}
+
+#[tokio::test]
+async fn old_journal_entries_go_in_batches_from_the_old_end() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let entry = |seq: u64| Entry { at: Stamp(seq as i64 * DAY), ..numbered(seq).journal.remove(0) };
+    let commit = Commit { journal: (1..=50).map(entry).collect(), ..Commit::default() };
+    // The first upkeep has run by now, or it runs after this answer; both find the limit of 400 days long ago.
+    store.commit(commit).await.unwrap();
+    let trim = |before: i64, batch: usize| {
+        let store = store.clone();
+        async move { store.write(move |tx| journal::trim(tx, Stamp(before * DAY), batch)).await.unwrap() }
+    };
+    let first = async || store.journal(0, 1).await.unwrap().first().map(|entry| entry.seq);
+    let oldest = first().await.unwrap();
+    if oldest == 1 {
+        assert_eq!(trim(11, 4).await, 4);
+        assert_eq!(trim(11, 40).await, 6);
+        assert_eq!(first().await, Some(11));
+    }
+    trim(1000, 500).await;
+    assert_eq!(first().await, Some(50), "the newest entry stays");
+}
+
+#[test]
+fn upkeep_makes_the_ballast_again_and_gives_pages_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = Dir::lock(tmp.path()).unwrap();
+    dir.prepare_database().unwrap();
+    let conn = schema::connect(&dir.database()).unwrap();
+    let mut upkeep = Upkeep::new(DAY);
+    let start = Clock::start().now();
+    upkeep.run(&conn, &dir, start);
+    conn.execute_batch(
+        "INSERT INTO state SELECT 'x', value, hex(zeroblob(4000)) FROM json_each('[1,2,3,4,5,6,7,8,9]');
+         INSERT INTO state SELECT 'y' || key, kind || hex(randomblob(8)), body FROM state;
+         INSERT INTO state SELECT 'z' || hex(randomblob(8)), key, body || body || body FROM state;
+         INSERT INTO state SELECT 'w' || hex(randomblob(8)), key, body || body || body || body FROM state;
+         DELETE FROM state",
+    )
+    .unwrap();
+    let free = || conn.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = free();
+    assert!(before > 300, "{before}");
+    assert!(dir.free_ballast());
+    upkeep.run(&conn, &dir, start.plus(MINUTE / 2));
+    assert_eq!(free(), before, "not yet");
+    upkeep.run(&conn, &dir, start.plus(MINUTE));
+    assert_eq!(free(), 256);
+    assert!(dir.free_ballast(), "it is there again");
+}
+
+#[tokio::test]
+async fn the_outbox_serves_from_any_clone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let pump = store.clone();
+    store.commit(numbered(1)).await.unwrap();
+    let jobs = pump.claim("desk", 5, Stamp(1)).await.unwrap();
+    assert_eq!(jobs[0].operation_key, "sx-i-1-c");
+    drop(store);
+    assert_eq!(pump.next_due("desk").await.unwrap(), None);
+}
