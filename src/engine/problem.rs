@@ -1,8 +1,8 @@
 //! Problem candidates: the cause, unknown yet, behind incidents that repeat.
 //!
-//! Owns the recurrence counters of all fingerprints and the problems opened from them. In this version a candidate is opened by
-//! recurrence on the fingerprint (step 5a). Invariants: at most one live problem per key; a member is linked once; counters
-//! are bounded. Knows incidents only as records handed to it.
+//! Owns the recurrence counters of all fingerprints and the problems opened from them. In this version a
+//! candidate is opened by recurrence on the fingerprint (step 5a). Invariants: at most one live problem per
+//! key; a member is linked once; counters are bounded. Knows incidents only as records handed to it.
 
 mod recurrence;
 mod text;
