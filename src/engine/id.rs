@@ -1,8 +1,8 @@
 //! Names that never change: record ids, readable numbers, fingerprints and keys.
 //!
-//! Owns the seeded generator behind every id; its state is committed with each step, so that the same seed and the same
-//! events give the same bytes. Fingerprints are FNV-1a 64 over rule, CI and identity labels: never over a value, a time, a
-//! severity or a host-local id. This file must not know what an incident is.
+//! Owns the seeded generator behind every id; its state is committed with each step, so that the same seed
+//! and the same events give the same bytes. Fingerprints are FNV-1a 64 over rule, CI and identity labels:
+//! never over a value, a time, a severity or a host-local id. This file must not know what an incident is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,8 +18,8 @@ pub fn fnv1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Names the condition of one rule on one instance of one CI: 16 hex digits of FNV-1a over `rule\0ci\0k=v\0…`, the
-/// identity labels sorted by name.
+/// Names the condition of one rule on one instance of one CI: 16 hex digits of FNV-1a over
+/// `rule\0ci\0k=v\0…`, the identity labels sorted by name.
 pub fn fingerprint(rule: &str, ci: &str, instance: &Instance) -> String {
     hex(fnv1a(identity(rule, Some(ci), instance).as_bytes()))
 }

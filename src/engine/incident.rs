@@ -1,10 +1,11 @@
 //! The incident half of the engine: events of rule machines and commands of people in, a [`Step`] out.
 //!
-//! Owns every incident that is not closed, and through [`problem`](super::problem) every problem candidate. Must not know how a
-//! condition is judged, where a record goes, or what time it is. Invariants: at most one open incident per fingerprint; one
-//! revision per record and step; `seq` gapless; whatever changed is in the same step as the state row that says so.
-//! Clocks: SLA, closing and expiry run on wall time, flapping and disputes on steady time. A wall deadline is turned into a
-//! steady one with the distance between the clocks at the last call, and judged again by the wall when it is due.
+//! Owns every incident that is not closed, and through [`problem`](super::problem) every problem candidate.
+//! Must not know how a condition is judged, where a record goes, or what time it is. Invariants: at most one
+//! open incident per fingerprint; one revision per record and step; `seq` gapless; whatever changed is in the
+//! same step as the state row that says so. Clocks: SLA, closing and expiry run on wall time, flapping and
+//! disputes on steady time. A wall deadline is turned into a steady one with the distance between the clocks
+//! at the last call, and judged again by the wall when it is due.
 
 mod evidence;
 mod facts;
@@ -13,6 +14,7 @@ mod held;
 mod ledger;
 mod lifecycle;
 mod priority;
+mod save;
 mod sla;
 #[cfg(test)]
 mod tests;
@@ -26,19 +28,18 @@ use super::event::{Event, EventKind};
 use super::id;
 use super::moment::Moment;
 use super::plan::Plan;
-use super::problem::{self, Opened, Problems, RECURRENCE_ROW};
-use super::record::{Actor, Exhibit, Incident, Problem, Record, State};
+use super::problem::{Opened, Problems};
+use super::record::{Actor, Exhibit, Incident, Problem, State};
 use super::signal::Class;
 use facts::Sight;
 use held::{Change, Held};
-use ledger::ENGINE_ROW;
 
 pub(super) use facts::{second, word};
 pub(super) use ledger::{Ledger, Revised, json, put};
 pub(super) use timers::{Id, Timers};
 
-/// Incidents held at once. Beyond it the one that has been resolved for longest is closed early; open ones always stay: there
-/// are never more of them than rule instances.
+/// Incidents held at once. Beyond it the one that has been resolved for longest is closed early; open ones
+/// always stay: there are never more of them than rule instances.
 const HELD_MAX: usize = 4_096;
 /// Longest note of a person in bytes; a longer one is refused.
 const NOTE_MAX: usize = 4 * 1024;
@@ -83,30 +84,6 @@ impl Incidents {
     pub fn reload(&mut self, plan: Arc<Plan>) {
         self.plan = plan;
         self.rearm();
-    }
-
-    /// Takes back saved rows of the kinds `incident`, `problem`, `recurrence` and `engine`; other kinds are not ours. Returns
-    /// a sentence for each row that cannot be read; such a row is left out.
-    pub fn restore(&mut self, now: Moment, rows: Vec<(String, String, String)>) -> Vec<String> {
-        self.shift = now.mono - now.wall;
-        let mut bad = Vec::new();
-        for (kind, key, body) in rows {
-            let taken = match kind.as_str() {
-                ENGINE_ROW => self.restore_ledger(&body),
-                Incident::KIND => self.restore_incident(&body),
-                Problem::KIND => self.problems.restore_problem(&key, &body).map(|(seq, number)| {
-                    self.ledger.at_least(seq, 0, number);
-                }),
-                RECURRENCE_ROW => self.problems.restore_recurrence(&key, &body),
-                _ => Ok(()),
-            };
-            if let Err(reason) = taken {
-                bad.push(format!("cannot read state row {kind}/{key}: {reason}"));
-            }
-        }
-        self.rearm();
-        self.problems.rearm();
-        bad
     }
 
     /// Takes an event of a rule machine.
@@ -208,9 +185,9 @@ impl Incidents {
         }
     }
 
-    /// A step belongs to an incident that is open, or whose resolve is disputed.
+    /// A step belongs to an incident whose condition is known to be true.
     fn follows(&self, id: &str) -> bool {
-        self.held.get(id).is_some_and(|held| held.record.state.is_open() || held.side.raised)
+        self.held.get(id).is_some_and(|held| held.side.raised)
     }
 
     fn raise(&mut self, sight: &Sight<'_>, print: &str, known: Option<Id>, out: &mut Step) {
@@ -361,78 +338,11 @@ impl Incidents {
             "instance": event.instance.key(),
             "at": sight.at,
             "since": sight.since,
-            "why": event.why,
+            "why": sight.why(),
             "incident": held.map(|h| h.record.number.as_str()),
             "suppressed_by": held.map(|h| if h.record.flapping { "flapping" } else { "duplicate" }),
         });
         self.ledger.enter(sight.now, "event", print, body.to_string(), out);
-    }
-
-    /// Writes down what has changed: incidents, then problems, then the links between them.
-    fn flush(&mut self, now: Moment, out: &mut Step) {
-        for (id, change) in std::mem::take(&mut self.changed) {
-            let Some(held) = self.held.get_mut(&id) else { continue };
-            if change == Change::Revision {
-                held.settle();
-                self.ledger.revise(now, &mut held.record, out);
-            }
-            if held.record.state == State::Closed {
-                put(out, Incident::KIND, &id, None);
-                self.forget(&id);
-            } else {
-                put(out, Incident::KIND, &id, Some(json(held)));
-                self.arm(&id);
-            }
-        }
-        self.problems.flush(now, &mut self.ledger, out);
-        for (id, problem) in std::mem::take(&mut self.linked) {
-            let Some(held) = self.held.get(&id) else { continue };
-            let link = problem::link(&held.record, &problem, now);
-            self.ledger.enter(now, "link", &link.id, json(&link), out);
-            out.records.push(Record::Link(link));
-        }
-    }
-
-    fn forget(&mut self, id: &Id) {
-        self.wall.set(id, None);
-        self.mono.set(id, None);
-        if let Some(held) = self.held.remove(id)
-            && self.newest.get(&held.record.fingerprint) == Some(id)
-        {
-            self.newest.remove(&held.record.fingerprint);
-        }
-    }
-
-    fn arm(&mut self, id: &Id) {
-        if let Some(held) = self.held.get(id) {
-            self.wall.set(id, held.wall_due());
-            self.mono.set(id, held.mono_due(self.plan.correlate.flap_half_life));
-        }
-    }
-
-    fn rearm(&mut self) {
-        let ids: Vec<Id> = self.held.keys().cloned().collect();
-        ids.iter().for_each(|id| self.arm(id));
-    }
-
-    fn restore_ledger(&mut self, body: &str) -> Result<(), String> {
-        self.ledger.resume(serde_json::from_str(body).map_err(|e| e.to_string())?);
-        Ok(())
-    }
-
-    fn restore_incident(&mut self, body: &str) -> Result<(), String> {
-        let held: Held = serde_json::from_str(body).map_err(|e| e.to_string())?;
-        let record = &held.record;
-        let number = id::counter(&record.number).unwrap_or(0);
-        self.ledger.at_least(record.seq, number, 0);
-        let id: Id = record.id.as_str().into();
-        let newest = self.newest.entry(record.fingerprint.clone()).or_insert_with(|| Arc::clone(&id));
-        let rival = self.held.get(newest).map_or(0, |h| id::counter(&h.record.number).unwrap_or(0));
-        if number > rival {
-            *newest = Arc::clone(&id);
-        }
-        self.held.insert(id, held);
-        Ok(())
     }
 }
 
@@ -479,6 +389,6 @@ fn write_note(held: &mut Held, now: Moment, by: &str, text: &str) -> Result<Chan
 fn add_evidence(held: &mut Held, now: Moment, exhibits: &[Exhibit]) -> Change {
     evidence::exhibit(&mut held.record.evidence, exhibits);
     let titles: Vec<_> = exhibits.iter().map(|e| evidence::cut(&e.title, BY_MAX)).collect();
-    held.note(now.stamp(), Actor::Action, "evidence", format!("taken: {}", titles.join(", ")));
+    held.note(now.stamp(), Actor::Rule, "evidence", format!("taken: {}", titles.join(", ")));
     Change::Revision
 }

@@ -1,13 +1,15 @@
 //! Problem candidates: the cause, unknown yet, behind incidents that repeat.
 //!
-//! Owns the recurrence counters of all fingerprints and the problems opened from them. In this version a candidate is opened by
-//! recurrence on the fingerprint (step 5a). Invariants: at most one live problem per key; a member is linked once; counters
-//! are bounded. Knows incidents only as records handed to it.
+//! Owns the recurrence counters of all fingerprints and the problems opened from them. In this version a
+//! candidate is opened by recurrence on the fingerprint (step 5a). Invariants: at most one live problem per
+//! key; a member is linked once; counters are bounded. Knows incidents only as records handed to it.
 
 mod recurrence;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::effect::Step;
 use super::id::{self, Uuid};
@@ -39,10 +41,18 @@ pub(super) struct Opened<'a> {
     pub object: String,
 }
 
+/// A live problem; one state row.
+#[derive(Debug, Serialize, Deserialize)]
+struct Live {
+    record: Problem,
+    /// Numbers of the members that were closed before the problem was opened: counted, never linked.
+    unlinked: Vec<String>,
+}
+
 /// All problems and the counters behind them.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    live: BTreeMap<Id, Problem>,
+    live: BTreeMap<Id, Live>,
     counters: BTreeMap<String, Recurrence>,
     timers: Timers,
     revised: BTreeSet<Id>,
@@ -51,7 +61,7 @@ pub(super) struct Problems {
 
 impl Problems {
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.live.values()
+        self.live.values().map(|live| &live.record)
     }
 
     /// Wall time at which a candidate may expire.
@@ -78,10 +88,10 @@ impl Problems {
         let ring = self.counters.get(print)?;
         let tests = ring.holds();
         match self.live.get_mut(&key) {
-            Some(problem) if is_opening || !joined(problem, &opened.incident.id) => {
-                follow(problem, opened, ring, is_opening, held);
+            Some(live) if is_opening || !joined(&live.record, &opened.incident.id) => {
+                follow(live, opened, ring, is_opening);
             }
-            Some(problem) => return Some(problem.id.clone()),
+            Some(live) => return Some(live.record.id.clone()),
             None if is_opening && !tests.is_empty() => {
                 let problem = open(&key, opened, ring, ledger, held);
                 self.live.insert(key.clone(), problem);
@@ -89,7 +99,7 @@ impl Problems {
             None => return None,
         }
         self.revised.insert(key.clone());
-        self.live.get(&key).map(|p| p.id.clone())
+        self.live.get(&key).map(|live| live.record.id.clone())
     }
 
     /// The condition of this fingerprint ended at `at`.
@@ -103,7 +113,7 @@ impl Problems {
     /// Candidates that have been quiet for long enough expire.
     pub fn handle_timeout(&mut self, now: Moment) {
         for key in self.timers.due(now.wall) {
-            if let Some(problem) = self.live.get_mut(&key)
+            if let Some(Live { record: problem, .. }) = self.live.get_mut(&key)
                 && problem.state == ProblemState::Candidate
             {
                 problem.state = ProblemState::Expired;
@@ -120,13 +130,13 @@ impl Problems {
             put(out, RECURRENCE_ROW, &print, self.counters.get(&print).map(json));
         }
         for key in std::mem::take(&mut self.revised) {
-            let Some(problem) = self.live.get_mut(&key) else { continue };
-            ledger.revise(now, problem, out);
-            if problem.state == ProblemState::Expired {
+            let Some(live) = self.live.get_mut(&key) else { continue };
+            ledger.revise(now, &mut live.record, out);
+            if live.record.state == ProblemState::Expired {
                 put(out, Problem::KIND, &key, None);
                 self.live.remove(&key);
             } else {
-                put(out, Problem::KIND, &key, Some(json(problem)));
+                put(out, Problem::KIND, &key, Some(json(live)));
             }
             self.timers.set(&key, self.expiry(&key));
         }
@@ -134,9 +144,9 @@ impl Problems {
 
     /// Takes back a row `problem` (key: the problem's key) and returns its sequence number and counter.
     pub fn restore_problem(&mut self, key: &str, body: &str) -> Result<(u64, u64), String> {
-        let problem: Problem = serde_json::from_str(body).map_err(|e| e.to_string())?;
-        let numbers = (problem.seq, id::counter(&problem.number).unwrap_or(0));
-        self.live.insert(key.into(), problem);
+        let live: Live = serde_json::from_str(body).map_err(|e| e.to_string())?;
+        let numbers = (live.record.seq, id::counter(&live.record.number).unwrap_or(0));
+        self.live.insert(key.into(), live);
         Ok(numbers)
     }
 
@@ -156,7 +166,10 @@ impl Problems {
     }
 
     fn expiry(&self, key: &str) -> Option<i64> {
-        let problem = self.live.get(key).filter(|p| p.state == ProblemState::Candidate)?;
+        let problem = self.live.get(key).map(|live| &live.record)?;
+        if problem.state != ProblemState::Candidate {
+            return None;
+        }
         let ring = key.strip_prefix("fingerprint:").and_then(|print| self.counters.get(print));
         let gaps = ring.and_then(Recurrence::mean_gap).map_or(0, |gap| gap.saturating_mul(QUIET_GAPS));
         Some(problem.last_at.plus(QUIET_LEAST.max(gaps)).0)
@@ -201,7 +214,7 @@ fn open(
     ring: &Recurrence,
     ledger: &mut Ledger,
     held: &dyn Fn(&str) -> bool,
-) -> Problem {
+) -> Live {
     let incident = opened.incident;
     let (id, number) = ledger.problem(opened.now);
     let mut problem = Problem {
@@ -241,21 +254,18 @@ fn open(
         let number = id::incident_number(opening.number);
         join(&mut problem, &opening.incident.to_string(), &number, Some(opening.raised));
     }
-    tell(&mut problem, opened, ring, held);
+    let gone = problem.members.iter().filter(|m| !held(&m.incident));
+    let unlinked: Vec<String> = gone.map(|m| m.number.clone()).collect();
+    tell(&mut problem, opened, ring, &unlinked);
     let why: Vec<_> = problem.why.iter().map(|w| w.text.as_str()).collect();
     let said = format!("candidate opened: {}", why.join("; "));
     note(&mut problem, opened.raised, Actor::Correlator, "opened", said);
-    problem
+    Live { record: problem, unlinked }
 }
 
 /// A later opening, or a new incident of the same failure.
-fn follow(
-    problem: &mut Problem,
-    opened: &Opened<'_>,
-    ring: &Recurrence,
-    is_opening: bool,
-    held: &dyn Fn(&str) -> bool,
-) {
+fn follow(live: &mut Live, opened: &Opened<'_>, ring: &Recurrence, is_opening: bool) {
+    let problem = &mut live.record;
     let incident = opened.incident;
     join(problem, &incident.id, &incident.number, is_opening.then_some(opened.raised));
     problem.severity = problem.severity.max(incident.severity);
@@ -270,13 +280,13 @@ fn follow(
         return;
     }
     problem.last_at = opened.raised;
-    tell(problem, opened, ring, held);
+    tell(problem, opened, ring, &live.unlinked);
     let said = format!("{} opening: {}", text::ordinal(ring.total()), incident.number);
     note(problem, opened.raised, Actor::Correlator, "opening", said);
 }
 
 /// Brings reasons, figures and texts up to date. A test that held once stays, with the numbers it had.
-fn tell(problem: &mut Problem, opened: &Opened<'_>, ring: &Recurrence, held: &dyn Fn(&str) -> bool) {
+fn tell(problem: &mut Problem, opened: &Opened<'_>, ring: &Recurrence, unlinked: &[String]) {
     let now = opened.raised;
     let figures = ring.figures(now);
     let tests = ring.holds();
@@ -297,9 +307,7 @@ fn tell(problem: &mut Problem, opened: &Opened<'_>, ring: &Recurrence, held: &dy
     if !tests.is_empty() || problem.title.is_empty() {
         problem.title = text::title(opened.incident, &opened.object, &tests);
     }
-    let gone = problem.members.iter().filter(|m| !held(&m.incident)).map(|m| m.number.clone());
-    let gone: Vec<String> = gone.collect();
-    problem.description = text::description(problem, opened.incident, ring, &figures, &gone, now);
+    problem.description = text::description(problem, opened.incident, ring, &figures, unlinked, now);
 }
 
 fn joined(problem: &Problem, incident: &str) -> bool {

@@ -1,15 +1,15 @@
 //! Which destinations a record goes to. Pure: a record and the destinations in, outbox rows out.
 //!
-//! A filter never takes back what it has let pass: it looks at every weight an incident has had, so that the resolve follows
-//! wherever the create went.
+//! A filter never takes back what it has let pass: it looks at every weight an incident has had, so that the
+//! resolve follows wherever the create went.
 
 use super::effect::{OutboxRow, RecordKind};
 use super::incident::json;
 use super::option::{DestinationPlan, Filter};
 use super::record::{Priority, ProblemState, Record, Severity};
 
-/// One outbox row for each destination whose filter accepts the record. Links pass where incidents and problems both do; they
-/// carry no priority and wait at the destination until both ends are there.
+/// One outbox row for each destination whose filter accepts the record. Links pass where incidents and
+/// problems both do; they carry no priority and wait at the destination until both ends are there.
 pub fn route(record: &Record, destinations: &[DestinationPlan]) -> Vec<OutboxRow> {
     let passing: Vec<_> = destinations.iter().filter(|d| accepts(&d.filter, record)).collect();
     if passing.is_empty() {
@@ -79,14 +79,16 @@ mod tests {
 
     fn incident(priority: Priority, severity: Severity) -> Incident {
         let json = serde_json::json!({
-            "id": "i1", "schema": "incident/1", "number": "INC000001", "host": {"id": "h", "name": "web-01"}, "seq": 9,
-            "rev": 4, "at": Stamp(0), "fingerprint": "", "fleet_key": "", "alert_key": "", "title": "", "description": "",
-            "rule": {"id": "r", "hash": ""}, "source": "monitor", "nature": "fault", "category": "", "severity": severity,
-            "outage": false, "state": "new", "ci": {"id": "h", "class": "host", "name": "web-01"}, "instance": "host",
-            "tier": 3, "impact": 3, "urgency": 3, "priority": priority, "priority_reason": "", "priority_max": priority,
+            "id": "i1", "schema": "incident/1", "number": "INC000001", "seq": 9, "rev": 4, "at": Stamp(0),
+            "host": {"id": "h", "name": "web-01"}, "ci": {"id": "h", "class": "host", "name": "web-01"},
+            "fingerprint": "", "fleet_key": "", "alert_key": "", "title": "", "description": "",
+            "rule": {"id": "r", "hash": ""}, "source": "monitor", "nature": "fault", "category": "",
+            "severity": severity, "outage": false, "state": "new", "instance": "host", "tier": 3,
+            "impact": 3, "urgency": 3, "priority": priority, "priority_reason": "", "priority_max": priority,
             "breach_at": Stamp(0), "detected_at": Stamp(0), "raised_at": Stamp(0), "intervals": [],
             "sla": {"respond": {"target": 1, "due": Stamp(0)}, "resolve": {"target": 1, "due": Stamp(0)},
-                    "calendar": "24x7", "paused_total": 0}, "timeline": [],
+                    "calendar": "24x7", "paused_total": 0},
+            "timeline": [],
         });
         serde_json::from_value(json).unwrap()
     }

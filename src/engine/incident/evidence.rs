@@ -1,7 +1,7 @@
 //! Evidence of an incident and its bounds: at most 16 KiB as JSON.
 //!
-//! When it is too much, the oldest points are thinned first (the shape stays, its distant past gets coarser), then the
-//! longest text is cut, with a mark that says so.
+//! When it is too much, the oldest points are thinned first (the shape stays, its distant past gets coarser),
+//! then the longest text is cut, with a mark that says so.
 
 use crate::engine::record::{Evidence, Exhibit, Series};
 

@@ -1,4 +1,5 @@
-//! What an event says of its incident: title, description, weight and numbers, put into words a desk operator can use.
+//! What an event says of its incident: title, description, weight and numbers, put into words a desk operator
+//! can use.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ use super::priority::{self, Weight};
 const TITLE_MAX: usize = 250;
 /// Longest description in bytes.
 const DESCRIPTION_MAX: usize = 8 * 1024;
+
+/// Longest sentence of numbers in bytes.
+const WHY_MAX: usize = 1024;
 
 /// What the last raise or step said; kept beside the record, which takes it over at its next revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +42,8 @@ pub(in crate::engine) struct Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
-    /// Steady times become stamps by their distance to `now`: a wall clock that stepped in between does not tear breach,
-    /// raise and resolve apart.
+    /// Steady times become stamps by their distance to `now`: a wall clock that stepped in between does not
+    /// tear breach, raise and resolve apart.
     pub fn new(plan: &'a Plan, now: Moment, event: &'a Event) -> Self {
         let at = now.stamp_of(event.at.mono).min(now.stamp());
         let since = match event.kind {
@@ -60,6 +64,11 @@ impl<'a> Sight<'a> {
         }
     }
 
+    /// The numbers in a sentence, bounded.
+    pub fn why(&self) -> &'a str {
+        cut(self.event.why.trim(), WHY_MAX)
+    }
+
     /// What this event says.
     pub fn facts(&self) -> Facts {
         let Event { rule, instance, step, severity, .. } = self.event;
@@ -72,7 +81,7 @@ impl<'a> Sight<'a> {
             description: cut(&self.description(), DESCRIPTION_MAX).to_owned(),
             severity: *severity,
             weight: priority::weigh(self.plan, rule, instance, *step, *severity),
-            why: self.event.why.clone(),
+            why: self.why().to_owned(),
             rule_hash: rule.hash.clone(),
         }
     }
@@ -103,7 +112,7 @@ impl<'a> Sight<'a> {
     }
 
     fn seen(&self) -> String {
-        match (self.event.why.trim(), self.event.value, self.event.limit) {
+        match (self.why(), self.event.value, self.event.limit) {
             ("", Some(value), Some(limit)) => format!("{value}, limit {limit}"),
             ("", Some(value), None) => format!("{value}"),
             ("", None, _) => format!("the condition of rule {}", self.event.rule.id),

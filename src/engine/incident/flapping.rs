@@ -1,14 +1,15 @@
 //! The flap counter: c ← c·2^(−Δt/τ) + 1 per transition between raised and ok.
 //!
-//! Flapping starts at c ≥ 6 and ends when c has decayed below 1. The decay needs no events, so that the end has a known
-//! time, τ·log₂ c after the last transition; [`Flap::ends`] is the only judge of it.
+//! Flapping starts at c ≥ 6 and ends when c has decayed below 1. The decay needs no events, so that the end
+//! has a known time, τ·log₂ c after the last transition; [`Flap::ends`] is the only judge of it.
 
 use serde::{Deserialize, Serialize};
 
 /// The count at which flapping starts.
 pub(in crate::engine) const START: f64 = 6.0;
 
-/// A transition that finds c below this begins a new bout: one transition, decayed over a half-life. Only words depend on it.
+/// A transition that finds c below this begins a new bout: one transition, decayed over a half-life. Only
+/// words depend on it.
 const QUIET: f64 = 0.5;
 
 /// Recent transitions of one fingerprint. Times are steady nanoseconds.
@@ -36,9 +37,9 @@ impl Flap {
         self.transitions += 1;
     }
 
-    /// True from the transition that lifts c to 6.
-    pub fn starts(&self) -> bool {
-        self.count >= START
+    /// True while c is 6 or more: flapping starts.
+    pub fn starts(&self, now: i64, tau: i64) -> bool {
+        self.rest(now, tau) >= START
     }
 
     /// When c falls below 1, provided that nothing happens until then.
@@ -68,10 +69,10 @@ mod tests {
         let tau = 15 * MINUTE;
         let mut flap = Flap::default();
         for n in 1..=6 {
-            assert!(!flap.starts(), "before transition {n}");
+            assert!(!flap.starts(1000, tau), "before transition {n}");
             flap.bump(1000, tau);
         }
-        assert!(flap.starts());
+        assert!(flap.starts(1000, tau) && !flap.starts(1000 + MINUTE, tau));
         let ends = flap.ends(tau);
         assert!(flap.rest(ends, tau) < 1.0 && flap.rest(ends - 1_000, tau) >= 1.0);
         assert_eq!((ends - 1000) / MINUTE, 38, "15 min · log2 6 = 38.8 min");
@@ -82,7 +83,10 @@ mod tests {
         let mut flap = Flap::default();
         for n in 0..1_000 {
             flap.bump(n * 15 * MINUTE, 15 * MINUTE);
-            assert!(!flap.starts(), "c tends to 2 when transitions are one half-life apart");
+            assert!(
+                !flap.starts(n * 15 * MINUTE, 15 * MINUTE),
+                "c tends to 2 when transitions are one half-life apart"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
-//! An incident as the engine holds it: the record that is forwarded, and beside it what only the engine needs.
+//! An incident as the engine holds it: the record that is forwarded, and beside it what only the engine
+//! needs.
 //!
-//! Both are one state row. Invariant: the record changes only together with a revision; what happens in between (events of a
-//! flapping condition) is kept in [`Side`] and taken over by the next revision.
+//! Both are one state row. Invariant: the record changes only together with a revision; what happens in
+//! between (events of a flapping condition) is kept in [`Side`] and taken over by the next revision.
 
 use serde::{Deserialize, Serialize};
 

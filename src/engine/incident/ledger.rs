@@ -1,7 +1,7 @@
 //! The books: sequence numbers, readable numbers and ids, and the way a revision is written down.
 //!
-//! Invariants: `seq` is gapless; a record gets one revision per step, however often it changes in it; whatever was taken
-//! from the books is in the same step as the row `engine/ledger` that says so.
+//! Invariants: `seq` is gapless; a record gets one revision per step, however often it changes in it;
+//! whatever was taken from the books is in the same step as the row `engine/ledger` that says so.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +68,8 @@ impl Ledger {
         self.seq
     }
 
-    /// Makes the next revision of a changed record: number, journal entry, record to forward. A record that this step
-    /// has revised already keeps its revision and is written over.
+    /// Makes the next revision of a changed record: number, journal entry, record to forward. A record that
+    /// this step has revised already keeps its revision and is written over.
     pub fn revise<R: Revised>(&mut self, now: Moment, record: &mut R, out: &mut Step) {
         let before = out.records.iter().position(|r| R::id_in(r) == Some(record.head().id));
         let head = record.head();
@@ -176,8 +176,8 @@ pub(in crate::engine) fn put(out: &mut Step, kind: &'static str, key: &str, body
     }
 }
 
-/// A value as JSON text. Our shapes have string keys only, so that serde_json cannot refuse them; should one ever be
-/// refused, the reason stands in its place.
+/// A value as JSON text. Our shapes have string keys only, so that serde_json cannot refuse them; should one
+/// ever be refused, the reason stands in its place.
 pub(in crate::engine) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value)
         .unwrap_or_else(|e| format!("{{\"error\":\"{}\"}}", e.to_string().escape_default()))

@@ -1,8 +1,8 @@
 //! The life cycle of an incident: which transitions there are, and what each of them does to the record.
 //!
-//! [`ROWS`] is the contract; anything else is refused with a sentence. Every function here changes one held incident, adds
-//! its timeline entries and says whether that is worth a revision. Times are back-dated where the contract says so: an incident
-//! is resolved at the start of the clear that held.
+//! [`ROWS`] is the contract; anything else is refused with a sentence. Every function here changes one held
+//! incident, adds its timeline entries and says whether that is worth a revision. Times are back-dated where
+//! the contract says so: an incident is resolved at the start of the clear that held.
 
 use crate::engine::moment::{Moment, Stamp, human};
 use crate::engine::plan::Plan;
@@ -121,13 +121,13 @@ impl Held {
             self.side.cleared_at = Some(sight.since);
             return Change::Row;
         }
-        if self.side.flap.starts() {
+        if self.flaps(sight) {
             self.side.cleared_at = Some(sight.since);
             self.flap_starts(sight);
             return Change::Revision;
         }
         let lasted = self.lasted(sight.since);
-        let note = format!("the condition ended at {}{lasted}; {}", second(sight.since), sight.event.why);
+        let note = format!("the condition ended at {}{lasted}; {}", second(sight.since), sight.why());
         self.resolve(sight.since, Some(sight.at), Actor::Rule, ClosureCode::AutoCleared, note);
         Change::Revision
     }
@@ -265,12 +265,13 @@ impl Held {
             self.end_at(start);
             self.decide(start);
         }
-        let note = format!("the condition ended at {}; {}", second(sight.since), sight.event.why);
+        let note = format!("the condition ended at {}; {}", second(sight.since), sight.why());
         self.note(sight.at, Actor::Rule, "cleared", note);
         Change::Revision
     }
 
-    /// Resolved → new, or in progress when a person had answered before. The SLA clocks go on with their rest.
+    /// Resolved → new, or in progress when a person had answered before. The SLA clocks go on with their
+    /// rest.
     fn resume(&mut self, plan: &Plan, at: Stamp, from: Stamp, note: String) {
         let quiet = self.record.resolved_at.map_or(0, |resolved| at.0 - resolved.0);
         let earliest = self.record.intervals.last().and_then(|i| i.to).unwrap_or(from);
@@ -307,13 +308,17 @@ impl Held {
     }
 
     fn flap_starts(&mut self, sight: &Sight<'_>) {
-        if self.record.flapping || !self.side.flap.starts() {
+        if self.record.flapping || !self.flaps(sight) {
             return;
         }
         self.record.flapping = true;
         let (transitions, span) = self.side.flap.bout();
         let note = format!("{transitions} transitions in {}: held open until it is steady", human(span));
         self.note(sight.at, Actor::Correlator, "flapping", note);
+    }
+
+    fn flaps(&self, sight: &Sight<'_>) -> bool {
+        self.side.flap.starts(sight.now.mono, sight.plan.correlate.flap_half_life)
     }
 
     fn lasted(&self, until: Stamp) -> String {

@@ -1,7 +1,8 @@
 //! Impact, urgency and priority, with the reason in words.
 //!
-//! Impact is the step's own, else the tier of the service, else the host's, else 3; urgency is the step's; the matrix does
-//! the rest. While an incident is open its priority only rises, and impact and urgency are those that gave it.
+//! Impact is the step's own, else the tier of the service, else the host's, else 3; urgency is the step's;
+//! the matrix does the rest. While an incident is open its priority only rises, and impact and urgency are
+//! those that gave it.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +57,8 @@ fn tier_of(plan: &Plan, service: Option<&str>) -> String {
     }
 }
 
-/// Lets the priority rise to that of `weight`, with the SLA targets; returns what is to be said of it. A lower one only
-/// adds to the reason.
+/// Lets the priority rise to that of `weight`, with the SLA targets; returns what is to be said of it. A
+/// lower one only adds to the reason.
 pub(super) fn rise(record: &mut Incident, weight: &Weight, plan: &Plan, at: Stamp) -> Option<String> {
     if weight.priority >= record.priority {
         if weight.priority > record.priority && !record.priority_reason.contains("; kept") {

@@ -1,8 +1,8 @@
 //! The two SLA clocks of an incident: respond (a person acknowledges) and resolve (the trouble is over).
 //!
-//! Both start at the raise and count wall time. A clock is undecided, met or breached. Breaches are decided on the stamp that
-//! counts: a resolve that took effect before it was due is met, even when it was confirmed later and a timer had already
-//! said "missed". A clock cannot be due before its target applied.
+//! Both start at the raise and count wall time. A clock is undecided, met or breached. Breaches are decided
+//! on the stamp that counts: a resolve that took effect before it was due is met, even when it was confirmed
+//! later and a timer had already said "missed". A clock cannot be due before its target applied.
 
 use crate::engine::moment::{SECOND, Stamp, human};
 use crate::engine::plan::Plan;
@@ -81,7 +81,8 @@ pub(super) fn resolved(sla: &mut Sla, at: Stamp) -> Vec<String> {
     said
 }
 
-/// Undecided clocks, and a resolve clock that had been met, go on with the unused rest after a quiet time of `gap`.
+/// Undecided clocks, and a resolve clock that had been met, go on with the unused rest after a quiet time of
+/// `gap`.
 pub(super) fn reopened(sla: &mut Sla, gap: i64) {
     if undecided(&sla.respond) {
         sla.respond.due = sla.respond.due.plus(gap.max(0));

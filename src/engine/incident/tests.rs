@@ -1,5 +1,5 @@
-//! A bench that drives [`Incidents`] with explicit moments and checks the invariants at every step: `seq` gapless, revisions
-//! one by one, the saved rows equal to what is held.
+//! A bench that drives [`Incidents`] with explicit moments and checks the invariants at every step: `seq`
+//! gapless, revisions one by one, the saved rows equal to what is held.
 
 mod cycle;
 mod flap;
@@ -15,7 +15,7 @@ use super::*;
 use crate::engine::cond;
 use crate::engine::moment::{HOUR, MINUTE, SECOND, Stamp};
 use crate::engine::plan::{Correlate, Host, MATRIX, Plan, Rule, SLA, StepPlan};
-use crate::engine::record::{HostRef, Nature, Priority, Series, Severity};
+use crate::engine::record::{HostRef, Nature, Priority, Record, Series, Severity};
 use crate::engine::signal::Instance;
 
 /// 2026-09-21T14:13:20Z.

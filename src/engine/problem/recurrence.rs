@@ -1,8 +1,9 @@
 //! How often one condition has come back: step 5a, recurrence.
 //!
-//! An opening is a raise at least `failure_gap` after the last clear, whether its incident was reopened or not: reopening never
-//! hides a repeat, and a quick return is the same failure. At most 32 openings are kept per fingerprint; what is dropped lives
-//! on in sums. Times are wall stamps, because they are printed and saved.
+//! An opening is a raise at least `failure_gap` after the last clear, whether its incident was reopened or
+//! not: reopening never hides a repeat, and a quick return is the same failure. At most 32 openings are kept
+//! per fingerprint; what is dropped lives on in sums. Times are wall stamps, because they are printed and
+//! saved.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +87,8 @@ pub(super) struct Figures {
 }
 
 impl Recurrence {
-    /// Takes a raise; true when it is an opening. Without a problem to serve, openings older than the longest window go.
+    /// Takes a raise; true when it is an opening. Without a problem to serve, openings older than the longest
+    /// window go.
     pub fn raise(&mut self, raise: Raise, failure_gap: i64, serves: bool) -> bool {
         if let Some(last) = self.openings.last_mut() {
             let same = match last.restored {

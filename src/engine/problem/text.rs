@@ -56,8 +56,8 @@ pub(super) fn description(
     }
     lines.push(String::new());
     lines.push(format!(
-        "Figures at {}: usual gap {}, between failures {} on average, restored in {} on average, {} of trouble, pain {:.0} (open \
-         minutes weighted by priority).",
+        "Figures at {}: usual gap {}, between failures {} on average, restored in {} on average, {} of trouble, \
+         pain {:.0} (open minutes weighted by priority).",
         second(now),
         or_none(figures.median_gap),
         or_none(figures.mtbf),
@@ -76,8 +76,8 @@ pub(super) fn description(
 
 fn next(incident: &Incident) -> String {
     let mut text = format!(
-        "Restoring has not removed the cause. Compare the evidence of the members, look for what changed or runs before each \
-         opening, and whether rule {} asks for too little ({}).",
+        "Restoring has not removed the cause. Compare the evidence of the members, look for what changed or ran \
+         before each opening, and ask whether rule {} ({}) is too strict.",
         incident.rule.id,
         word(incident.severity)
     );

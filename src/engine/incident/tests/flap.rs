@@ -113,3 +113,21 @@ fn flapping_goes_over_to_the_next_incident() {
     let i = b.newest();
     assert_eq!((b.count(), i.flapping), (4, true), "new incidents each time, until the fourth is held open");
 }
+
+#[test]
+fn a_repeated_raise_long_after_flapping_does_not_start_it_again() {
+    let mut b = Bench::new();
+    let at = until_it_flaps(&mut b, MINUTE);
+    b.raise(at + 3 * HOUR);
+    assert!(!b.newest().flapping, "the counter has decayed since");
+}
+
+#[test]
+fn a_step_after_a_clear_that_was_held_back_is_a_raise() {
+    let mut b = Bench::new();
+    let at = until_it_flaps(&mut b, MINUTE);
+    b.clear(at + 1);
+    b.event(EventKind::Step, at + 2, at + 2, 0);
+    b.run_to(at + 3 * HOUR);
+    assert_eq!((b.newest().state, b.newest().flapping), (State::New, false), "it is true again");
+}

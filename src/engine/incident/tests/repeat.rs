@@ -84,6 +84,10 @@ fn a_closed_member_is_counted_and_the_text_says_so() {
     assert!(p.description.contains(said), "{}", p.description);
     let i = b.newest();
     assert_eq!(i.links.previous, Some(p.members[2].incident.clone()), "known after it was closed");
+    b.restart(day(6) + HOUR);
+    episodes(&mut b, &[day(8)]);
+    let p = b.problems_sent().pop().unwrap();
+    assert!(p.description.contains(said), "INC000004 was linked before it was closed: {}", p.description);
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! How incidents are written down and taken back: state rows, revisions, timers.
+//!
+//! What [`Incidents::flush`] writes is all that [`Incidents::restore`] needs: a process that ends after any
+//! step goes on as if it had not.
+
+use std::sync::Arc;
+
+use crate::engine::effect::Step;
+use crate::engine::id;
+use crate::engine::moment::Moment;
+use crate::engine::problem::{self, RECURRENCE_ROW};
+use crate::engine::record::{Incident, Problem, Record, State};
+
+use super::held::{Change, Held};
+use super::ledger::{ENGINE_ROW, Revised, json, put};
+use super::{Id, Incidents};
+
+impl Incidents {
+    /// Takes back saved rows of the kinds `incident`, `problem`, `recurrence` and `engine`; other kinds are
+    /// not ours. Returns a sentence for each row that cannot be read; such a row is left out.
+    pub fn restore(&mut self, now: Moment, rows: Vec<(String, String, String)>) -> Vec<String> {
+        self.shift = now.mono - now.wall;
+        let mut bad = Vec::new();
+        for (kind, key, body) in rows {
+            let taken = match kind.as_str() {
+                ENGINE_ROW => self.restore_ledger(&body),
+                Incident::KIND => self.restore_incident(&body),
+                Problem::KIND => self.problems.restore_problem(&key, &body).map(|(seq, number)| {
+                    self.ledger.at_least(seq, 0, number);
+                }),
+                RECURRENCE_ROW => self.problems.restore_recurrence(&key, &body),
+                _ => Ok(()),
+            };
+            if let Err(reason) = taken {
+                bad.push(format!("cannot read state row {kind}/{key}: {reason}"));
+            }
+        }
+        self.rearm();
+        self.problems.rearm();
+        bad
+    }
+
+    /// Writes down what has changed: incidents, then problems, then the links between them.
+    pub(super) fn flush(&mut self, now: Moment, out: &mut Step) {
+        for (id, change) in std::mem::take(&mut self.changed) {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            if change == Change::Revision {
+                held.settle();
+                self.ledger.revise(now, &mut held.record, out);
+            }
+            if held.record.state == State::Closed {
+                put(out, Incident::KIND, &id, None);
+                self.forget(&id);
+            } else {
+                put(out, Incident::KIND, &id, Some(json(held)));
+                self.arm(&id);
+            }
+        }
+        self.problems.flush(now, &mut self.ledger, out);
+        for (id, problem) in std::mem::take(&mut self.linked) {
+            let Some(held) = self.held.get(&id) else { continue };
+            let link = problem::link(&held.record, &problem, now);
+            self.ledger.enter(now, "link", &link.id, json(&link), out);
+            out.records.push(Record::Link(link));
+        }
+    }
+
+    fn forget(&mut self, id: &Id) {
+        self.wall.set(id, None);
+        self.mono.set(id, None);
+        if let Some(held) = self.held.remove(id)
+            && self.newest.get(&held.record.fingerprint) == Some(id)
+        {
+            self.newest.remove(&held.record.fingerprint);
+        }
+    }
+
+    pub(super) fn arm(&mut self, id: &Id) {
+        if let Some(held) = self.held.get(id) {
+            self.wall.set(id, held.wall_due());
+            self.mono.set(id, held.mono_due(self.plan.correlate.flap_half_life));
+        }
+    }
+
+    pub(super) fn rearm(&mut self) {
+        let ids: Vec<Id> = self.held.keys().cloned().collect();
+        ids.iter().for_each(|id| self.arm(id));
+    }
+
+    fn restore_ledger(&mut self, body: &str) -> Result<(), String> {
+        self.ledger.resume(serde_json::from_str(body).map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    fn restore_incident(&mut self, body: &str) -> Result<(), String> {
+        let held: Held = serde_json::from_str(body).map_err(|e| e.to_string())?;
+        let record = &held.record;
+        let number = id::counter(&record.number).unwrap_or(0);
+        self.ledger.at_least(record.seq, number, 0);
+        let id: Id = record.id.as_str().into();
+        let newest = self.newest.entry(record.fingerprint.clone()).or_insert_with(|| Arc::clone(&id));
+        let rival = self.held.get(newest).map_or(0, |h| id::counter(&h.record.number).unwrap_or(0));
+        if number > rival {
+            *newest = Arc::clone(&id);
+        }
+        self.held.insert(id, held);
+        Ok(())
+    }
+}
