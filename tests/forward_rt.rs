@@ -2,7 +2,6 @@
 //!
 //! Left out with a plain message where RT is not installed (`tests/services/rt install`, Debian, as root).
 
-#[expect(dead_code, reason = "shared with other tests, each uses its part")]
 #[path = "forward/mod.rs"]
 mod common;
 
@@ -12,7 +11,9 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
-use common::{Memory, State, advance, fresh_id, host, incident, local, plan, problem, quick, until};
+use common::{
+    Memory, State, advance, fresh_id, host, incident, local, plan, problem, quick, until, within_a_minute,
+};
 use serde_json::{Value as Json, json};
 use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, RecordKind};
@@ -131,10 +132,9 @@ fn forward(plan: DestinationPlan, outbox: &Memory) -> Forward {
     spawn_tuned(&[plan], outbox.clone(), host(), Clock::start(), quick())
 }
 
-async fn stored(outbox: &Memory) {
-    let done = || outbox.all_stored() || outbox.count(State::Parked) > 0;
-    until("everything is settled", done).await;
-    assert!(outbox.all_stored(), "{:?}", outbox.outcomes());
+async fn stored(forward: &Forward, outbox: &Memory) {
+    within_a_minute(|| outbox.all_stored() || outbox.count(State::Parked) > 0).await;
+    assert!(outbox.all_stored(), "{:#?}\n{:#?}", outbox.outcomes(), forward.status());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         let mut body = incident(&id, |_| {});
         outbox.push(RecordKind::Incident, Operation::Create, &body);
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         let number = outbox.remote(&id).expect("has a ticket");
         created_as_told(&rt, &number, &id).await;
 
@@ -156,7 +156,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         advance(&mut body, "2026-11-22T10:05:00Z", "step", None, "fs.used 97.0 % > 95 %");
         outbox.push(RecordKind::Incident, Operation::Update, &body);
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         let ticket = rt.read(&format!("/ticket/{number}")).await;
         assert_eq!(ticket["Priority"], "100");
         assert_eq!(ticket["Subject"], "/data is 97 % full");
@@ -166,7 +166,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         resolve(&mut body);
         outbox.push(RecordKind::Incident, Operation::Resolve, &body);
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         let ticket = rt.read(&format!("/ticket/{number}")).await;
         assert_eq!(ticket["Status"], "resolved");
         assert_eq!(field(&ticket, "LastSeen"), "2026-11-22T10:20:00Z", "the start of the clear, back-dated");
@@ -180,7 +180,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
             "host": host(), "at": "2026-11-22T11:00:00Z"});
         outbox.push(RecordKind::Link, Operation::Link, &link);
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         reopened_and_linked(&rt, &number, &outbox.remote(&problem_id).expect("has a ticket")).await;
         assert_eq!(rt.tickets(&id).await, [(number.clone(), "open".to_owned())]);
         forward.stop().await;
@@ -259,7 +259,7 @@ fn a_record_that_came_and_went_unseen_is_one_resolved_ticket() {
         resolve(&mut body);
         outbox.push(RecordKind::Incident, Operation::Create, &body);
         let forward = forward(rt.plan(rt.port), &outbox);
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         let tickets = rt.tickets(&id).await;
         assert_eq!(tickets, [(outbox.remote(&id).unwrap(), "resolved".to_owned())]);
         assert_eq!(rt.texts(&tickets[0].0).await.len(), 2);
@@ -278,7 +278,7 @@ fn people_at_the_desk_have_the_last_word() {
             outbox.push(RecordKind::Incident, Operation::Create, &incident(id, |_| {}));
         }
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         let number = |i: usize| outbox.remote(&ids[i]).unwrap();
         let acts =
             [json!({"Status": "rejected"}), json!({"Status": "deleted"}), json!({"Queue": "Quarantine"})];
@@ -384,12 +384,12 @@ fn a_create_cut_off_after_it_was_written_is_one_ticket() {
             let mut body = incident(&id, |_| {});
             outbox.push(RecordKind::Incident, Operation::Create, &body);
             let forward = forward(rt.plan(port), &outbox);
-            stored(&outbox).await;
+            stored(&forward, &outbox).await;
             assert!(creates.get() >= 1, "the create went through the proxy");
             resolve(&mut body);
             outbox.push(RecordKind::Incident, Operation::Resolve, &body);
             forward.wake();
-            stored(&outbox).await;
+            stored(&forward, &outbox).await;
             one_ticket_counts(&rt, &id, &outbox, &format!("{cut:?}")).await;
             forward.stop().await;
         }
@@ -427,13 +427,13 @@ fn a_frozen_rt_loses_nothing_and_doubles_nothing() {
         let waiting = || outbox.outcomes().len() >= 3 || forward.status()[0].state == "down";
         until("it is seen to be away", waiting).await;
         rt.call("resume", None);
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         for body in &mut bodies {
             resolve(body);
             outbox.push(RecordKind::Incident, Operation::Resolve, body);
         }
         forward.wake();
-        stored(&outbox).await;
+        stored(&forward, &outbox).await;
         for id in &ids {
             one_ticket_counts(&rt, id, &outbox, "frozen").await;
         }

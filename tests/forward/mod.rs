@@ -85,14 +85,19 @@ pub fn quick() -> Tuning {
 }
 
 /// Waits until the condition holds; panics after a bound that is generous on a busy machine.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub async fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(within_a_minute(condition).await, "not within a minute: {what}");
+}
+
+/// True as soon as the condition holds, false when it does not for a minute.
+pub async fn within_a_minute(mut condition: impl FnMut() -> bool) -> bool {
     for _ in 0..6000 {
         if condition() {
-            return;
+            return true;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within a minute: {what}");
+    false
 }
 
 /// Runs a test on a current-thread runtime with a local set, as the daemon does.

@@ -5,7 +5,7 @@
 //! ```text
 //! create   [find by key, when repeated] → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
-//! update   GET (status, ETag) → [history: is the marker there?] → [PUT weight] → POST /comment with If-Match → verify
+//! update   GET (status, ETag) → [history: is the marker there?] → [PUT weight] → POST /comment → verify
 //! resolve  as update, and before it twins of the same key are rejected
 //! link     PUT AddMemberOf → verify
 //! ```

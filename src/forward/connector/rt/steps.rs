@@ -12,7 +12,7 @@ use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
 
-/// How often a ticket that keeps changing is read anew within one conversation.
+/// How often a ticket that keeps changing is read anew and written within one conversation.
 const TRIES: usize = 3;
 /// When a resolve that only people can make possible is tried again.
 const BLOCKED: Duration = Duration::from_secs(600);
@@ -224,7 +224,7 @@ struct Said<'a> {
     fields: bool,
 }
 
-/// Comments, sets status and fields in one call and verifies; leaves out what was already done.
+/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it may have been.
 fn speak(
     talk: &mut Talk,
     map: &Map,
@@ -232,38 +232,23 @@ fn speak(
     wanted: &Wanted,
     mut ticket: Ticket,
     said: &Said,
-    mut look: bool,
+    look: bool,
 ) -> Result<Done, Next> {
+    let text = match said.text {
+        Some(_) if look && is_said(talk, &ticket.id, job)? => None,
+        text => text,
+    };
     for _ in 0..TRIES {
-        let text = match said.text {
-            Some(_) if look && is_said(talk, &ticket.id, job)? => None,
-            text => text,
-        };
         let status = said.status.filter(|s| *s != ticket.status);
-        let mut body = json!({});
-        if let Some(status) = status {
-            body["Status"] = json!(status);
-        }
-        if said.fields && (text.is_some() || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v))) {
-            body["CustomFields"] = wanted.fields_json();
-        }
-        let request = match text {
-            Some(text) => {
-                body["Subject"] = json!(wanted.headline);
-                body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
-                body["ContentType"] = json!("text/plain");
-                Request::write(Method::Post, format!("/ticket/{}/comment", ticket.id), JSON, body)
-            }
-            None if body.as_object().is_none_or(|b| b.is_empty()) => return Ok(Done::default()),
-            None => Request::write(Method::Put, format!("/ticket/{}", ticket.id), JSON, body),
+        let Some(request) = speech(job, wanted, &ticket, &Said { text, status, ..*said }) else {
+            return Ok(Done::default());
         };
-        let guarded = ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag));
-        let reply = talk.ask(guarded)?;
+        let reply = talk.ask(request)?;
         match class(reply.status) {
             Class::Changed => {
                 // Somebody was faster, perhaps an earlier attempt of our own.
-                look = true;
-                ticket = read(talk, map, job, &ticket.id.clone())?;
+                let id = ticket.id.clone();
+                ticket = read(talk, map, job, &id)?;
                 continue;
             }
             Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
@@ -272,6 +257,30 @@ fn speak(
         return verify(talk, map, job, wanted, &ticket, reply, status);
     }
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
+}
+
+/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0 answers 412 to
+/// every `If-Match` on `/comment`.
+fn speech(job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
+    let mut body = json!({});
+    if let Some(status) = said.status {
+        body["Status"] = json!(status);
+    }
+    if said.fields && (said.text.is_some() || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v))) {
+        body["CustomFields"] = wanted.fields_json();
+    }
+    let path = format!("/ticket/{}", ticket.id);
+    if let Some(text) = said.text {
+        body["Subject"] = json!(wanted.headline);
+        body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
+        body["ContentType"] = json!("text/plain");
+        return Some(Request::write(Method::Post, format!("{path}/comment"), JSON, body));
+    }
+    if body == json!({}) {
+        return None;
+    }
+    let request = Request::write(Method::Put, path, JSON, body);
+    Some(ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag)))
 }
 
 /// True when the history holds this operation's comment.
