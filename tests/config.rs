@@ -112,6 +112,6 @@ fn every_built_in_rule_helps_whoever_gets_the_ticket() {
         assert!(rule.description.contains("What to do:"), "{} does not say what to do", rule.id);
         assert!(rule.category.contains('/') && !rule.category.ends_with("/general"), "{}", rule.id);
         assert_eq!(rule.hash.len(), 16, "{}", rule.id);
-        assert!(rule.origin.starts_with("sexton.toml:"), "{}", rule.origin);
+        assert!(rule.origin.starts_with("built-in/sexton.toml:"), "{}", rule.origin);
     }
 }

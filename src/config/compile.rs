@@ -97,7 +97,6 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
-    lets: Vec<String>,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
 }
@@ -139,7 +138,6 @@ fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap
 
 /// Adds a rule to the set, in the place of an earlier one of the same id.
 fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known>, report: &mut Report) {
-    let lets = raw.lets.iter().map(|(name, _)| name.value.clone()).collect();
     if raw.retires {
         match rules.get_mut(&raw.id.0) {
             Some(known) => known.plan = None,
@@ -151,7 +149,7 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
-    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, lets, plan });
+    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, plan });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {

@@ -62,6 +62,13 @@ pub struct Excerpt {
     pub mark: Range<usize>,
 }
 
+impl Excerpt {
+    /// The text is a piece of its line.
+    fn is_cut(&self) -> bool {
+        self.text.get(..self.mark.start).is_none_or(|before| before.chars().count() + 1 != self.column)
+    }
+}
+
 /// One mistake or doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::Doors;
 use super::diagnose::{At, Finding, Report};
 use super::source::Role;
-use super::walk::{Keys, Walk};
+use super::walk::{Keys, LATER, Walk};
 
 mod outside;
 mod rule;
@@ -64,6 +64,7 @@ const TOP: Keys = Keys {
         "override",
     ],
     later: &["window", "test", "template"],
+    instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
         ("services", "[[service]]"),
@@ -83,11 +84,11 @@ const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
 
 /// Reads one parsed file.
 pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &mut Report) -> RawFile {
-    let top = Walk::new(At::new(file, 0..0), "the file", items);
-    top.check(&TOP, &[], report);
+    let top = Walk::new(At::new(file, 0..0), "the top level", items);
     if !schema(&top, report) {
         return RawFile::default();
     }
+    top.check(&TOP, &[], report);
     if role == Role::DropIn {
         for table in MAIN_ONLY.into_iter().filter(|t| top.has(t)) {
             let message = format!("[{table}] cannot stand in a file of rules.d");
@@ -132,7 +133,7 @@ pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &
 
 /// False when the file is of another version, of which nothing can be said.
 fn schema(top: &Walk<'_>, report: &mut Report) -> bool {
-    match top.int("schema", i64::MIN..=i64::MAX, report) {
+    match top.int("schema", 1..=9999, report) {
         Some(found) if found.value != SCHEMA => {
             report.add(
                 Finding::error(found.at, format!("schema {} is not known to this version", found.value))

@@ -59,6 +59,9 @@ impl Source {
 
     /// `rules.d/10-disk.toml:12`: the last two parts of the path when it is a drop-in, else the last.
     pub fn origin(&self, offset: usize) -> String {
+        if self.role == Role::Builtin {
+            return format!("{}:{}", self.name, self.line(offset).0 + 1);
+        }
         let parts: Vec<_> =
             self.name.rsplit('/').take(if self.role == Role::DropIn { 2 } else { 1 }).collect();
         let short: Vec<_> = parts.into_iter().rev().collect();

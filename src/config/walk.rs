@@ -52,6 +52,8 @@ pub struct Keys {
     pub known: &'static [&'static str],
     /// Keys of the full language that this version does not carry.
     pub later: &'static [&'static str],
+    /// What to do instead of a key of `later`.
+    pub instead: &'static str,
     /// Names people try, and what to write instead.
     pub renamed: &'static [(&'static str, &'static str)],
 }
@@ -59,9 +61,12 @@ pub struct Keys {
 impl Keys {
     /// Only known keys.
     pub const fn of(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[], renamed: &[] }
+        Self { known, later: &[], instead: LATER, renamed: &[] }
     }
 }
+
+/// What to do about a key that this version does not carry.
+pub const LATER: &str = "take the key out; it is refused so that nobody relies on it";
 
 /// Least and most that a value may be.
 pub type Range = std::ops::RangeInclusive<i64>;
@@ -97,7 +102,7 @@ impl<'t> Walk<'t> {
             let known = || keys.known.iter().chain(more).copied();
             report.add(if keys.later.contains(&name) {
                 Finding::error(at, format!("`{name}` in {} is not supported in this version", self.what))
-                    .help("take the key out; it is refused so that nobody relies on it")
+                    .help(keys.instead)
             } else if let Some((_, instead)) = keys.renamed.iter().find(|(old, _)| *old == name) {
                 Finding::error(at, format!("unknown key `{name}` in {}", self.what))
                     .label(format!("write {instead}"))
@@ -146,8 +151,11 @@ impl<'t> Walk<'t> {
         At::new(self.at.file, value.span())
     }
 
-    /// Reports that a key is missing.
-    pub fn missing(&self, key: &str, help: &str, report: &mut Report) {
+    /// Reports that a key is missing, unless it stands there misspelt, which has been reported.
+    pub fn missing(&self, key: &'static str, help: &str, report: &mut Report) {
+        if self.items.keys().any(|k| nearest(k.get_ref(), [key]).is_some()) {
+            return;
+        }
         report.add(Finding::error(self.at, format!("{} has no `{key}`", self.what)).help(help).absence());
     }
 
@@ -253,8 +261,12 @@ impl<'t> Walk<'t> {
         let number = match value.get_ref() {
             DeValue::Integer(n) => i64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok(),
             _ => {
-                let help =
-                    format!("write a number from {} to {}, without quotes", range.start(), range.end());
+                let help = match value.get_ref() {
+                    DeValue::String(t) if t.trim().parse().is_ok_and(|n| range.contains(&n)) => {
+                        format!("write {key} = {}, without quotes", t.trim())
+                    }
+                    _ => format!("write a number from {} to {}, without quotes", range.start(), range.end()),
+                };
                 self.wrong(key, value, "a whole number", help, report);
                 return None;
             }
@@ -368,11 +380,19 @@ impl<'t> Walk<'t> {
     ) -> Option<Walk<'t>> {
         let help = match value.get_ref() {
             DeValue::Table(items) => return Some(Walk::new(self.at(value), what, items)),
-            DeValue::Array(_) => format!("write it once, with single brackets: [{key}]"),
+            DeValue::Array(_) if self.is_header(value, report) => {
+                format!("write it once, with single brackets: [{key}]")
+            }
             _ => format!("write {key} = {{ … }}"),
         };
         self.wrong(key, value, "a table", help, report);
         None
+    }
+
+    /// True when the value began with a line `[[…]]`.
+    fn is_header(&self, value: &Spanned<DeValue<'_>>, report: &Report) -> bool {
+        let text = report.sources.get(self.at.file as usize).map(|s| &s.text);
+        text.and_then(|t| t.get(value.span())).is_some_and(|t| t.starts_with("[["))
     }
 
     /// A list of tables, `[[key]]`.
@@ -394,9 +414,21 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// Names as a list in a message.
+/// Names as a list in a message, in lines that fit a terminal.
 fn listed<'k>(names: impl Iterator<Item = &'k str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
+    const WIDTH: usize = 80;
+    let (mut text, mut line) = (String::new(), 0);
+    for name in names {
+        let (gap, fresh) = match line {
+            0 => ("", 0),
+            n if n + name.len() > WIDTH => (",\n", 0),
+            n => (", ", n),
+        };
+        text.push_str(gap);
+        text.push_str(name);
+        line = fresh + name.len() + 2;
+    }
+    text
 }
 
 /// A text in a message, not longer than a line.

@@ -7,7 +7,7 @@ use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
-use crate::config::walk::{Keys, Text, Walk, shorten};
+use crate::config::walk::{Keys, LATER, Text, Walk, shorten};
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::plan::{Globs, Match, Patch};
 use crate::engine::record::{Nature, Severity};
@@ -128,6 +128,7 @@ const RULE: Keys = Keys {
         "every",
         "cause_hint",
     ],
+    instead: LATER,
     renamed: &[
         ("name", "id"),
         ("class", "on"),
@@ -155,6 +156,7 @@ const RULE: Keys = Keys {
 const STEP: Keys = Keys {
     known: &["severity", "impact", "urgency", "raise", "clear", "for", "keep"],
     later: &[],
+    instead: LATER,
     renamed: RULE.renamed,
 };
 
@@ -176,11 +178,16 @@ const DEFAULTS: Keys = Keys {
         "labels",
     ],
     later: RULE.later,
+    instead: LATER,
     renamed: RULE.renamed,
 };
 
-const OVERRIDE: Keys =
-    Keys { known: &["rule", "match", "set"], later: &[], renamed: &[("id", "rule"), ("rules", "rule")] };
+const OVERRIDE: Keys = Keys {
+    known: &["rule", "match", "set"],
+    later: &[],
+    instead: LATER,
+    renamed: &[("id", "rule"), ("rules", "rule")],
+};
 
 const SET: Keys = Keys {
     known: &[
@@ -200,6 +207,7 @@ const SET: Keys = Keys {
         "match",
         "step",
     ],
+    instead: "an override does not reach it: write the whole rule again, under the same id, in a file of rules.d",
     renamed: RULE.renamed,
 };
 
