@@ -1,7 +1,7 @@
 //! Configuration end to end: files in, a plan or messages out.
 //!
-//! `config/bad/` holds files that are wrong, named by symptom; the whole message of each is a snapshot, for a person to read
-//! whether it helps. `config/doubtful/` holds files that work but raise a warning.
+//! `config/bad/` holds files that are wrong, named by symptom; the whole message of each is a snapshot, for a
+//! person to read whether it helps. `config/doubtful/` holds files that work but raise a warning.
 
 use std::fs;
 use std::path::{Path, PathBuf};

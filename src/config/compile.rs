@@ -1,7 +1,8 @@
 //! Puts the layers together: raw files in, a [`Config`] out.
 //!
-//! Always gives a configuration, so that every mistake is found in one run; whether it may be used is decided by the report.
-//! A later file replaces a rule of the same id; `[[override]]` edits what is left; defaults fill only absent keys.
+//! Always gives a configuration, so that every mistake is found in one run; whether it may be used is decided
+//! by the report. A later file replaces a rule of the same id; `[[override]]` edits what is left; defaults
+//! fill only absent keys.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

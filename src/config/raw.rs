@@ -1,7 +1,9 @@
-//! One file as typed values with their places: keys checked, values of the right type and in range, nothing filled in yet.
+//! One file as typed values with their places: keys checked, values of the right type and in range, nothing
+//! filled in yet.
 //!
-//! What a single file can tell is checked here; what needs other files (duplicates, layers, the class of an override) in
-//! `compile`. No serde shapes: the tables are walked by hand so that every message knows its place.
+//! What a single file can tell is checked here; what needs other files (duplicates, layers, the class of an
+//! override) in `compile`. No serde shapes: the tables are walked by hand so that every message knows its
+//! place.
 
 use toml::de::DeTable;
 

@@ -1,7 +1,8 @@
 //! Which files make up a configuration, and their text.
 //!
-//! The only part of `config` that reads files (beside `watch`, which lists them through here). It must not know what
-//! stands in them. Limits: [`LARGEST`] bytes per file, [`MOST_FILES`] files; beyond them: a message, nothing is cut off.
+//! The only part of `config` that reads files (beside `watch`, which lists them through here). It must not
+//! know what stands in them. Limits: [`LARGEST`] bytes per file, [`MOST_FILES`] files; beyond them: a
+//! message, nothing is cut off.
 
 use std::cell::OnceCell;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Versions: hashes over what a rule or a configuration means, so that formatting and comments do not change them.
+//! Versions: hashes over what a rule or a configuration means, so that formatting and comments do not change
+//! them.
 
 use std::fmt::Write;
 

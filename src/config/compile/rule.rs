@@ -19,7 +19,8 @@ const KEEP: i64 = 5 * MINUTE;
 /// Share of expected samples that a window needs when no layer says.
 const MIN_COVERAGE: f64 = 0.5;
 
-/// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with it.
+/// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with
+/// it.
 pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) -> Option<Rule> {
     let class = raw.class?;
     let mut conditions = Conditions::new(&raw.id.0, class);

@@ -8,8 +8,8 @@ use crate::engine::signal::Class;
 /// Most mistakes told of one title.
 const MOST: usize = 8;
 
-/// What is wrong with a title, for a rule of `class` with these `let` expressions. `failed` are names of wrong expressions:
-/// that they are unknown here follows from that.
+/// What is wrong with a title, for a rule of `class` with these `let` expressions. `failed` are names of
+/// wrong expressions: that they are unknown here follows from that.
 pub fn check(title: &Text, class: Class, lets: &Lets, failed: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
     // The language tells the first mistake; blanks in its place let it tell the next.
