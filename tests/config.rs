@@ -1,7 +1,7 @@
 //! Configuration end to end: files in, a plan or messages out.
 //!
-//! `config/bad/` holds files that are wrong, named by symptom; the whole message of each is a snapshot, for a person to read
-//! whether it helps. `config/doubtful/` holds files that work but raise a warning.
+//! `config/bad/` holds files that are wrong, named by symptom; the whole message of each is a snapshot, for a
+//! person to read whether it helps. `config/doubtful/` holds files that work but raise a warning.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,6 @@ fn every_built_in_rule_helps_whoever_gets_the_ticket() {
         assert!(rule.description.contains("What to do:"), "{} does not say what to do", rule.id);
         assert!(rule.category.contains('/') && !rule.category.ends_with("/general"), "{}", rule.id);
         assert_eq!(rule.hash.len(), 16, "{}", rule.id);
-        assert!(rule.origin.starts_with("sexton.toml:"), "{}", rule.origin);
+        assert!(rule.origin.starts_with("built-in/sexton.toml:"), "{}", rule.origin);
     }
 }

@@ -1,4 +1,5 @@
-//! `sexton check`: is this configuration right? Every mistake in one run, each with its place and what to write instead.
+//! `sexton check`: is this configuration right? Every mistake in one run, each with its place and what to
+//! write instead.
 //!
 //! Reads files, changes nothing, needs no daemon. What is checked is what the daemon would load.
 

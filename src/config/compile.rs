@@ -1,7 +1,8 @@
 //! Puts the layers together: raw files in, a [`Config`] out.
 //!
-//! Always gives a configuration, so that every mistake is found in one run; whether it may be used is decided by the report.
-//! A later file replaces a rule of the same id; `[[override]]` edits what is left; defaults fill only absent keys.
+//! Always gives a configuration, so that every mistake is found in one run; whether it may be used is decided
+//! by the report. A later file replaces a rule of the same id; `[[override]]` edits what is left; defaults
+//! fill only absent keys.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -97,7 +98,6 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
-    lets: Vec<String>,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
 }
@@ -139,7 +139,6 @@ fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap
 
 /// Adds a rule to the set, in the place of an earlier one of the same id.
 fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known>, report: &mut Report) {
-    let lets = raw.lets.iter().map(|(name, _)| name.value.clone()).collect();
     if raw.retires {
         match rules.get_mut(&raw.id.0) {
             Some(known) => known.plan = None,
@@ -151,7 +150,7 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
-    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, lets, plan });
+    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, plan });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {

@@ -1,8 +1,9 @@
 //! Messages: where, what, and what instead.
 //!
-//! While a configuration is read, mistakes are gathered as [`Finding`]s in a [`Report`]; at the end they become
-//! [`Diagnostic`]s that hold the lines they speak of and nothing else, so that a daemon can keep them. Invariants: no message
-//! shows a secret; at most [`MOST`] of a kind are kept, the rest is counted; what merely follows from a syntax error is left out.
+//! While a configuration is read, mistakes are gathered as [`Finding`]s in a [`Report`]; at the end they
+//! become [`Diagnostic`]s that hold the lines they speak of and nothing else, so that a daemon can keep them.
+//! Invariants: no message shows a secret; at most [`MOST`] of a kind are kept, the rest is counted; what
+//! merely follows from a syntax error is left out.
 
 use std::fmt;
 use std::ops::Range;
@@ -60,6 +61,13 @@ pub struct Excerpt {
     /// Bytes of `text` to underline.
     #[serde(skip)]
     pub mark: Range<usize>,
+}
+
+impl Excerpt {
+    /// The text is a piece of its line.
+    fn is_cut(&self) -> bool {
+        self.text.get(..self.mark.start).is_none_or(|before| before.chars().count() + 1 != self.column)
+    }
 }
 
 /// One mistake or doubt.

@@ -1,4 +1,5 @@
-//! Checks what was written in the table of a door against the options the door states, and fills in its defaults.
+//! Checks what was written in the table of a door against the options the door states, and fills in its
+//! defaults.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! Configuration: TOML files in, a checked [`Config`] out, or every mistake with its place.
 //!
-//! The road is raw → compile → plan: [`source`] reads files, `syntax` parses them, `raw` gives every value its type, `compile`
-//! puts the layers together (built-in < main file < rules.d < overrides) and compiles conditions, [`diagnose`] says what is
-//! wrong. Nothing is validated twice and nothing is used unvalidated. `config` must not know the doors: it is given their
-//! [`DoorSpec`]s; nor does it read anything but configuration files: host facts are an argument.
+//! The road is raw → compile → plan: [`source`] reads files, `syntax` parses them, `raw` gives every value
+//! its type, `compile` puts the layers together (built-in < main file < rules.d < overrides) and compiles
+//! conditions, [`diagnose`] says what is wrong. Nothing is validated twice and nothing is used unvalidated.
+//! `config` must not know the doors: it is given their [`DoorSpec`]s; nor does it read anything but
+//! configuration files: host facts are an argument.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +70,8 @@ pub struct Config {
     pub desk: DeskPlan,
     /// Sampling interval in nanoseconds of everything that names none.
     pub interval: i64,
-    /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not differ do not matter.
+    /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not
+    /// differ do not matter.
     pub hash: String,
     /// Files that were read.
     pub files: Vec<PathBuf>,
@@ -77,7 +79,8 @@ pub struct Config {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Loads a directory (`sexton.toml` and `rules.d/*.toml` in byte order) or a main file (with the `rules.d` beside it).
+/// Loads a directory (`sexton.toml` and `rules.d/*.toml` in byte order) or a main file (with the `rules.d`
+/// beside it).
 ///
 /// # Errors
 /// Every mistake in all files; `unreadable` when there is no such file or directory.
@@ -97,7 +100,8 @@ pub fn load(path: &Path, doors: &Doors, facts: &HostFacts) -> Result<Config, Dia
     Ok(config)
 }
 
-/// Loads texts: the first is the main file, the others are files of `rules.d`; none at all is the built-in configuration.
+/// Loads texts: the first is the main file, the others are files of `rules.d`; none at all is the built-in
+/// configuration.
 ///
 /// # Errors
 /// Every mistake in all texts.

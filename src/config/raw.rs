@@ -1,14 +1,16 @@
-//! One file as typed values with their places: keys checked, values of the right type and in range, nothing filled in yet.
+//! One file as typed values with their places: keys checked, values of the right type and in range, nothing
+//! filled in yet.
 //!
-//! What a single file can tell is checked here; what needs other files (duplicates, layers, the class of an override) in
-//! `compile`. No serde shapes: the tables are walked by hand so that every message knows its place.
+//! What a single file can tell is checked here; what needs other files (duplicates, layers, the class of an
+//! override) in `compile`. No serde shapes: the tables are walked by hand so that every message knows its
+//! place.
 
 use toml::de::DeTable;
 
 use super::Doors;
 use super::diagnose::{At, Finding, Report};
 use super::source::Role;
-use super::walk::{Keys, Walk};
+use super::walk::{Keys, LATER, Walk};
 
 mod outside;
 mod rule;
@@ -64,6 +66,7 @@ const TOP: Keys = Keys {
         "override",
     ],
     later: &["window", "test", "template"],
+    instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
         ("services", "[[service]]"),
@@ -83,11 +86,11 @@ const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
 
 /// Reads one parsed file.
 pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &mut Report) -> RawFile {
-    let top = Walk::new(At::new(file, 0..0), "the file", items);
-    top.check(&TOP, &[], report);
+    let top = Walk::new(At::new(file, 0..0), "the top level", items);
     if !schema(&top, report) {
         return RawFile::default();
     }
+    top.check(&TOP, &[], report);
     if role == Role::DropIn {
         for table in MAIN_ONLY.into_iter().filter(|t| top.has(t)) {
             let message = format!("[{table}] cannot stand in a file of rules.d");
@@ -132,7 +135,7 @@ pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &
 
 /// False when the file is of another version, of which nothing can be said.
 fn schema(top: &Walk<'_>, report: &mut Report) -> bool {
-    match top.int("schema", i64::MIN..=i64::MAX, report) {
+    match top.int("schema", 1..=9999, report) {
         Some(found) if found.value != SCHEMA => {
             report.add(
                 Finding::error(found.at, format!("schema {} is not known to this version", found.value))

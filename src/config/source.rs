@@ -1,7 +1,8 @@
 //! Which files make up a configuration, and their text.
 //!
-//! The only part of `config` that reads files (beside `watch`, which lists them through here). It must not know what
-//! stands in them. Limits: [`LARGEST`] bytes per file, [`MOST_FILES`] files; beyond them: a message, nothing is cut off.
+//! The only part of `config` that reads files (beside `watch`, which lists them through here). It must not
+//! know what stands in them. Limits: [`LARGEST`] bytes per file, [`MOST_FILES`] files; beyond them: a
+//! message, nothing is cut off.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -59,6 +60,9 @@ impl Source {
 
     /// `rules.d/10-disk.toml:12`: the last two parts of the path when it is a drop-in, else the last.
     pub fn origin(&self, offset: usize) -> String {
+        if self.role == Role::Builtin {
+            return format!("{}:{}", self.name, self.line(offset).0 + 1);
+        }
         let parts: Vec<_> =
             self.name.rsplit('/').take(if self.role == Role::DropIn { 2 } else { 1 }).collect();
         let short: Vec<_> = parts.into_iter().rev().collect();

@@ -1,7 +1,7 @@
 //! Text to TOML table, with every syntax error of the file at once.
 //!
-//! The parser bounds the nesting of brackets by itself, but not the number of dots in a key, which nest as well: they are
-//! counted first, with the parser's own lexer, so that no file can exhaust the stack.
+//! The parser bounds the nesting of brackets by itself, but not the number of dots in a key, which nest as
+//! well: they are counted first, with the parser's own lexer, so that no file can exhaust the stack.
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -42,8 +42,8 @@ fn explain(at: At, message: &str, text: &str) -> Finding {
         "text, durations and conditions stand in quotes: for = \"10m\""
     } else if message.contains("invalid basic string") || message.contains("invalid literal string") {
         "a quote is not closed on this line; three quotes begin a text of several lines"
-    } else if message.contains("recursion limit") {
-        "nested too deep"
+    } else if message.contains("recursion") {
+        "brackets are nested deeper than anything here needs"
     } else {
         ""
     };

@@ -1,6 +1,7 @@
 //! The small languages inside strings: durations, sizes, ratios, paces, ids, globs.
 //!
-//! Each function returns the value or what is wrong with it, as the end of a sentence that begins with the text itself.
+//! Each function returns the value or what is wrong with it, as the end of a sentence that begins with the
+//! text itself.
 
 use crate::engine::moment::{DAY, HOUR, MINUTE, SECOND};
 

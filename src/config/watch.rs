@@ -1,10 +1,11 @@
 //! Tells when the content of a configuration has changed; it does not load it.
 //!
-//! Directories are watched, never files: a watch on a file dies with the first rename of an editor, and the swap of a
-//! `..data` link (Kubernetes) names no file of ours. Every event only leads to a look: the files are hashed, and a signal is sent
-//! when the hash is another one. A look also happens every 30 s, for file systems where inotify is mute, and re-arms watches
-//! whose directory was replaced. Invariants: the watches are armed before the look, so nothing between them is missed; reading
-//! the files wakes nobody (`Access` events are dropped in the callback). One thread beside that of notify.
+//! Directories are watched, never files: a watch on a file dies with the first rename of an editor, and the
+//! swap of a `..data` link (Kubernetes) names no file of ours. Every event only leads to a look: the files
+//! are hashed, and a signal is sent when the hash is another one. A look also happens every 30 s, for file
+//! systems where inotify is mute, and re-arms watches whose directory was replaced. Invariants: the watches
+//! are armed before the look, so nothing between them is missed; reading the files wakes nobody (`Access`
+//! events are dropped in the callback). One thread beside that of notify.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -42,12 +43,12 @@ impl Drop for Watch {
     }
 }
 
-/// Watches the configuration at `path` (directory or main file) and sends `()` whenever its content has become another one.
-/// A signal that is still unread stands for later changes too.
+/// Watches the configuration at `path` (directory or main file) and sends `()` whenever its content has
+/// become another one. A signal that is still unread stands for later changes too.
 ///
 /// # Errors
-/// When the thread cannot be started. A path that does not exist yet, or a host without inotify, is no error: then polling finds
-/// the change.
+/// When the thread cannot be started. A path that does not exist yet, or a host without inotify, is no error:
+/// then polling finds the change.
 pub fn spawn(path: &Path, tx: tokio::sync::mpsc::Sender<()>) -> Result<Watch, String> {
     spawn_with(path, tx, POLL)
 }
@@ -120,7 +121,8 @@ impl Armed {
         Self { path, nudge, dirs: BTreeMap::new(), watcher: None }
     }
 
-    /// Watches the right directories; a new watcher takes the place of the old one only when they are others than before.
+    /// Watches the right directories; a new watcher takes the place of the old one only when they are others
+    /// than before.
     fn arm(&mut self) {
         let wanted = self.wanted();
         if self.watcher.is_some() && wanted == self.dirs {
@@ -134,7 +136,8 @@ impl Armed {
         self.watcher = Some(watcher);
     }
 
-    /// The parent (for a directory that is replaced, or comes later), the directory, rules.d, and where links really lead.
+    /// The parent (for a directory that is replaced, or comes later), the directory, rules.d, and where links
+    /// really lead.
     fn wanted(&self) -> BTreeMap<PathBuf, (u64, u64)> {
         let rules = source::drop_in_dir(&self.path);
         let mut dirs = vec![rules.clone()];

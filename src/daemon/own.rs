@@ -31,6 +31,7 @@ impl Daemon {
             return Vec::new();
         }
         self.own.given = now.mono;
+        self.forward.heartbeat(self.heartbeat(now));
         let part = |part: &str, name: &str| {
             Observation::new(now, Instance::of(Class::Sexton, &[("part", part), ("name", name)]), interval)
         };
@@ -51,6 +52,19 @@ impl Daemon {
             out.push(part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64));
         }
         out
+    }
+
+    fn heartbeat(&self, now: Moment) -> serde_json::Value {
+        serde_json::json!({
+            "schema": "heartbeat/1",
+            "host": self.config.plan.host.host,
+            "at": now.stamp(),
+            "interval": 60.0,
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime": (now.mono - self.started.mono) as f64 / 1e9,
+            "incidents_open": self.engine.incidents.incidents().filter(|i| i.state.is_open()).count(),
+            "config": self.config.hash,
+        })
     }
 
     /// Whether the configuration on disk is the one in force.

@@ -1,4 +1,5 @@
-//! Versions: hashes over what a rule or a configuration means, so that formatting and comments do not change them.
+//! Versions: hashes over what a rule or a configuration means, so that formatting and comments do not change
+//! them.
 
 use std::fmt::Write;
 
@@ -6,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::engine::plan::Rule;
+use crate::engine::plan::{Rule, StepPlan};
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
 pub fn host_id(machine_id: &str) -> String {
@@ -20,15 +21,18 @@ pub fn host_id(machine_id: &str) -> String {
     }
 }
 
-/// The version of a rule; `conditions` are the texts of all `let`, `raise` and `clear`, in order.
-pub fn rule(rule: &Rule, conditions: &[String]) -> String {
-    let steps: Vec<_> =
-        rule.steps.iter().map(|s| (s.severity, s.impact, s.urgency, s.for_, s.keep)).collect();
+/// The version of a rule. Conditions count in their canonical spelling.
+pub fn rule(rule: &Rule) -> String {
+    let step = |s: &StepPlan| {
+        let conditions = (s.raise.canonical().to_owned(), s.clear.canonical().to_owned());
+        (s.severity, s.impact, s.urgency, s.for_, s.keep, conditions)
+    };
+    let steps: Vec<_> = rule.steps.iter().map(step).collect();
+    let lets: Vec<_> = rule.lets.iter().map(|(name, cond)| (name, cond.canonical())).collect();
     let identity = (&rule.id, rule.class.name(), &rule.matches, rule.nature, &rule.category, rule.outage);
     let words = (&rule.title, &rule.description, &rule.runbook, &rule.service, &rule.labels);
     let times = (rule.reopen, rule.stale, rule.min_coverage);
-    let conditions: Vec<_> = conditions.iter().map(|c| canonical(c)).collect();
-    digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{conditions:?}"))
+    digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{lets:?}"))
 }
 
 /// The version of a whole configuration.
@@ -38,26 +42,6 @@ pub fn config(config: &Config) -> String {
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
     let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
     digest(format_args!("{engine:?}{doors:?}{}", config.interval))
-}
-
-/// A condition without the white space that has no meaning; within quotes everything has.
-fn canonical(condition: &str) -> String {
-    const TIGHT: &str = "<>=!+*/(),[]";
-    let mut out = String::with_capacity(condition.len());
-    let (mut quoted, mut gap) = (false, false);
-    for c in condition.trim().chars() {
-        if !quoted && c.is_whitespace() {
-            gap = true;
-            continue;
-        }
-        if gap && !TIGHT.contains(c) && !out.ends_with(|last| TIGHT.contains(last)) {
-            out.push(' ');
-        }
-        gap = false;
-        quoted ^= c == '\'';
-        out.push(c);
-    }
-    out
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {
@@ -91,14 +75,5 @@ mod tests {
     fn the_host_id_is_the_first_half_of_the_mac() {
         // printf sexton | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
         assert_eq!(host_id("0123456789abcdef0123456789abcdef"), "8a563f8eceac3dbb");
-    }
-
-    #[test]
-    fn white_space_counts_only_where_it_means_something() {
-        assert_eq!(canonical("fs.used  >\n 85%"), canonical("fs.used>85%"));
-        assert_eq!(canonical("avg( a , 5m )"), canonical("avg(a,5m)"));
-        assert_ne!(canonical("a - b"), canonical("a-b"));
-        assert_ne!(canonical("not a"), canonical("nota"));
-        assert_ne!(canonical("s == 'a  b'"), canonical("s == 'a b'"));
     }
 }

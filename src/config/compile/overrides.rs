@@ -74,7 +74,8 @@ fn labels(raw: &RawOverride, edited: &[&Known], report: &mut Report) {
 /// A placeholder must be known to at least one of the rules.
 fn titles(raw: &RawOverride, edited: &[&Known], report: &mut Report) {
     let Some(title) = &raw.title else { return };
-    let mut checked = edited.iter().filter_map(|k| Some(title::check(title, k.class?, &k.lets)));
+    let rules = edited.iter().filter_map(|k| k.plan.as_ref());
+    let mut checked = rules.map(|r| title::check(title, r.class, &r.lets, &[]));
     let Some(mut fewest) = checked.next() else { return };
     for wrong in checked {
         if wrong.len() < fewest.len() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{hash, title};
 use crate::config::diagnose::{Finding, Report};
 use crate::config::raw::{RawDefaults, RawMeta, RawRule, RawStep};
-use crate::config::walk::Text;
+use crate::config::walk::{Text, shorten};
 use crate::engine::cond::{self, Cond};
 use crate::engine::moment::MINUTE;
 use crate::engine::plan::{Rule, StepPlan, default_reopen};
@@ -19,24 +19,25 @@ const KEEP: i64 = 5 * MINUTE;
 /// Share of expected samples that a window needs when no layer says.
 const MIN_COVERAGE: f64 = 0.5;
 
-/// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with it.
+/// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with
+/// it.
 pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) -> Option<Rule> {
     let class = raw.class?;
     let mut conditions = Conditions::new(&raw.id.0, class);
     for (name, text) in &raw.lets {
         conditions.add_let(name, text, report);
     }
-    let names: Vec<_> = raw.lets.iter().map(|(name, _)| name.value.clone()).collect();
-    let wrong = raw.title.as_ref().map(|t| title::check(t, class, &names)).unwrap_or_default();
-    let sound = wrong.is_empty();
+    let titled = raw.title.as_ref().map(|t| title::check(t, class, &conditions.lets, &conditions.failed));
+    let wrong = titled.unwrap_or_default();
+    let sound = wrong.is_empty() && conditions.failed.is_empty();
     wrong.into_iter().for_each(|finding| report.add(finding));
 
     let written: Vec<&RawStep> =
         if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
     let compiled = written.into_iter().map(|step| conditions.step(step, raw, defaults, report));
     let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
-    let Conditions { lets, texts, .. } = conditions;
-    let (steps, lets) = (steps.filter(|_| sound)?, lets.into_iter().collect());
+    let lets = conditions.lets;
+    let steps = steps.filter(|_| sound)?;
 
     let first = |get: &dyn Fn(&RawMeta) -> Option<String>| {
         get(&raw.meta).or_else(|| defaults.iter().find_map(|d| get(&d.meta)))
@@ -62,7 +63,7 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
         steps,
         lets,
     };
-    rule.hash = hash::rule(&rule, &texts);
+    rule.hash = hash::rule(&rule);
     Some(rule)
 }
 
@@ -95,23 +96,21 @@ fn category(class: Class) -> &'static str {
     }
 }
 
-/// Compiles the conditions of one rule and remembers their texts for the hash.
+/// Compiles the conditions of one rule.
 struct Conditions<'r> {
     rule: &'r str,
     class: Class,
     lets: Vec<(String, Cond)>,
     /// Names whose expression is wrong: that they are then unknown elsewhere is not worth a message.
     failed: Vec<String>,
-    texts: Vec<String>,
 }
 
 impl<'r> Conditions<'r> {
     fn new(rule: &'r str, class: Class) -> Self {
-        Self { rule, class, lets: Vec::new(), failed: Vec::new(), texts: Vec::new() }
+        Self { rule, class, lets: Vec::new(), failed: Vec::new() }
     }
 
     fn add_let(&mut self, name: &Text, text: &Text, report: &mut Report) {
-        self.texts.push(format!("let {} {}", name.value, text.value));
         match cond::compile_any(&text.value, self.class, &self.lets) {
             Ok(compiled) => self.lets.push((name.value.clone(), compiled)),
             Err(error) => {
@@ -121,8 +120,7 @@ impl<'r> Conditions<'r> {
         }
     }
 
-    fn condition(&mut self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
-        self.texts.push(format!("{key} {}", text.value));
+    fn condition(&self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
         match cond::compile(&text.value, self.class, &self.lets) {
             Ok(compiled) => Some(compiled),
             Err(error) => {
@@ -146,7 +144,7 @@ impl<'r> Conditions<'r> {
     }
 
     fn step(
-        &mut self,
+        &self,
         step: &RawStep,
         raw: &RawRule,
         defaults: &[&RawDefaults],
@@ -164,8 +162,7 @@ impl<'r> Conditions<'r> {
         let clear = match (clear_text, &raise, raise_text) {
             (Some(text), ..) => self.condition("clear", text, report),
             (None, Some(raise), Some(text)) => {
-                report.add(no_clear(self.rule, text));
-                self.texts.push("clear by default".to_owned());
+                report.add(no_clear(self.rule, text, raise));
                 Some(cond::default_clear(raise))
             }
             _ => None,
@@ -182,8 +179,9 @@ impl<'r> Conditions<'r> {
     }
 }
 
-fn no_clear(rule: &str, raise: &Text) -> Finding {
-    Finding::warning(raise.at, format!("rule `{rule}` has no `clear`"))
-        .label("ends when this is no longer true; a single numeric limit gets a margin of 5 %")
+fn no_clear(rule: &str, text: &Text, raise: &Cond) -> Finding {
+    let clear = cond::default_clear(raise);
+    Finding::warning(text.at, format!("rule `{rule}` has no `clear`"))
+        .label(format!("ends when: {}", shorten(clear.canonical())))
         .help("write `clear` with a limit of its own, so that a value at the limit does not open and close incidents")
 }

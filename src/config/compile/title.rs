@@ -1,60 +1,31 @@
-//! `{placeholders}` of a title: labels of the class, signals, names of `let`.
+//! Titles: every placeholder that stands for nothing, in one run.
 
 use crate::config::diagnose::Finding;
-use crate::config::suggest::nearest;
-use crate::config::walk::{Text, shorten};
-use crate::engine::signal::{Class, Metric, SIGNALS};
+use crate::config::walk::Text;
+use crate::engine::cond::{self, Lets};
+use crate::engine::signal::Class;
 
-/// What is wrong with a title, for a rule of `class` with these `let` names.
-pub fn check(title: &Text, class: Class, lets: &[String]) -> Vec<Finding> {
-    let (placeholders, open) = split(&title.value);
-    let mut wrong: Vec<_> =
-        placeholders.into_iter().filter_map(|bytes| unknown(title, bytes, class, lets)).collect();
-    if let Some(at) = open {
-        wrong.push(
-            Finding::error(title.part(at..at + 1), "`{` without `}` in a title")
-                .help("a placeholder is a name in braces: {mount}"),
-        );
-    }
-    wrong
-}
+/// Most mistakes told of one title.
+const MOST: usize = 8;
 
-/// Bytes of the names in braces, and where a brace stays open.
-fn split(title: &str) -> (Vec<std::ops::Range<usize>>, Option<usize>) {
-    let (mut found, mut from) = (Vec::new(), 0);
-    while let Some(open) = title[from..].find('{').map(|i| from + i) {
-        match title[open..].find('}').map(|i| open + i) {
-            Some(close) => {
-                found.push(open + 1..close);
-                from = close + 1;
-            }
-            None => return (found, Some(open)),
+/// What is wrong with a title, for a rule of `class` with these `let` expressions. `failed` are names of
+/// wrong expressions: that they are unknown here follows from that.
+pub fn check(title: &Text, class: Class, lets: &Lets, failed: &[String]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    // The language tells the first mistake; blanks in its place let it tell the next.
+    let mut rest = title.value.clone();
+    for _ in 0..MOST {
+        let Err(error) = cond::check_title(&rest, class, lets) else { break };
+        let Some(written) = rest.get(error.span.clone()) else { break };
+        let follows = failed.iter().any(|name| *name == written.trim_matches(['{', '}']));
+        let blanks = " ".repeat(error.span.len());
+        rest.replace_range(error.span.clone(), &blanks);
+        if !follows {
+            let finding = Finding::error(title.part(error.span), format!("`title`: {}", error.message));
+            found.push(error.help.into_iter().fold(finding, Finding::help));
         }
     }
-    (found, None)
-}
-
-fn unknown(title: &Text, bytes: std::ops::Range<usize>, class: Class, lets: &[String]) -> Option<Finding> {
-    let name = &title.value[bytes.clone()];
-    let labels = || class.spec().identity.iter().chain(class.spec().other).copied();
-    let signals = || SIGNALS.iter().filter(|s| s.class == class || s.class == Class::Host).map(|s| s.name);
-    let known = labels().any(|l| l == name)
-        || lets.iter().any(|l| l == name)
-        || Metric::find(name).is_some_and(|m| signals().any(|s| s == m.name()));
-    if known {
-        return None;
-    }
-    let message = format!("unknown placeholder `{{{}}}` in a title", shorten(name));
-    let mut own: Vec<_> = labels().map(|l| format!("{{{l}}}")).collect();
-    own.extend(lets.iter().map(|l| format!("{{{l}}}")));
-    own.push("any signal of the rule, such as {cpu.busy}".to_owned());
-    let finding =
-        Finding::error(title.part(bytes), message).help(format!("placeholders here: {}", own.join(", ")));
-    let near = nearest(name, labels().chain(lets.iter().map(String::as_str)).chain(signals()));
-    Some(match near {
-        Some(near) => finding.label(format!("did you mean `{{{near}}}`?")),
-        None => finding,
-    })
+    found
 }
 
 #[cfg(test)]
@@ -63,18 +34,22 @@ mod tests {
     use crate::config::diagnose::At;
 
     #[test]
-    fn names_in_braces_are_labels_signals_or_lets() {
+    fn every_unknown_placeholder_is_found() {
         let at = At { file: 0, start: 0, end: 1 };
+        let lets =
+            [("left".to_owned(), cond::compile_any("eta(fs.used, 100%, 6h)", Class::Fs, &[]).unwrap())];
         for (title, wrong) in [
             ("{mount} is {fs.used} full, {left} left, load {load.avg1}", 0),
-            ("no placeholder", 0),
+            ("no placeholder, {{ a brace }}", 0),
             ("{mout} {net.rx}", 2),
             ("{mount", 1),
             ("{}", 1),
-            ("é{é}", 1),
+            ("é{é} {mount} }", 2),
+            ("{broken}", 0),
         ] {
             let text = Text { value: title.to_owned(), at, inner: Some(1) };
-            assert_eq!(check(&text, Class::Fs, &["left".to_owned()]).len(), wrong, "{title}");
+            let found = check(&text, Class::Fs, &lets, &["broken".to_owned()]);
+            assert_eq!(found.len(), wrong, "{title}");
         }
     }
 }

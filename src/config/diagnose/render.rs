@@ -31,7 +31,11 @@ fn place<'a>(group: Group<'a>, at: &'a Excerpt, kind: AnnotationKind) -> Group<'
     if !at.label.is_empty() {
         mark = mark.label(at.label.as_str());
     }
-    let origin = Origin::path(at.file.as_str()).line(at.line).char_column(at.column);
     let snippet = Snippet::source(at.text.as_str()).line_start(at.line).annotation(mark);
+    if !at.is_cut() {
+        return group.element(snippet.path(at.file.as_str()));
+    }
+    // The renderer would count columns from where the line was cut.
+    let origin = Origin::path(at.file.as_str()).line(at.line).char_column(at.column);
     group.element(origin).element(snippet)
 }

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::tables;
 use crate::config::diagnose::{At, Finding, Report};
-use crate::config::walk::{Keys, Sp, Walk};
+use crate::config::walk::{Keys, LATER, Sp, Walk};
 use crate::config::{Doors, door, value};
 use crate::engine::effect::RecordKind;
 use crate::engine::moment::{DAY, HOUR, MINUTE, SECOND};
@@ -68,16 +68,19 @@ pub struct RawDestination {
 const CHECK: Keys = Keys {
     known: &["id", "kind", "interval", "timeout", "service"],
     later: &["ci", "labels"],
+    instead: LATER,
     renamed: &[("name", "id"), ("type", "kind"), ("every", "interval"), ("period", "interval")],
 };
 const DESTINATION: Keys = Keys {
     known: &["id", "kind", "match", "pace", "timeout"],
     later: &["batch", "filter_labels"],
+    instead: LATER,
     renamed: &[("name", "id"), ("type", "kind"), ("filter", "match"), ("rate", "pace (\"5/s\")")],
 };
 const MATCH: Keys = Keys {
     known: &["record", "priority", "severity"],
     later: &["service", "host", "label", "labels", "category", "rule"],
+    instead: LATER,
     renamed: &[],
 };
 

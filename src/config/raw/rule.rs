@@ -7,11 +7,15 @@ use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
-use crate::config::walk::{Keys, Text, Walk, shorten};
+use crate::config::walk::{Text, Walk, shorten};
+
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::plan::{Globs, Match, Patch};
 use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::{CLASSES, Class};
+
+mod keys;
+use keys::{DEFAULTS, OVERRIDE, RULE, SET, STEP};
 
 /// The severities in the order of their weight.
 pub const SEVERITIES: [(&str, Severity); 3] =
@@ -88,120 +92,6 @@ pub struct RawOverride {
     /// The title in `set`, with its place.
     pub title: Option<Text>,
 }
-
-const RULE: Keys = Keys {
-    known: &[
-        "id",
-        "on",
-        "match",
-        "title",
-        "description",
-        "let",
-        "raise",
-        "clear",
-        "for",
-        "keep",
-        "step",
-        "severity",
-        "impact",
-        "urgency",
-        "outage",
-        "nature",
-        "category",
-        "service",
-        "reopen",
-        "stale",
-        "min_coverage",
-        "runbook",
-        "labels",
-        "enabled",
-    ],
-    later: &[
-        "extends",
-        "depends",
-        "suppresses",
-        "action",
-        "window",
-        "test",
-        "on_missing",
-        "nodata_after",
-        "every",
-        "cause_hint",
-    ],
-    renamed: &[
-        ("name", "id"),
-        ("class", "on"),
-        ("condition", "raise"),
-        ("expr", "raise"),
-        ("when", "raise"),
-        ("if", "raise"),
-        ("threshold", "the limit within `raise`: raise = \"fs.used > 90%\""),
-        ("warn", "a step: step = [{ severity = \"warning\", raise = \"…\" }]"),
-        ("crit", "a step: step = [{ severity = \"critical\", raise = \"…\" }]"),
-        ("steps", "step"),
-        ("duration", "for"),
-        ("hold", "keep"),
-        ("lets", "let"),
-        ("level", "severity"),
-        ("priority", "impact and urgency, which give it"),
-        ("summary", "title"),
-        ("tags", "labels"),
-        ("annotations", "title, description and runbook"),
-        ("disabled", "enabled = false"),
-        ("filter", "match"),
-    ],
-};
-
-const STEP: Keys = Keys {
-    known: &["severity", "impact", "urgency", "raise", "clear", "for", "keep"],
-    later: &[],
-    renamed: RULE.renamed,
-};
-
-const DEFAULTS: Keys = Keys {
-    known: &[
-        "severity",
-        "impact",
-        "urgency",
-        "for",
-        "keep",
-        "outage",
-        "nature",
-        "category",
-        "service",
-        "reopen",
-        "stale",
-        "min_coverage",
-        "runbook",
-        "labels",
-    ],
-    later: RULE.later,
-    renamed: RULE.renamed,
-};
-
-const OVERRIDE: Keys =
-    Keys { known: &["rule", "match", "set"], later: &[], renamed: &[("id", "rule"), ("rules", "rule")] };
-
-const SET: Keys = Keys {
-    known: &[
-        "enabled", "severity", "impact", "urgency", "for", "keep", "reopen", "title", "runbook", "labels",
-    ],
-    later: &[
-        "raise",
-        "clear",
-        "description",
-        "category",
-        "nature",
-        "service",
-        "outage",
-        "stale",
-        "min_coverage",
-        "let",
-        "match",
-        "step",
-    ],
-    renamed: RULE.renamed,
-};
 
 /// Reads one `[[rule]]`; `None` without an id, under which nothing can be said of it.
 pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
-use crate::config::walk::{Keys, Sp, Text, Walk, shorten};
+use crate::config::walk::{Keys, LATER, Sp, Text, Walk, shorten};
 use crate::engine::moment::{DAY, HOUR, SECOND};
 use crate::engine::option::SecretRef;
 use crate::engine::plan::Globs;
@@ -54,15 +54,19 @@ pub struct RawDesk {
 const HOST: Keys = Keys {
     known: &["name", "id", "labels", "service", "tier"],
     later: &[],
+    instead: LATER,
     renamed: &[("hostname", "name"), ("tags", "labels"), ("impact", "tier (1 to 3)")],
 };
 const CORRELATE: Keys = Keys::of(&["failure_gap", "flap_half_life"]);
-const SERVICE: Keys = Keys { known: &["name", "tier", "match"], later: &[], renamed: &[("id", "name")] };
-const STORE: Keys = Keys { known: &["dir", "limits"], later: &[], renamed: &[("path", "dir")] };
+const SERVICE: Keys =
+    Keys { known: &["name", "tier", "match"], later: &[], instead: LATER, renamed: &[("id", "name")] };
+const STORE: Keys =
+    Keys { known: &["dir", "limits"], later: &[], instead: LATER, renamed: &[("path", "dir")] };
 const LIMITS: Keys = Keys::of(&["outbox", "history", "journal"]);
 const DESK: Keys = Keys {
     known: &["listen", "dir", "tokens"],
     later: &[],
+    instead: LATER,
     renamed: &[("token", "tokens"), ("address", "listen"), ("port", "listen (address:port)")],
 };
 

@@ -1,0 +1,130 @@
+//! Which keys stand in the tables of rules, which do not yet, and what people write instead of them.
+
+use crate::config::walk::{Keys, LATER};
+
+/// `[[rule]]`.
+pub const RULE: Keys = Keys {
+    known: &[
+        "id",
+        "on",
+        "match",
+        "title",
+        "description",
+        "let",
+        "raise",
+        "clear",
+        "for",
+        "keep",
+        "step",
+        "severity",
+        "impact",
+        "urgency",
+        "outage",
+        "nature",
+        "category",
+        "service",
+        "reopen",
+        "stale",
+        "min_coverage",
+        "runbook",
+        "labels",
+        "enabled",
+    ],
+    later: &[
+        "extends",
+        "depends",
+        "suppresses",
+        "action",
+        "window",
+        "test",
+        "on_missing",
+        "nodata_after",
+        "every",
+        "cause_hint",
+    ],
+    instead: LATER,
+    renamed: &[
+        ("name", "id"),
+        ("class", "on"),
+        ("condition", "raise"),
+        ("expr", "raise"),
+        ("when", "raise"),
+        ("if", "raise"),
+        ("threshold", "the limit within `raise`: raise = \"fs.used > 90%\""),
+        ("warn", "a step: step = [{ severity = \"warning\", raise = \"…\" }]"),
+        ("crit", "a step: step = [{ severity = \"critical\", raise = \"…\" }]"),
+        ("steps", "step"),
+        ("duration", "for"),
+        ("hold", "keep"),
+        ("lets", "let"),
+        ("level", "severity"),
+        ("priority", "impact and urgency, which give it"),
+        ("summary", "title"),
+        ("tags", "labels"),
+        ("annotations", "title, description and runbook"),
+        ("disabled", "enabled = false"),
+        ("filter", "match"),
+    ],
+};
+
+/// A table of `step`.
+pub const STEP: Keys = Keys {
+    known: &["severity", "impact", "urgency", "raise", "clear", "for", "keep"],
+    later: &[],
+    instead: LATER,
+    renamed: RULE.renamed,
+};
+
+/// `[defaults]`.
+pub const DEFAULTS: Keys = Keys {
+    known: &[
+        "severity",
+        "impact",
+        "urgency",
+        "for",
+        "keep",
+        "outage",
+        "nature",
+        "category",
+        "service",
+        "reopen",
+        "stale",
+        "min_coverage",
+        "runbook",
+        "labels",
+    ],
+    later: RULE.later,
+    instead: LATER,
+    renamed: RULE.renamed,
+};
+
+/// `[[override]]`.
+pub const OVERRIDE: Keys = Keys {
+    known: &["rule", "match", "set"],
+    later: &[],
+    instead: LATER,
+    renamed: &[("id", "rule"), ("rules", "rule")],
+};
+
+/// `set` of `[[override]]`.
+pub const SET: Keys = Keys {
+    known: &[
+        "enabled", "severity", "impact", "urgency", "for", "keep", "reopen", "title", "runbook", "labels",
+    ],
+    later: &[
+        "raise",
+        "clear",
+        "description",
+        "category",
+        "nature",
+        "service",
+        "outage",
+        "stale",
+        "min_coverage",
+        "let",
+        "match",
+        "step",
+    ],
+    instead: "an override does not reach it: write the whole rule again, under the same id, in a file of rules.d",
+    renamed: RULE.renamed,
+};
