@@ -151,7 +151,8 @@ fn signature(token: &[u8], expires: i64) -> Option<Hmac<Sha256>> {
 
 fn cookie(headers: &HeaderMap) -> Option<(i64, Vec<u8>)> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let value = all.flat_map(|v| v.split(';')).find_map(|c| c.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+    let value =
+        all.flat_map(|v| v.split(';')).find_map(|c| c.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
     let (expires, proof) = value.split_once('.')?;
     Some((expires.parse().ok()?, unhex(proof)?))
 }
