@@ -151,7 +151,8 @@ fn signature(token: &[u8], expires: i64) -> Option<Hmac<Sha256>> {
 
 fn cookie(headers: &HeaderMap) -> Option<(i64, Vec<u8>)> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let value = all.flat_map(|v| v.split(';')).find_map(|c| c.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
+    let value =
+        all.flat_map(|v| v.split(';')).find_map(|c| c.trim().strip_prefix(COOKIE)?.strip_prefix('='))?;
     let (expires, proof) = value.split_once('.')?;
     Some((expires.parse().ok()?, unhex(proof)?))
 }
@@ -178,4 +179,65 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    const OLD: &str = "the-first-token-of-all";
+    const NEW: &str = "a-second-token-for-rotation";
+
+    fn headers(token: &str) -> HeaderMap {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+        HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+    }
+
+    fn at(seconds: i64) -> Moment {
+        Moment::at(1_790_000_000 * SECOND + seconds * SECOND)
+    }
+
+    #[test]
+    fn a_changed_file_counts_after_a_second_and_an_unreadable_one_lets_nobody_in() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("tokens");
+        std::fs::write(&file, format!("{OLD}\n")).expect("written");
+        let source = SecretRef::File(file.display().to_string());
+        let access = Access::new(source, false, at(0)).expect("tokens");
+        assert_eq!(access.may_send(&headers(OLD), at(0)), Entry::Open);
+        assert_eq!(access.may_send(&headers(NEW), at(0)), Entry::Denied);
+
+        let cookie = access.log_in(OLD, at(0)).expect("a cookie");
+        let cookie = HeaderValue::from_str(&format!("a=b; {COOKIE}={cookie}")).expect("a header");
+        let visitor = HeaderMap::from_iter([(header::COOKIE, cookie)]);
+        assert_eq!(access.may_look(&visitor, at(0)), Entry::Open);
+        assert_eq!(access.may_send(&visitor, at(0)), Entry::Denied, "a cookie is not enough to send");
+        assert_eq!(access.may_look(&visitor, at(LOGIN_LASTS / SECOND)), Entry::Denied, "it has expired");
+
+        std::fs::write(&file, format!("# rotated\n\n{NEW}\r\n")).expect("written");
+        let later = at(LOGIN_LASTS / SECOND + 2);
+        assert_eq!(access.may_send(&headers(NEW), later), Entry::Open);
+        assert_eq!(access.may_send(&headers(OLD), later), Entry::Denied);
+        assert_eq!(access.may_look(&visitor, at(2)), Entry::Denied, "the cookie ends with its token");
+
+        std::fs::remove_file(&file).expect("removed");
+        assert_eq!(access.may_send(&headers(NEW), later.plus(2 * SECOND)), Entry::Unknown);
+    }
+
+    #[test]
+    fn tokens_that_are_mistakes_are_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("tokens");
+        let source = || SecretRef::File(file.display().to_string());
+        for (text, wanted) in [
+            (format!("{OLD}\nshort\n"), "token 2 is shorter than 16"),
+            ("# nothing\n".to_owned(), "no token"),
+            (format!("{OLD}\n").repeat(1_001), "at most 1000"),
+        ] {
+            std::fs::write(&file, text).expect("written");
+            let error = Access::new(source(), true, at(0)).map(|_| ()).expect_err("a mistake");
+            assert!(error.contains(wanted) && !error.contains(OLD), "{error}");
+        }
+    }
 }

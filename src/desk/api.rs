@@ -23,6 +23,8 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const LARGE_BODY: usize = 64 * 1024;
 /// Records in a list when nothing is said.
 const LIST: u32 = 100;
+/// Hosts in a list at most.
+const MAX_HOSTS: u32 = 100_000;
 /// Records in a list at most.
 const MAX_LIST: u32 = 1_000;
 
@@ -59,7 +61,8 @@ fn shape_of(request: &Request) -> Result<Shape, Fault> {
         return Err(too_large());
     }
     Shape::of(text(header::CONTENT_TYPE).unwrap_or_default()).ok_or_else(|| {
-        let wanted = "send application/cloudevents+json, application/cloudevents-batch+json or application/json";
+        let wanted =
+            "send application/cloudevents+json, application/cloudevents-batch+json or application/json";
         Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted)
     })
 }
@@ -186,13 +189,14 @@ pub(super) async fn one(
 
 /// `GET /v1/hosts`.
 pub(super) async fn hosts(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let hosts = app.db.ask(db::hosts).await.map_err(|e| Fault::database(&e))?;
-    let now = app.clock.now().stamp();
+    let hearing = app.hearing();
+    let asked = app.db.ask(move |db| db::hosts(db, hearing, false, MAX_HOSTS)).await;
+    let hosts = asked.map_err(|e| Fault::database(&e))?;
     let list: Vec<Json> = hosts
         .iter()
         .map(|h| {
             json!({
-                "id": h.id, "name": h.name, "alive": app.alive(h, now), "first_at": h.first_at,
+                "id": h.id, "name": h.name, "life": h.life, "first_at": h.first_at,
                 "heard_at": h.heard_at, "heartbeat_at": h.heartbeat_at,
                 "interval": h.interval.map(|ns| ns as f64 / SECOND as f64), "version": h.version, "open": h.open,
             })

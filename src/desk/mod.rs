@@ -28,18 +28,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::clock::Clock;
-use crate::engine::moment::{MINUTE, SECOND, Stamp};
+use crate::engine::moment::Stamp;
 use crate::engine::option::DeskPlan;
 
 /// Largest body of `POST /v1/events`, in bytes; a larger one is answered 413.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Connections that still work when the desk is told to stop get this long to finish.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// A host is silent after three of its intervals, but not before this time, in nanoseconds.
-const SILENT_LEAST: i64 = 30 * SECOND;
-/// Interval of a host that announced none, in nanoseconds.
-const USUAL_INTERVAL: i64 = MINUTE;
-
 /// Why the desk does not start or does not go on.
 #[derive(Debug)]
 pub enum DeskError {
@@ -78,11 +73,9 @@ struct App {
 }
 
 impl App {
-    /// A host is alive while it is heard of within three of its intervals. What passed before the desk itself was up does
-    /// not count: then it could not hear.
-    fn alive(&self, host: &db::HostLine, now: Stamp) -> bool {
-        let patience = host.interval.unwrap_or(USUAL_INTERVAL).saturating_mul(3).max(SILENT_LEAST);
-        now.0.saturating_sub(host.heard_at.max(self.started).0) <= patience
+    /// The moment for which hosts are judged.
+    fn hearing(&self) -> db::Hearing {
+        db::Hearing { now: self.clock.now().stamp(), since: self.started }
     }
 }
 
@@ -99,7 +92,8 @@ pub struct Desk {
 /// # Errors
 /// [`DeskError`], with the path or address in its sentence.
 pub async fn bind(plan: DeskPlan, clock: Clock) -> Result<Desk, DeskError> {
-    let tokens = plan.tokens.ok_or_else(|| DeskError::Tokens("none are configured: desk.tokens".to_owned()))?;
+    let tokens =
+        plan.tokens.ok_or_else(|| DeskError::Tokens("none are configured: desk.tokens".to_owned()))?;
     let told = |e: std::io::Error| DeskError::Listen(format!("cannot listen on {}: {e}", plan.listen));
     let listener = TcpListener::bind(&plan.listen).await.map_err(told)?;
     let address = listener.local_addr().map_err(told)?;
@@ -118,7 +112,11 @@ pub async fn bind(plan: DeskPlan, clock: Clock) -> Result<Desk, DeskError> {
 ///
 /// # Errors
 /// [`DeskError`].
-pub async fn serve(plan: DeskPlan, clock: Clock, shutdown: impl Future<Output = ()>) -> Result<(), DeskError> {
+pub async fn serve(
+    plan: DeskPlan,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DeskError> {
     bind(plan, clock).await?.run(shutdown).await
 }
 

@@ -34,6 +34,7 @@
   const ticks = {
     hms: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
     hm: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+    dayhm: new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
     day: new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" }),
   };
 
@@ -65,6 +66,15 @@
     ahead = Number(page.dataset.now) / 1e6 - Date.now();
     document.title = `${page.dataset.title} · sexton desk`;
     localise(page);
+  }
+
+  // On a narrow screen a drawing scrolls: show the breach of a plot and the newest end of a strip first.
+  function aim(page) {
+    for (const paper of page.querySelectorAll(".paper")) {
+      const mark = paper.querySelector(".mark-breach");
+      const at = mark ? mark.getBoundingClientRect().left - paper.getBoundingClientRect().left : paper.scrollWidth;
+      paper.scrollLeft = mark ? at - paper.clientWidth * 0.4 : at;
+    }
   }
 
   // Marks what is new or has changed, and says new incidents aloud.
@@ -140,6 +150,7 @@
   }
 
   dress();
+  aim(main());
   document.getElementById("zone").textContent = `local, ${Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC"}`;
   if (document.getElementById("live")) {
     listen();

@@ -18,8 +18,8 @@ use super::wire::Delivery;
 use crate::engine::moment::Stamp;
 
 pub(super) use read::{
-    Filter, HostLine, Overview, ProblemName, Stored, Table, changes_after, hosts, incidents_of, list, one, overview,
-    problem_of,
+    Filter, Hearing, HostLine, Life, Overview, ProblemName, Stored, Table, changes_after, hosts,
+    incidents_of, list, one, overview, problem_of,
 };
 pub(super) use write::{Change, Verdict};
 
@@ -181,7 +181,9 @@ fn migrate(db: &mut Connection) -> Result<(), String> {
     let create = |db: &mut Connection| -> rusqlite::Result<()> {
         let tx = db.transaction()?;
         tx.execute_batch(include_str!("schema.sql"))?;
-        tx.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"))?;
+        tx.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+        ))?;
         tx.commit()
     };
     create(db).map_err(|e| e.to_string())

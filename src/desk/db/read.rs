@@ -2,8 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
+use serde::Serialize;
+
 use super::Change;
-use crate::engine::moment::Stamp;
+use crate::engine::moment::{DAY, MINUTE, SECOND, Stamp};
+
+/// A host is silent after three of its intervals, but not before this time, in nanoseconds.
+const SILENT_LEAST: i64 = 30 * SECOND;
+/// Interval of a host that announced none, in nanoseconds.
+const USUAL_INTERVAL: i64 = MINUTE;
+/// A host that was silent for this long no longer calls for attention, in nanoseconds.
+const GONE: i64 = 7 * DAY;
 
 /// A record as stored: its JSON, whole or summarised, and when it came.
 #[derive(Clone, Debug)]
@@ -38,8 +47,10 @@ pub(in crate::desk) struct Overview {
     pub problems: u64,
     /// Numbers of the problems that the incidents above name.
     pub names: Vec<ProblemName>,
-    /// All hosts.
-    pub hosts: Vec<HostLine>,
+    /// Hosts of each kind.
+    pub hosts: HostCounts,
+    /// The first of those that are silent.
+    pub silent: Vec<HostLine>,
 }
 
 /// What a problem is called.
@@ -74,6 +85,43 @@ pub(in crate::desk) struct HostLine {
     pub version: Option<String>,
     /// Open incidents.
     pub open: u64,
+    /// Whether it is still heard of.
+    pub life: Life,
+}
+
+/// Whether a host is still heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::desk) enum Life {
+    /// Heard of within three of its intervals.
+    Alive,
+    /// Not, and somebody should ask why.
+    Silent,
+    /// Silent for so long that it has probably been taken away.
+    Gone,
+}
+
+/// The moment for which hosts are judged. What passed before the desk itself was up does not count as silence: it could
+/// not hear then.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::desk) struct Hearing {
+    /// Now.
+    pub now: Stamp,
+    /// When the desk started.
+    pub since: Stamp,
+}
+
+/// How many hosts there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::desk) struct HostCounts {
+    /// Alive ones.
+    pub alive: u64,
+    /// Silent ones.
+    pub silent: u64,
+    /// All, those gone included.
+    pub all: u64,
+    /// When anything last came from any of them.
+    pub heard_at: Option<Stamp>,
 }
 
 /// A table of records.
@@ -96,14 +144,20 @@ impl Table {
     /// Most pressing first.
     fn order(self) -> &'static str {
         match self {
-            Table::Incident => "open DESC, CASE open WHEN 1 THEN priority END, CASE open WHEN 1 THEN since END, until DESC",
+            Table::Incident => {
+                "open DESC, CASE open WHEN 1 THEN priority END, CASE open WHEN 1 THEN since END, until DESC"
+            }
             Table::Problem => "open DESC, weight DESC, until DESC",
         }
     }
 }
 
 /// Summaries that pass the filter, and how many pass without the limit.
-pub(in crate::desk) fn list(db: &Connection, table: Table, filter: &Filter) -> rusqlite::Result<(Vec<Stored>, u64)> {
+pub(in crate::desk) fn list(
+    db: &Connection,
+    table: Table,
+    filter: &Filter,
+) -> rusqlite::Result<(Vec<Stored>, u64)> {
     let pass = "(?1 IS NULL OR open = ?1) AND (?2 IS NULL OR host = ?2)";
     let (name, order) = (table.name(), table.order());
     let total = db
@@ -130,8 +184,13 @@ pub(in crate::desk) fn one(
 }
 
 /// Summaries of the named incidents of one host; those the desk does not have are left out.
-pub(in crate::desk) fn incidents_of(db: &Connection, host: &str, ids: &[String]) -> rusqlite::Result<Vec<Stored>> {
-    let mut query = db.prepare_cached("SELECT summary, received_at FROM incident WHERE host = ?1 AND id = ?2")?;
+pub(in crate::desk) fn incidents_of(
+    db: &Connection,
+    host: &str,
+    ids: &[String],
+) -> rusqlite::Result<Vec<Stored>> {
+    let mut query =
+        db.prepare_cached("SELECT summary, received_at FROM incident WHERE host = ?1 AND id = ?2")?;
     let mut found = Vec::new();
     for id in ids {
         found.extend(query.query_row(params![host, id], stored).optional()?);
@@ -147,7 +206,9 @@ pub(in crate::desk) fn problem_of(
     said: Option<&str>,
 ) -> rusqlite::Result<Option<ProblemName>> {
     let linked: Option<String> = db
-        .prepare_cached("SELECT problem FROM link WHERE host = ?1 AND incident = ?2 ORDER BY at DESC LIMIT 1")?
+        .prepare_cached(
+            "SELECT problem FROM link WHERE host = ?1 AND incident = ?2 ORDER BY at DESC LIMIT 1",
+        )?
         .query_row(params![host, incident], |r| r.get(0))
         .optional()?;
     let Some(problem) = said.map(str::to_owned).or(linked) else { return Ok(None) };
@@ -161,7 +222,13 @@ pub(in crate::desk) fn problem_of(
 }
 
 /// The first page, in one look.
-pub(in crate::desk) fn overview(db: &Connection, open: u32, over: u32) -> rusqlite::Result<Overview> {
+pub(in crate::desk) fn overview(
+    db: &Connection,
+    hearing: Hearing,
+    open: u32,
+    over: u32,
+    silent: u32,
+) -> rusqlite::Result<Overview> {
     let mut counts = [0; 5];
     let mut query =
         db.prepare_cached("SELECT priority, count(*) FROM incident WHERE open = 1 GROUP BY priority")?;
@@ -187,26 +254,40 @@ pub(in crate::desk) fn overview(db: &Connection, open: u32, over: u32) -> rusqli
         Ok(list)
     };
     let columns = "summary, received_at, host, id, summary ->> '$.links.problem'";
-    let first = format!("SELECT {columns} FROM incident WHERE open = 1 ORDER BY priority, since, id LIMIT ?1");
+    let first =
+        format!("SELECT {columns} FROM incident WHERE open = 1 ORDER BY priority, since, id LIMIT ?1");
     let last = format!("SELECT {columns} FROM incident WHERE open = 0 ORDER BY until DESC, id LIMIT ?1");
     let (open, over) = (read(&first, open)?, read(&last, over)?);
     let problems = db
         .prepare_cached("SELECT count(*) FROM problem WHERE open = 1")?
         .query_row([], |r| r.get::<_, i64>(0))?;
-    Ok(Overview { counts, open, over, problems: count(problems), names, hosts: hosts(db)? })
+    let (hosts, silent) = (host_counts(db, hearing)?, hosts(db, hearing, true, silent)?);
+    Ok(Overview { counts, open, over, problems: count(problems), names, hosts, silent })
 }
 
-/// Hosts at most in a list; more are counted as if they were not there.
-const MAX_HOSTS: u32 = 100_000;
+/// 0 alive, 1 silent, 2 gone; `?1` is now, `?2` when the desk started.
+fn life() -> String {
+    format!(
+        "(CASE WHEN ?1 - heard_at > {GONE} THEN 2
+               WHEN ?1 - max(heard_at, ?2) > max({SILENT_LEAST}, 3 * coalesce(interval, {USUAL_INTERVAL})) THEN 1
+               ELSE 0 END)"
+    )
+}
 
-/// All hosts by name.
-pub(in crate::desk) fn hosts(db: &Connection) -> rusqlite::Result<Vec<HostLine>> {
-    let mut query = db.prepare_cached(
-        "SELECT h.id, h.name, h.first_at, h.heard_at, h.heartbeat_at, h.interval, h.version, coalesce(n.open, 0)
-         FROM host h LEFT JOIN (SELECT host, count(*) AS open FROM incident WHERE open = 1 GROUP BY host) n
-         ON n.host = h.id ORDER BY h.name, h.id LIMIT ?1",
-    )?;
-    let rows = query.query_map(params![MAX_HOSTS], |r| {
+/// Hosts by name, silent ones first; only those, when `only_silent`.
+pub(in crate::desk) fn hosts(
+    db: &Connection,
+    hearing: Hearing,
+    only_silent: bool,
+    limit: u32,
+) -> rusqlite::Result<Vec<HostLine>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT id, name, first_at, heard_at, heartbeat_at, interval, version,
+         (SELECT count(*) FROM incident WHERE incident.host = h.id AND open = 1), {life} AS life
+         FROM host h WHERE ?3 = 0 OR life = 1 ORDER BY life = 1 DESC, life, name, id LIMIT ?4",
+        life = life()
+    ))?;
+    let rows = query.query_map(params![hearing.now.0, hearing.since.0, only_silent, limit], |r| {
         Ok(HostLine {
             id: r.get(0)?,
             name: r.get(1)?,
@@ -216,20 +297,53 @@ pub(in crate::desk) fn hosts(db: &Connection) -> rusqlite::Result<Vec<HostLine>>
             interval: r.get(5)?,
             version: r.get(6)?,
             open: count(r.get(7)?),
+            life: match r.get::<_, i64>(8)? {
+                0 => Life::Alive,
+                1 => Life::Silent,
+                _ => Life::Gone,
+            },
         })
     })?;
     rows.collect()
 }
 
+/// How many hosts there are of each kind.
+pub(in crate::desk) fn host_counts(db: &Connection, hearing: Hearing) -> rusqlite::Result<HostCounts> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {} AS life, count(*), max(heard_at) FROM host GROUP BY life",
+        life()
+    ))?;
+    let mut counts = HostCounts::default();
+    let rows = query.query_map(params![hearing.now.0, hearing.since.0], |r| {
+        Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?))
+    })?;
+    for row in rows {
+        let (life, n, heard_at) = row?;
+        counts.all += count(n);
+        counts.heard_at = counts.heard_at.max(Some(Stamp(heard_at)));
+        match life {
+            0 => counts.alive = count(n),
+            1 => counts.silent = count(n),
+            _ => {}
+        }
+    }
+    Ok(counts)
+}
+
 /// Changes after `seq`, oldest first; `None` when some of them are no longer kept.
-pub(in crate::desk) fn changes_after(db: &Connection, seq: i64, limit: u32) -> rusqlite::Result<Option<Vec<Change>>> {
+pub(in crate::desk) fn changes_after(
+    db: &Connection,
+    seq: i64,
+    limit: u32,
+) -> rusqlite::Result<Option<Vec<Change>>> {
     let span = "SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM event";
     let (oldest, newest): (i64, i64) =
         db.prepare_cached(span)?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if seq + 1 < oldest || seq > newest || newest - seq > i64::from(limit) {
         return Ok(None);
     }
-    let mut query = db.prepare_cached("SELECT seq, kind, host, id, rev FROM event WHERE seq > ?1 ORDER BY seq")?;
+    let mut query =
+        db.prepare_cached("SELECT seq, kind, host, id, rev FROM event WHERE seq > ?1 ORDER BY seq")?;
     let rows = query.query_map(params![seq], |r| {
         Ok(Change { seq: r.get(0)?, kind: r.get(1)?, host: r.get(2)?, id: r.get(3)?, rev: r.get(4)? })
     })?;

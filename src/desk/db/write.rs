@@ -74,12 +74,7 @@ pub(super) fn run(mut db: Connection, jobs: &Receiver<Job<Ingest>>, changes: &br
     }
 }
 
-fn commit(
-    db: &mut Connection,
-    group: Vec<Ingest>,
-    changes: &broadcast::Sender<Change>,
-    pruned: &mut Stamp,
-) {
+fn commit(db: &mut Connection, group: Vec<Ingest>, changes: &broadcast::Sender<Change>, pruned: &mut Stamp) {
     match store(db, &group, pruned) {
         Ok((verdicts, stored)) => {
             for (ingest, verdicts) in group.into_iter().zip(verdicts) {
@@ -95,7 +90,10 @@ fn commit(
             tracing::error!(reason = %error, "the desk cannot store what it was sent");
             for ingest in group {
                 let again = rusqlite::Error::SqliteFailure(
-                    error.sqlite_error().copied().unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR)),
+                    error
+                        .sqlite_error()
+                        .copied()
+                        .unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR)),
                     Some(error.to_string()),
                 );
                 let _ = ingest.reply.send(Err(DbError::Sqlite(again)));
@@ -118,10 +116,7 @@ fn store(db: &mut Connection, group: &[Ingest], pruned: &mut Stamp) -> rusqlite:
         writer.note_hosts()?;
         latest = latest.max(ingest.now);
     }
-    tx.execute(
-        "DELETE FROM event WHERE seq <= (SELECT max(seq) FROM event) - ?1",
-        params![EVENTS_KEPT],
-    )?;
+    tx.execute("DELETE FROM event WHERE seq <= (SELECT max(seq) FROM event) - ?1", params![EVENTS_KEPT])?;
     let due = latest.0 - pruned.0 > HOUR;
     if due {
         prune(&tx, latest)?;
@@ -239,10 +234,13 @@ impl Writer<'_> {
             .optional()?;
         match held.flatten() {
             Some(at) if at == beat.at.0 => return Ok(Verdict::Duplicate),
-            Some(at) if at > beat.at.0 => return Ok(Verdict::Stale(format!("the one of {} is held", Stamp(at)))),
+            Some(at) if at > beat.at.0 => {
+                return Ok(Verdict::Stale(format!("the one of {} is held", Stamp(at))));
+            }
             _ => {}
         }
-        let interval = beat.interval.filter(|s| s.is_finite() && *s > 0.0).map(|s| (s * SECOND as f64) as i64);
+        let interval = beat.interval.filter(|s| s.is_finite() && *s > 0.0);
+        let interval = interval.map(|s| ((s * SECOND as f64) as i64).min(DAY));
         self.tx
             .prepare_cached(
                 "INSERT INTO host (id, name, first_at, heard_at, heartbeat_at, interval, version, body)

@@ -120,7 +120,8 @@ pub(super) fn incident(
         nature: nature(incident.nature),
         tier: incident.tier,
         calendar: incident.sla.calendar.clone(),
-        paused_total: (incident.sla.paused_total >= 1.0).then(|| super::words::span(incident.sla.paused_total)),
+        paused_total: (incident.sla.paused_total >= 1.0)
+            .then(|| super::words::span(incident.sla.paused_total)),
         times: times(incident),
         labels: incident.labels.clone().into_iter().collect(),
         alert_key: incident.alert_key.clone(),
@@ -209,7 +210,10 @@ fn line(entry: &TimelineEntry, change: Option<String>) -> Line {
     Line { at: entry.at.0, actor, kind: plain(&entry.kind), change, note: entry.note.clone() }
 }
 
-fn change_of(entry: &TimelineEntry, word: fn(crate::engine::record::State) -> &'static str) -> Option<String> {
+fn change_of(
+    entry: &TimelineEntry,
+    word: fn(crate::engine::record::State) -> &'static str,
+) -> Option<String> {
     match (entry.from, entry.to) {
         (Some(from), Some(to)) if from != to => Some(format!("{} → {}", word(from), word(to))),
         (None, Some(to)) => Some(format!("→ {}", word(to))),

@@ -36,7 +36,9 @@ const OVER_SHOWN: u32 = 20;
 /// Problems on their page at most.
 const PROBLEMS_SHOWN: u32 = 200;
 /// Hosts on their page at most, silent ones first.
-const HOSTS_SHOWN: usize = 2_000;
+const HOSTS_SHOWN: u32 = 1_000;
+/// Silent hosts named on the first page; the rest is counted.
+const SILENT_SHOWN: u32 = 8;
 /// Longest body of the login form, in bytes.
 const LOGIN_BODY: usize = 4_096;
 
@@ -68,8 +70,11 @@ impl Pages {
         for (name, source) in TEMPLATES {
             templates.add_template(name, source)?;
         }
-        templates.add_function("ago", |at: i64, now: i64| time(at, "rel", &words::relative(Stamp(now), Stamp(at))));
-        templates.add_function("age", |at: i64, now: i64| time(at, "age", &words::brief(now.saturating_sub(at))));
+        templates.add_function("ago", |at: i64, now: i64| {
+            time(at, "rel", &words::relative(Stamp(now), Stamp(at)))
+        });
+        templates
+            .add_function("age", |at: i64, now: i64| time(at, "age", &words::brief(now.saturating_sub(at))));
         templates.add_function("stamp", |at: i64| time(at, "abs", &words::utc(Stamp(at))));
         let content = [STYLE, SCRIPT, ICON].concat();
         Ok(Pages { templates, version: format!("{:016x}", fnv(content.as_bytes())) })
@@ -136,7 +141,8 @@ fn parsed<T: serde::de::DeserializeOwned>(stored: &Stored) -> Option<T> {
 
 /// `GET /`.
 pub(super) async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let asked = app.db.ask(|db| db::overview(db, OPEN_SHOWN, OVER_SHOWN)).await;
+    let hearing = app.hearing();
+    let asked = app.db.ask(move |db| db::overview(db, hearing, OPEN_SHOWN, OVER_SHOWN, SILENT_SHOWN)).await;
     let main = asked.map_err(|e| Fault::database(&e)).and_then(|o| overview_main(&app, &o));
     show(&app, &headers, "incidents", main)
 }
@@ -157,8 +163,8 @@ fn overview_main(app: &App, overview: &Overview) -> Result<String, Fault> {
     let counts: Vec<Count> =
         overview.counts.iter().zip(1..).map(|(count, priority)| Count { priority, count: *count }).collect();
     let total: u64 = overview.counts.iter().sum();
-    let silent: Vec<HostRow> =
-        overview.hosts.iter().filter(|h| !app.alive(h, now)).map(|h| HostRow::new(h, false)).collect();
+    let silent: Vec<HostRow> = overview.silent.iter().map(HostRow::new).collect();
+    let hosts = overview.hosts;
     let open = rows(&overview.open);
     app.pages.render(
         "overview.html",
@@ -170,11 +176,12 @@ fn overview_main(app: &App, overview: &Overview) -> Result<String, Fault> {
             open => Value::from(Serde(&open)),
             over => Value::from(Serde(&rows(&overview.over))),
             problems => overview.problems,
-            hosts => overview.hosts.len(),
-            alive => overview.hosts.len() - silent.len(),
-            silent_count => silent.len(),
-            silent => Value::from(Serde(&silent.iter().take(8).collect::<Vec<_>>())),
-            heard => overview.hosts.iter().map(|h| h.heard_at.0).max(),
+            hosts => hosts.all,
+            alive => hosts.alive,
+            silent_count => hosts.silent,
+            silent_more => hosts.silent.saturating_sub(silent.len() as u64),
+            silent => Value::from(Serde(&silent)),
+            heard => hosts.heard_at.map(|at| at.0),
         },
     )
 }
@@ -252,15 +259,16 @@ async fn problem_main(app: &App, id: String, host: Option<String>) -> Result<Str
 
 /// `GET /hosts`.
 pub(super) async fn hosts(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let asked = app.db.ask(db::hosts).await;
-    let now = app.clock.now().stamp();
-    let main = asked.map_err(|e| Fault::database(&e)).and_then(|hosts| {
-        let mut rows: Vec<HostRow> = hosts.iter().map(|h| HostRow::new(h, app.alive(h, now))).collect();
-        rows.sort_by_key(|r| r.alive);
-        let (total, alive) = (rows.len(), rows.iter().filter(|r| r.alive).count());
-        rows.truncate(HOSTS_SHOWN);
-        let (rows, more) = (Value::from(Serde(&rows)), total.saturating_sub(HOSTS_SHOWN));
-        app.pages.render("hosts.html", context! { now => now.0, rows, total, alive, more })
+    let hearing = app.hearing();
+    let asked = app.db.ask(move |db| db::hosts(db, hearing, false, HOSTS_SHOWN + 1)).await;
+    let main = asked.map_err(|e| Fault::database(&e)).and_then(|mut hosts| {
+        let more = hosts.len() > HOSTS_SHOWN as usize;
+        hosts.truncate(HOSTS_SHOWN as usize);
+        let rows: Vec<HostRow> = hosts.iter().map(HostRow::new).collect();
+        app.pages.render(
+            "hosts.html",
+            context! { now => hearing.now.0, total => rows.len(), more, rows => Value::from(Serde(&rows)) },
+        )
     });
     show(&app, &headers, "hosts", main)
 }

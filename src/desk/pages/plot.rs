@@ -61,7 +61,11 @@ pub(super) fn caption(series: &Series) -> Option<String> {
 }
 
 fn said(series: &Series, value: f64) -> String {
-    if series.unit == "bool" { truth(&series.signal, value >= 0.5).to_owned() } else { quantity(value, &series.unit) }
+    if series.unit == "bool" {
+        truth(&series.signal, value >= 0.5).to_owned()
+    } else {
+        quantity(value, &series.unit)
+    }
 }
 
 /// A truth in the words of its signal.
@@ -124,14 +128,20 @@ impl<'a> Frame<'a> {
         let per = if self.series.unit.ends_with("/s") { "/s" } else { "" };
         let scale = Scale::of(self.low.abs().max(self.high.abs()), unit);
         let step = self.ticks.get(1).map_or(1.0, |t| t - self.ticks[0]) / scale.factor;
-        let digits = if step >= 1.0 || step <= 0.0 { 0 } else { (-step.log10()).ceil().clamp(0.0, 6.0) as usize };
+        // As many digits as tell two neighbouring ticks apart exactly.
+        let exact = |d: &usize| (step * 10f64.powi(*d as i32)).fract().abs() < 1e-6;
+        let digits = (0..6).find(exact).unwrap_or(6);
         for &value in &self.ticks {
             let y = self.y(value);
             let label = if unit == "bool" {
                 truth(&self.series.signal, value >= 0.5).to_owned()
             } else {
-                let number = trimmed(value / scale.factor, digits + usize::from(step.fract() != 0.0 && step > 1.0));
-                if scale.name.is_empty() { format!("{number}{per}") } else { format!("{number} {}{per}", scale.name) }
+                let number = trimmed(value / scale.factor, digits);
+                if scale.name.is_empty() {
+                    format!("{number}{per}")
+                } else {
+                    format!("{number} {}{per}", scale.name)
+                }
             };
             let _ = write!(
                 svg,
@@ -238,8 +248,7 @@ impl<'a> Frame<'a> {
             }
             let x = self.x(at);
             let length = marker.word.len() as f64 * 6.6 + 10.0;
-            let (anchor, from) =
-                if x + length > WIDTH { ("end", x - length) } else { ("start", x) };
+            let (anchor, from) = if x + length > WIDTH { ("end", x - length) } else { ("start", x) };
             let row = usize::from(from < ends[0]);
             ends[row] = from + length;
             let (y, word) = (14.0 + row as f64 * 14.0, marker.word);
@@ -298,14 +307,37 @@ fn nice_step(rough: f64) -> f64 {
 /// Round times within the span, about six of them.
 pub(super) fn time_ticks(from: f64, to: f64) -> (Vec<f64>, TickFormat) {
     const STEPS: &[f64] = &[
-        1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0,
-        43_200.0, 86_400.0, 172_800.0, 604_800.0, 1_209_600.0, 2_592_000.0, 7_776_000.0, 31_536_000.0,
+        1.0,
+        5.0,
+        10.0,
+        15.0,
+        30.0,
+        60.0,
+        120.0,
+        300.0,
+        600.0,
+        900.0,
+        1800.0,
+        3600.0,
+        7200.0,
+        14_400.0,
+        21_600.0,
+        43_200.0,
+        86_400.0,
+        172_800.0,
+        604_800.0,
+        1_209_600.0,
+        2_592_000.0,
+        7_776_000.0,
+        31_536_000.0,
     ];
     let rough = (to - from) / 7.0;
+    // A day's worth of hours as labels tells nothing once a day has passed: then they carry the day as well.
     let step = STEPS.iter().copied().find(|s| *s >= rough).unwrap_or(rough.max(1.0));
     let format = match step {
         s if s < 60.0 => TickFormat::Seconds,
-        s if s < 43_200.0 => TickFormat::Minutes,
+        s if s < 86_400.0 && to - from > 72_000.0 => TickFormat::Hours,
+        s if s < 86_400.0 => TickFormat::Minutes,
         _ => TickFormat::Days,
     };
     let first = (from / step).ceil();
@@ -326,7 +358,7 @@ mod tests {
         let table = [
             (0.80, 0.93, "ratio", vec!["80", "85", "90", "95"]),
             (0.0, 0.93, "ratio", vec!["0", "50", "100"]),
-            (0.012, 0.9, "seconds", vec!["0", "250", "500", "750", "1000"]),
+            (0.012, 0.95, "seconds", vec!["0", "0.25", "0.5", "0.75", "1"]),
             (0.0, 3.0e9, "bytes", vec!["0", "1", "2", "3"]),
         ];
         for (low, high, unit, wanted) in table {

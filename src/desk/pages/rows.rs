@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::sla::{SlaView, clocks};
 use super::words::{brief, plain, span};
-use crate::desk::db::{HostLine, ProblemName};
+use crate::desk::db::{HostLine, Life, ProblemName};
 use crate::engine::moment::Stamp;
 use crate::engine::record::{ClosureCode, Incident, Nature, Problem, ProblemState, Severity, State};
 
@@ -172,7 +172,7 @@ impl ProblemRow {
 pub(super) struct HostRow {
     pub name: String,
     pub id: String,
-    pub alive: bool,
+    pub life: Life,
     pub heard: i64,
     pub first: i64,
     pub version: Option<String>,
@@ -181,11 +181,11 @@ pub(super) struct HostRow {
 
 impl HostRow {
     /// The row of a host.
-    pub(super) fn new(host: &HostLine, alive: bool) -> HostRow {
+    pub(super) fn new(host: &HostLine) -> HostRow {
         HostRow {
             name: host.name.clone(),
             id: host.id.clone(),
-            alive,
+            life: host.life,
             heard: host.heard_at.0,
             first: host.first_at.0,
             version: host.version.clone(),

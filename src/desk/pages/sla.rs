@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::words::brief;
+use super::words::coarse;
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::record::{Incident, SlaClock};
 
@@ -39,17 +39,17 @@ fn view(clock: &SlaClock, paused: Option<Stamp>, over: bool, now: Stamp) -> SlaV
     let share = (used.clamp(0.0, 1.0) * 100.0).round() as u8;
     let missed = left < 0 || clock.breached_at.is_some();
     let (state, text) = match (clock.met_at, missed) {
-        (Some(_), false) => ("met", format!("met with {} left", brief(left.max(0)))),
-        (Some(_), true) => ("late", format!("met {} late", brief(left.saturating_neg().max(0)))),
+        (Some(_), false) => ("met", format!("met with {} left", coarse(left.max(0)))),
+        (Some(_), true) => ("late", format!("met {} late", coarse(left.saturating_neg().max(0)))),
         (None, false) if over => ("none", "not needed".to_owned()),
         (None, true) if over => ("late", "missed".to_owned()),
-        (None, true) => ("breached", format!("breached {} ago", brief(left.saturating_neg().max(0)))),
-        (None, false) if paused.is_some() => ("paused", format!("on hold with {} left", brief(left))),
-        (None, false) if used >= WARN => ("warn", format!("only {} left", brief(left))),
-        (None, false) => ("ok", format!("{} left", brief(left))),
+        (None, true) => ("breached", format!("breached {} ago", coarse(left.saturating_neg().max(0)))),
+        (None, false) if paused.is_some() => ("paused", format!("on hold, {} left", coarse(left))),
+        (None, false) if used >= WARN => ("warn", format!("only {} left", coarse(left))),
+        (None, false) => ("ok", format!("{} left", coarse(left))),
     };
     let share = if matches!(state, "breached" | "late") { 100 } else { share };
-    SlaView { state, share, text, target: brief(target), due: clock.due.0 }
+    SlaView { state, share, text, target: coarse(target), due: clock.due.0 }
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
             (130, None, None, None, false, "breached", 100, "breached 30m ago"),
             (130, Some(40), None, None, false, "met", 40, "met with 1h left"),
             (130, Some(105), None, Some(100), true, "late", 100, "met 5m late"),
-            (130, None, Some(50), None, false, "paused", 50, "on hold with 50m left"),
+            (130, None, Some(50), None, false, "paused", 50, "on hold, 50m left"),
             (10, None, None, None, true, "none", 10, "not needed"),
         ];
         for (now, met, paused, breached, over, state, share, text) in table {

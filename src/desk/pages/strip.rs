@@ -9,7 +9,7 @@ use super::words::{escape, tick, utc};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::record::Member;
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 1110.0;
 const LEFT: f64 = 96.0;
 const RIGHT: f64 = 18.0;
 const LANE: f64 = 26.0;
@@ -31,7 +31,8 @@ pub(super) fn strip(members: &[Member], now: Stamp) -> Option<String> {
 
     let height = TOP + LANE * lanes.len() as f64 + BOTTOM;
     let count = all().count();
-    let label = format!("{count} openings of {} incidents since {}", lanes.len(), utc(Stamp((first * 1e9) as i64)));
+    let label =
+        format!("{count} openings of {} incidents since {}", lanes.len(), utc(Stamp((first * 1e9) as i64)));
     let mut svg = format!(
         "<svg class=\"strip\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
         escape(&label)

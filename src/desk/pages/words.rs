@@ -95,6 +95,17 @@ pub(super) fn brief(ns: i64) -> String {
     human(ns - ns % step)
 }
 
+/// A duration in nanoseconds in whole minutes from one minute on, in whole hours from two days on: for clocks that are
+/// only glanced at.
+pub(super) fn coarse(ns: i64) -> String {
+    let step = match ns.saturating_abs() {
+        n if n >= 48 * HOUR => HOUR,
+        n if n >= MINUTE => MINUTE,
+        _ => SECOND,
+    };
+    human(ns - ns % step)
+}
+
 /// How long ago, or how far ahead: `5m ago`, `in 2h 10m`, `just now`.
 pub(super) fn relative(now: Stamp, at: Stamp) -> String {
     let ns = now.0.saturating_sub(at.0);
@@ -112,13 +123,14 @@ pub(super) fn utc(at: Stamp) -> String {
     format!("{date} {} UTC", rest.get(..8).unwrap_or(rest))
 }
 
-/// `14:05`, or `14:05:03` when seconds matter, or `22 Nov` with days: UTC.
+/// A label of a time axis, UTC.
 pub(super) fn tick(at: Stamp, format: TickFormat) -> String {
     let text = utc(at);
     let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
     match format {
         TickFormat::Seconds => part(11..19),
         TickFormat::Minutes => part(11..16),
+        TickFormat::Hours => part(5..16),
         TickFormat::Days => part(5..10),
     }
 }
@@ -130,6 +142,8 @@ pub(super) enum TickFormat {
     Seconds,
     /// `14:05`
     Minutes,
+    /// `11-22 14:05`
+    Hours,
     /// `11-22`
     Days,
 }
@@ -140,6 +154,7 @@ impl TickFormat {
         match self {
             TickFormat::Seconds => "hms",
             TickFormat::Minutes => "hm",
+            TickFormat::Hours => "dayhm",
             TickFormat::Days => "day",
         }
     }
@@ -163,8 +178,11 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// A word from the wire as a person writes it: `in_progress` → `In progress`.
+/// A word from the wire as a person writes it: `known_error` → `Known error`, `sla` → `SLA`.
 pub(super) fn plain(word: &str) -> String {
+    if word == "sla" {
+        return "SLA".to_owned();
+    }
     let mut chars = word.chars();
     let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     first + &chars.as_str().replace('_', " ")
@@ -209,6 +227,9 @@ mod tests {
 
     #[test]
     fn nothing_hostile_survives_escaping() {
-        assert_eq!(escape("<a href=\"x\" b='y'>&\u{7}"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;\u{fffd}");
+        assert_eq!(
+            escape("<a href=\"x\" b='y'>&\u{7}"),
+            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;\u{fffd}"
+        );
     }
 }

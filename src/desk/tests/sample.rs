@@ -10,7 +10,9 @@ use crate::engine::record::*;
 
 /// A host of the sample fleet.
 pub fn host(name: &str) -> HostRef {
-    let id = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let id = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     HostRef { id: format!("{id:016x}"), name: name.to_owned() }
 }
 
@@ -131,7 +133,14 @@ pub fn resolve(incident: &mut Incident, at: Stamp, note: &str) {
 }
 
 /// A series from `from`, one point each `step` seconds.
-pub fn series(signal: &str, unit: &str, from: Stamp, step: i64, limit: Option<f64>, points: Vec<Option<f64>>) -> Series {
+pub fn series(
+    signal: &str,
+    unit: &str,
+    from: Stamp,
+    step: i64,
+    limit: Option<f64>,
+    points: Vec<Option<f64>>,
+) -> Series {
     let at = |i: usize| from.seconds() + (i as i64 * step) as f64;
     let points = points.into_iter().enumerate().map(|(i, v)| (at(i), v)).collect();
     Series { signal: signal.to_owned(), unit: unit.to_owned(), points, limit }
@@ -153,13 +162,15 @@ pub fn disk(now: Stamp) -> Incident {
     i.assignee = Some("m.weber".to_owned());
     i.rev = 4;
     i.links.runbook = Some("https://wiki.example/runbooks/disk-full".to_owned());
-    i.counters = Counters { events: 3, peak: Some(0.957), ..Counters::default() };
-    i.description = "The file system /data on web-01.sha is filling: 95.1 % used, growing by 1.4 % an hour.\n\n\
+    i.counters = Counters { events: 3, peak: Some(0.9645), ..Counters::default() };
+    i.description =
+        "The file system /data on web-01.sha is filling: 95.1 % used, growing by 1.4 % an hour.\n\n\
                      When it is full, PostgreSQL stops accepting writes and the shop cannot take orders."
-        .to_owned();
+            .to_owned();
     let from = breach.plus(-10 * MINUTE);
-    let used = (0..60).map(|n| (!(31..34).contains(&n)).then(|| 0.927 + f64::from(n) * 0.0005)).collect();
-    let writes = (0..60).map(|n| Some(11.0e6 + 5.0e6 * (f64::from(n) * 0.7).sin() + f64::from(n) * 1.2e5)).collect();
+    let used = (0..60).map(|n| (!(31..34).contains(&n)).then(|| 0.935 + f64::from(n) * 0.0005)).collect();
+    let writes =
+        (0..60).map(|n| Some(11.0e6 + 5.0e6 * (f64::from(n) * 0.7).sin() + f64::from(n) * 1.2e5)).collect();
     i.evidence = Evidence {
         series: vec![
             series("fs.used", "ratio", from, 20, Some(0.95), used),
@@ -184,7 +195,14 @@ pub fn disk(now: Stamp) -> Incident {
         ),
         entry(i.raised_at.plus(SECOND), 2, Actor::Rule, "evidence", None, "2 series and 1 exhibit captured"),
         entry(now.plus(-38 * MINUTE), 3, Actor::Operator, "acknowledged", acknowledged, "m.weber is on it"),
-        entry(now.plus(-20 * MINUTE), 4, Actor::Operator, "note", None, "Old WAL segments are held by the replica; asked DBA."),
+        entry(
+            now.plus(-20 * MINUTE),
+            4,
+            Actor::Operator,
+            "note",
+            None,
+            "Old WAL segments are held by the replica; asked DBA.",
+        ),
     ];
     i
 }
@@ -204,7 +222,11 @@ pub fn outage(now: Stamp) -> Incident {
     i.description = "The shop's front page does not answer.".to_owned();
     let from = breach.plus(-10 * MINUTE);
     let up = (0..90).map(|n| Some(if n < 60 || n == 63 { 1.0 } else { 0.0 })).collect();
-    let latency = (0..90).map(|n| (n < 60).then(|| 0.041 + 0.02 * (f64::from(n) * 1.3).sin().abs() + f64::from(n).powi(3) * 2e-6)).collect();
+    let latency = (0..90)
+        .map(|n| {
+            (n < 60).then(|| 0.041 + 0.02 * (f64::from(n) * 1.3).sin().abs() + f64::from(n).powi(3) * 2e-6)
+        })
+        .collect();
     i.evidence.series = vec![
         series("check.up", "bool", from, 10, None, up),
         series("check.latency", "seconds", from, 10, Some(0.8), latency),
@@ -215,8 +237,22 @@ pub fn outage(now: Stamp) -> Incident {
         text: "● nginx.service - A high performance web server\n     Active: failed (Result: exit-code) since Sun 2026-11-22 15:41:07 UTC\n    Process: 812 ExecStart=/usr/sbin/nginx -g daemon on; (code=exited, status=1/FAILURE)\n\nnginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)\n".to_owned(),
     }];
     i.timeline[0].note = "frac(not check.up, 3m) 96 % > 60 %".to_owned();
-    i.timeline.push(entry(i.raised_at.plus(11 * MINUTE), 2, Actor::Timer, "sla", None, "75 % of the time to respond is used"));
-    i.timeline.push(entry(i.raised_at.plus(15 * MINUTE), 3, Actor::Timer, "sla", None, "time to respond (15m) is over, nobody has acknowledged"));
+    i.timeline.push(entry(
+        i.raised_at.plus(11 * MINUTE),
+        2,
+        Actor::Timer,
+        "sla",
+        None,
+        "75 % of the time to respond is used",
+    ));
+    i.timeline.push(entry(
+        i.raised_at.plus(15 * MINUTE),
+        3,
+        Actor::Timer,
+        "sla",
+        None,
+        "time to respond (15m) is over, nobody has acknowledged",
+    ));
     i.rev = 3;
     i
 }
@@ -322,14 +358,16 @@ pub fn recurring(now: Stamp) -> (Vec<Incident>, Problem, Vec<Link>) {
 
 /// Two less pressing ones, and one on hold.
 pub fn minor(now: Stamp) -> Vec<Incident> {
-    let mut memory = incident(44, "app-01.sha", "memory pressure: tasks waited 14 % of the time", now.plus(-6 * HOUR));
+    let mut memory =
+        incident(44, "app-01.sha", "memory pressure: tasks waited 14 % of the time", now.plus(-6 * HOUR));
     weigh(&mut memory, 3, 2, 8 * HOUR, 3 * DAY);
     memory.severity = Severity::Warning;
     memory.nature = Nature::Degradation;
     memory.instance = "host".to_owned();
     memory.sla.respond.warned_at = Some(now.plus(-10 * MINUTE));
     memory.counters.reopens = 1;
-    let mut slow = incident(45, "web-01.sha", "front answers slowly: p95 of 10 m is 1.2 s", now.plus(-31 * MINUTE));
+    let mut slow =
+        incident(45, "web-01.sha", "front answers slowly: p95 of 10 m is 1.2 s", now.plus(-31 * MINUTE));
     weigh(&mut slow, 3, 3, 24 * HOUR, 5 * DAY);
     slow.severity = Severity::Warning;
     slow.service = None;
@@ -400,7 +438,11 @@ pub fn heartbeat(host_name: &str, at: Stamp) -> Json {
 /// Everything at once: a working day at the desk.
 pub fn day(now: Stamp) -> Vec<Json> {
     let (members, problem, links) = recurring(now);
-    let mut events: Vec<Json> = [vec![disk(now), outage(now), over(now)], members, minor(now)].concat().iter().map(of_incident).collect();
+    let mut events: Vec<Json> = [vec![disk(now), outage(now), over(now)], members, minor(now)]
+        .concat()
+        .iter()
+        .map(of_incident)
+        .collect();
     events.push(of_problem(&problem));
     events.extend(links.iter().map(of_link));
     let hosts = ["web-01.sha", "web-02.sha", "app-01.sha", "app-02.sha", "app-03.sha", "db-01.sha"];
@@ -421,8 +463,14 @@ pub fn hostile(now: Stamp) -> Incident {
     i.labels = BTreeMap::from([(evil.to_owned(), evil.to_owned())]);
     i.links.runbook = Some("javascript:alert(3)".to_owned());
     i.evidence.exhibits = vec![Exhibit { title: evil.to_owned(), at: now, text: evil.to_owned() }];
-    i.evidence.series =
-        vec![series(evil, evil, now.plus(-MINUTE), 10, Some(1.0), vec![Some(1.0), Some(2.0), None, Some(0.5)])];
+    i.evidence.series = vec![series(
+        evil,
+        evil,
+        now.plus(-MINUTE),
+        10,
+        Some(1.0),
+        vec![Some(1.0), Some(2.0), None, Some(0.5)],
+    )];
     i.timeline = vec![entry(now, 1, Actor::Operator, evil, Some((None, State::New)), evil)];
     i
 }
