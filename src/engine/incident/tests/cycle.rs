@@ -112,6 +112,7 @@ fn a_step_changes_the_one_incident_and_priority_only_rises() {
     b.event(EventKind::Step, min(5), min(3), 1);
     let i = b.newest();
     assert_eq!((i.severity, i.priority, i.urgency), (Severity::Critical, Priority::P2, 1));
+    assert_eq!(i.priority_max, Priority::P2);
     assert_eq!(i.title, "/data 97 % used");
     assert_eq!(i.counters.peak, Some(0.97));
     assert_eq!(i.evidence.series[0].points.len(), 4, "points of the step follow those of the raise");
