@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
@@ -25,7 +26,7 @@ const INTERVAL_MIN: i64 = SECOND / 10;
 const JITTER_MAX: i64 = SECOND;
 
 /// How a check fares.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CheckStatus {
     /// Its id.
     pub id: String,
