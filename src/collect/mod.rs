@@ -8,6 +8,7 @@
 
 mod cpu;
 mod disk;
+mod evidence;
 mod frame;
 mod fs;
 mod ledger;
@@ -17,6 +18,7 @@ mod net;
 mod pressure;
 mod proc;
 mod reading;
+mod stat;
 mod swap;
 mod tell;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod uptime;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use evidence::evidence;
 pub use frame::{Collectors, spawn};
 pub use ledger::CollectorStatus;
 pub use tell::Tell;

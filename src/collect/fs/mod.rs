@@ -310,4 +310,44 @@ mod tests {
         until(&mut rx, |o| o.instance.key() == dead && o.gone).await;
         task.abort();
     }
+
+    /// A mount of the test's own, taken away at the end whatever happens.
+    struct Scratch(tempfile::TempDir);
+
+    impl Scratch {
+        fn mount() -> Option<Self> {
+            let dir = tempfile::tempdir().unwrap();
+            let mut mount = std::process::Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", "size=64k", "sexton-test"]).arg(dir.path());
+            let mounted = mount.output().is_ok_and(|output| output.status.success());
+            if !mounted {
+                eprintln!("left out: mounting is not allowed here");
+            }
+            mounted.then_some(Self(dir))
+        }
+
+        fn unmount(&self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).output();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            self.unmount();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_kernel_tells_of_mounts_before_the_next_tick() {
+        let (tx, mut rx) = channel(8);
+        let hourly = crate::collect::tests::plan(&SPEC, 3600 * SECOND);
+        let _collectors = crate::collect::spawn(&[hourly], Clock::start(), tx);
+        until(&mut rx, |o| o.instance.key() == "sexton{part=collector,name=fs}").await;
+        let Some(scratch) = Scratch::mount() else { return };
+        let here = scratch.0.path().display().to_string();
+        let seen = until(&mut rx, |o| o.instance.name() == here && !o.gone).await;
+        assert_eq!(values(&seen, &format!("fs{{mount={here}}}"), SIZE), [Some(65_536.0)]);
+        scratch.unmount();
+        until(&mut rx, |o| o.instance.name() == here && o.gone).await;
+    }
 }

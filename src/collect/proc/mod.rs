@@ -9,9 +9,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -20,8 +18,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use self::scan::Scan;
-use self::table::{Called, Share, Stat, cpu_ratio, exit, may_be, signals};
+use self::table::{Called, Share, cpu_ratio, exit, may_be, signals};
 use super::reading::{HotFile, Names, told_by};
+use super::stat::{Stat, comm, head, uptime};
 use super::{Poll, Source, Spec, Tell};
 use crate::engine::moment::{MINUTE, Moment};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
@@ -60,8 +59,6 @@ const NAMES_MAX: usize = 256;
 const HELD_MAX: usize = 256;
 /// Distance of two looks at every process, in nanoseconds.
 const FULL_LOOK: i64 = MINUTE;
-/// Longest line of `/proc/PID/stat`, longest `argv[0]` looked at.
-const LINE_MAX: usize = 2048;
 
 struct Watch {
     names: Vec<String>,
@@ -132,9 +129,10 @@ impl Watch {
 
     /// The watched names that a process goes by, as indices.
     fn names_of(&self, pid: i32) -> Vec<usize> {
-        let Ok(comm) = read(&format!("/proc/{pid}/comm")) else { return Vec::new() };
-        let mut called = Called { comm: comm.trim_end_matches('\n').to_owned(), ..Called::default() };
-        if let Ok(line) = read(&format!("/proc/{pid}/cmdline")) {
+        let Ok(comm) = comm(pid) else { return Vec::new() };
+        let mut called = Called { comm, ..Called::default() };
+        let cmdline = File::open(format!("/proc/{pid}/cmdline"));
+        if let Ok(line) = cmdline.and_then(|file| head(&file)) {
             called.argv0 = line.split('\0').next().unwrap_or_default().to_owned();
         }
         if self.names.iter().any(|n| may_be(&called.comm, n)) {
@@ -149,8 +147,8 @@ impl Watch {
     fn take_in(&mut self, pid: i32, names: Vec<usize>) {
         let held = (self.exits.len() < HELD_MAX).then(|| hold(pid)).flatten();
         // Read after the pidfd was opened: if the process died in between, the pidfd says so.
-        let Ok((stat, file)) = read_stat(pid) else { return };
-        if !stat.alive {
+        let Ok((stat, file)) = Stat::open(pid) else { return };
+        if !stat.is_alive() {
             return;
         }
         let (started_ticks, file) = (stat.started_ticks, held.is_some().then_some(file));
@@ -187,7 +185,7 @@ impl Poll for Watch {
         self.find(now)?;
         let mut shares = vec![Vec::new(); self.names.len()];
         let mut running = lock(&self.running);
-        let uptime = if running.is_empty() { None } else { uptime(&mut self.uptime) };
+        let uptime = if running.is_empty() { None } else { self.uptime.read().ok().and_then(uptime) };
         running.retain(|pid, process| {
             let Some(share) = process.read(*pid, now, uptime) else { return false };
             process.names.iter().for_each(|n| shares[*n].push(share));
@@ -204,18 +202,16 @@ impl Process {
     /// Reads it; `None` when it lives no more.
     fn read(&mut self, pid: i32, now: Moment, uptime: Option<f64>) -> Option<Share> {
         let stat = match &self.stat {
-            Some(file) => stat_of(file).ok()?,
-            None => read_stat(pid).ok()?.0,
+            Some(file) => Stat::read(file).ok()?,
+            None => Stat::open(pid).ok()?.0,
         };
-        if !stat.alive || stat.started_ticks != self.started_ticks {
+        if !stat.is_alive() || stat.started_ticks != self.started_ticks {
             return None;
         }
         let hertz = rustix::param::clock_ticks_per_second();
         let cpu = (stat.cpu_ticks, now.mono);
         let used = self.cpu.replace(cpu).and_then(|before| cpu_ratio(before, cpu, hertz));
-        let age = uptime.map(|up| up - stat.started_ticks as f64 / hertz as f64).filter(|age| *age >= 0.0);
-        let rss = stat.rss_pages as f64 * rustix::param::page_size() as f64;
-        Some(Share { cpu: used, rss, age })
+        Some(Share { cpu: used, rss: stat.rss(), age: uptime.and_then(|up| stat.age(up)) })
     }
 }
 
@@ -223,29 +219,6 @@ impl Process {
 fn hold(pid: i32) -> Option<AsyncFd<OwnedFd>> {
     let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::NONBLOCK).ok()?;
     told_by(pidfd, Interest::READABLE).ok()
-}
-
-fn read_stat(pid: i32) -> io::Result<(Stat, File)> {
-    let file = File::open(format!("/proc/{pid}/stat"))?;
-    Ok((stat_of(&file)?, file))
-}
-
-fn stat_of(file: &File) -> io::Result<Stat> {
-    let mut line = [0; LINE_MAX];
-    let length = file.read_at(&mut line, 0)?;
-    Stat::parse(&String::from_utf8_lossy(&line[..length])).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// The beginning of a small file.
-fn read(path: &str) -> io::Result<String> {
-    let mut text = [0; LINE_MAX];
-    let length = File::open(path)?.read_at(&mut text, 0)?;
-    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
-}
-
-/// Seconds since boot, as the start times of processes are counted.
-fn uptime(file: &mut HotFile) -> Option<f64> {
-    file.read().ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

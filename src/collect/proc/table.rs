@@ -1,7 +1,7 @@
-//! Which processes of the watched names run: the pure half, fed with names and the text of `/proc/PID/stat`.
+//! Which processes of the watched names run: the pure half, fed with names and numbers.
 //!
 //! A process belongs to a watched name when its `comm` is that name (cut at 15 bytes by the kernel, so that a longer name is
-//! compared by the base name of `argv[0]` or of its executable too). A zombie is not alive, unless other threads of it are.
+//! compared by the base name of `argv[0]` or of its executable too).
 
 use std::sync::Arc;
 
@@ -45,36 +45,6 @@ fn argv_name(argv0: &str) -> &str {
 fn base(path: &str) -> &str {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// What `/proc/PID/stat` says (proc_pid_stat(5)).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stat {
-    /// It runs, sleeps or waits; false for zombies.
-    pub alive: bool,
-    /// Processor time, user and system, in ticks.
-    pub cpu_ticks: u64,
-    /// When it started, in ticks since boot.
-    pub started_ticks: u64,
-    /// Resident memory in pages.
-    pub rss_pages: u64,
-}
-
-impl Stat {
-    /// Reads one line. The name in parentheses may hold anything, parentheses and line ends included.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (_, rest) = text.rsplit_once(')')?;
-        let mut words = rest.split_ascii_whitespace();
-        let state = words.next()?;
-        // Fields are counted from 1 in the manual: 14 and 15 are utime and stime, 20 threads, 22 start, 24 resident pages.
-        let field: Vec<&str> = words.take(21).collect();
-        let number = |n: usize| field.get(n - 4).and_then(|w| w.parse::<i64>().ok());
-        let count = |n: usize| number(n).map(|v| v.max(0).unsigned_abs());
-        let threads = number(20)?;
-        let alive = !matches!(state, "Z" | "X" | "x") || threads > 1;
-        let cpu_ticks = count(14)?.saturating_add(count(15)?);
-        Some(Self { alive, cpu_ticks, started_ticks: field.get(18)?.parse().ok()?, rss_pages: count(24)? })
-    }
 }
 
 /// One live process, as it counts for its name.
@@ -164,26 +134,6 @@ mod tests {
         assert!(may_be("prometheus-node", "prometheus-node-exporter"));
         assert!(!may_be("prometheus", "prometheus"));
         assert!(!may_be("prom", "prometheus-node-exporter"));
-    }
-
-    const LINE: &str = "4242 (a) b (c\\n) S 1 4242 4242 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 3 0 123456 99 512 18446744073709551615 1 1";
-
-    #[test]
-    fn stat_survives_any_name() {
-        let stat = Stat::parse(LINE).unwrap();
-        assert_eq!(stat, Stat { alive: true, cpu_ticks: 200, started_ticks: 123_456, rss_pages: 512 });
-        for odd in ["", "1 (x", "1 (x) S 1 2 3", "1 (x) S a b c d e f g h i j k l m n o p q r s t u"] {
-            assert_eq!(Stat::parse(odd), None, "{odd:?}");
-        }
-    }
-
-    #[test]
-    fn zombies_are_dead_unless_their_threads_live() {
-        let zombie = |threads: u32| {
-            LINE.replace(") S ", ") Z ").replace("20 0 3 0 123456", &format!("20 0 {threads} 0 123456"))
-        };
-        assert!(!Stat::parse(&zombie(1)).unwrap().alive);
-        assert!(Stat::parse(&zombie(2)).unwrap().alive);
     }
 
     #[test]
