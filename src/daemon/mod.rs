@@ -331,7 +331,7 @@ impl Daemon {
         tokio::task::spawn_blocking(move || {
             let EvidenceWanted { incident, category, class, name } = wanted;
             let mut exhibits: Vec<Exhibit> = own;
-            exhibits.extend(collect::evidence(&category, class, &name, clock.now().stamp()));
+            exhibits.extend(collect::evidence(&category, class, &name, clock.now()));
             if !exhibits.is_empty() {
                 // A full channel means a storm: incidents matter more than their exhibits.
                 let _ = tx.try_send(Command::Evidence { incident, exhibits });

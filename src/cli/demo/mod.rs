@@ -37,7 +37,7 @@ pub struct DemoArgs {
 
 /// Runs the demo.
 pub fn run(args: &DemoArgs) -> u8 {
-    crate::telemetry::init(tracing::Level::WARN);
+    crate::telemetry::init(tracing::Level::ERROR);
     let scratch = match Scratch::make() {
         Ok(scratch) => scratch,
         Err(why) => return fail(COULD_NOT_RUN, &why),
