@@ -115,3 +115,21 @@ fn every_built_in_rule_helps_whoever_gets_the_ticket() {
         assert!(rule.origin.starts_with("built-in/sexton.toml:"), "{}", rule.origin);
     }
 }
+
+#[test]
+fn the_reference_names_every_rule_signal_and_function() {
+    let rules = fs::read_to_string("docs/rules.md").unwrap();
+    let names = |text: &str, name: &str| {
+        let part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        text.split(|c| !part(c)).any(|word| word == name)
+    };
+    for rule in &good(texts(&[])).plan.rules {
+        assert!(names(&rules, &rule.id), "docs/rules.md lacks the rule {}", rule.id);
+    }
+    for signal in sexton::engine::signal::SIGNALS {
+        assert!(names(&rules, signal.name), "docs/rules.md lacks the signal {}", signal.name);
+    }
+    for function in sexton::engine::func::FUNCTIONS {
+        assert!(names(&rules, function.name), "docs/rules.md lacks the function {}", function.name);
+    }
+}

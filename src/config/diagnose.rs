@@ -1,6 +1,6 @@
 //! Messages: where, what, and what instead.
 //!
-//! While a configuration is read, mistakes are gathered as [`Finding`]s in a [`Report`]; at the end they
+//! While a configuration is read, mistakes are gathered as `Finding`s in a `Report`; at the end they
 //! become [`Diagnostic`]s that hold the lines they speak of and nothing else, so that a daemon can keep them.
 //! Invariants: no message shows a secret; at most [`MOST`] of a kind are kept, the rest is counted; what
 //! merely follows from a syntax error is left out.

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnose::{At, Finding, Report};
-use super::suggest::{nearest, one_of};
+use super::suggest::{names_a_secret, nearest, one_of};
 use super::value;
 use super::walk::{Keys, Text, Walk, shorten};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Options, SecretRef};
@@ -111,6 +111,9 @@ fn default(spec: &OptionSpec) -> Option<OptionValue> {
 /// Depth is bounded by the parser.
 fn map(walk: &Walk<'_>, prefix: &str, entries: &mut BTreeMap<String, String>, report: &mut Report) {
     for (key, value) in walk.entries() {
+        if names_a_secret(&key.value) {
+            report.secret(walk.at(value));
+        }
         let name = if prefix.is_empty() { key.value } else { format!("{prefix}.{}", key.value) };
         if let DeValue::Table(items) = value.get_ref() {
             map(&Walk::new(walk.at(value), name.clone(), items), &name, entries, report);
@@ -134,9 +137,12 @@ pub fn secret(
         report.add(
             Finding::error(at, format!("`{key}` holds the secret itself"))
                 .label("not shown")
-                .help("configuration files are copied, diffed and backed up: a secret stands in them by reference only")
+                .help(
+                    "configuration files are copied and backed up: a secret stands in them by reference only",
+                )
                 .help(format!(
-                    "write {key} = {{ credential = \"NAME\" }} (systemd), {{ file = \"/path\" }} or {{ env = \"NAME\" }}"
+                    "write {key} = {{ credential = \"NAME\" }} (of systemd), {{ file = \"/path\" }} {}",
+                    "or { env = \"NAME\" }"
                 )),
         );
         return None;

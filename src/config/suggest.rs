@@ -18,6 +18,14 @@ pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .map(|(_, k)| k)
 }
 
+/// True when the value of a key of that name is probably a secret, also when the name is misspelt.
+pub fn names_a_secret(name: &str) -> bool {
+    let folded = name.to_lowercase();
+    let parts = ["token", "secret", "passw", "credential", "authorization", "apikey", "api_key", "api-key"];
+    parts.iter().any(|part| folded.contains(part))
+        || nearest(name, ["token", "tokens", "secret", "password"]).is_some()
+}
+
 /// A list for a person: `a`, `b` or `c`.
 pub fn one_of<'k>(known: impl IntoIterator<Item = &'k str>) -> String {
     let mut quoted: Vec<_> = known.into_iter().map(|k| format!("`{k}`")).collect();
@@ -67,6 +75,16 @@ mod tests {
             assert_eq!(nearest(written, known), meant, "{written}");
         }
         assert_eq!(nearest(&"raise".repeat(40), known), None);
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in ["token", "tokn", "api_token", "Password", "X-Api-Key", "Authorization", "pasword"] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["url", "id", "kind", "method", "title", "for"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use toml_parser::lexer::TokenKind;
 
 use super::diagnose::{At, Finding, Report};
+use super::suggest::names_a_secret;
 
 /// Most dots in one dotted key.
 const MOST_DOTS: usize = 16;
@@ -25,9 +26,21 @@ pub fn parse<'t>(file: u32, text: &'t str, report: &mut Report) -> Spanned<DeTab
     for error in errors.iter().take(MOST_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let at = At::new(file, on_line(text, span));
+        hide_secret(at, report);
         report.add(explain(at, error.message(), text));
     }
     table
+}
+
+/// A secret that is written wrong is not shown either.
+fn hide_secret(at: At, report: &mut Report) {
+    let Some(source) = report.sources.get(at.file as usize) else { return };
+    let (_, line) = source.line(at.start as usize);
+    let Some((key, _)) = source.text.get(line.clone()).and_then(|l| l.split_once('=')) else { return };
+    if names_a_secret(key.trim()) {
+        let value = At::new(at.file, line.start + key.len() + 1..line.end);
+        report.secret(value);
+    }
 }
 
 /// The parser's words, and what to do where experience knows better.

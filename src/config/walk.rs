@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnose::{At, Finding, Report};
-use super::suggest::nearest;
+use super::suggest::{names_a_secret, nearest};
 
 mod values;
 
@@ -94,10 +94,13 @@ impl<'t> Walk<'t> {
 
     /// Reports every key that does not belong here; `more` are known keys beside those of `keys`.
     pub fn check(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
-        for key in self.items.keys() {
+        for (key, value) in self.items {
             let name: &str = key.get_ref();
             if keys.known.contains(&name) || more.contains(&name) {
                 continue;
+            }
+            if names_a_secret(name) {
+                report.secret(self.at(value));
             }
             let at = At::new(self.at.file, key.span());
             let known = || keys.known.iter().chain(more).copied();

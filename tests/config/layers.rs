@@ -210,8 +210,10 @@ fn formatting_does_not_change_a_hash_and_meaning_does() {
     };
     let base = hashes(DISK);
     for same in [
-        "# a comment\n[[rule]]\nclear='fs.used<80%'\nraise = 'fs.used  >  90%'\non='fs'\nid='disk'\nfor='60s'\n",
-        "rule = [{ id = \"disk\", on = \"fs\", raise = \"\"\"\nfs.used > 90%\"\"\", clear = \"fs.used < 80%\" }]",
+        "# a comment\n[[rule]]\n\
+         clear='fs.used<80%'\nraise = 'fs.used  >  90%'\non='fs'\nid='disk'\nfor='60s'\n",
+        "rule = [{ id = \"disk\", on = \"fs\", \
+         raise = \"\"\"\nfs.used > 90%\"\"\", clear = \"fs.used < 80%\" }]",
         &format!("[defaults]\nkeep = \"300s\"\n{DISK}severity = \"warning\"\n"),
     ] {
         assert_eq!(hashes(same), base, "{same}");

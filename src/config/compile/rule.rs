@@ -183,5 +183,5 @@ fn no_clear(rule: &str, text: &Text, raise: &Cond) -> Finding {
     let clear = cond::default_clear(raise);
     Finding::warning(text.at, format!("rule `{rule}` has no `clear`"))
         .label(format!("ends when: {}", shorten(clear.canonical())))
-        .help("write `clear` with a limit of its own, so that a value at the limit does not open and close incidents")
+        .help("give it a `clear` with a limit of its own, so that a value at the limit opens one incident")
 }

@@ -125,6 +125,6 @@ pub const SET: Keys = Keys {
         "match",
         "step",
     ],
-    instead: "an override does not reach it: write the whole rule again, under the same id, in a file of rules.d",
+    instead: "write the whole rule again, under the same id, in a file of rules.d",
     renamed: RULE.renamed,
 };
