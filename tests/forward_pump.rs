@@ -75,14 +75,18 @@ fn records_are_delivered_in_batches_with_token_and_agent() {
         let forward = bench.spawn(bench.plan(&server.url), quick());
         until("all are stored", || bench.outbox.all_stored()).await;
         assert_eq!(server.requests(), 3, "100 + 100 + 50");
-        let seen = server.seen.borrow();
-        assert_eq!((seen.taken.len(), seen.again), (250, 0));
-        for head in &seen.heads {
-            assert!(head.starts_with("post /v1/events http/1.1"), "{head}");
-            assert!(head.contains("authorization: bearer secret"), "{head}");
-            assert!(head.contains(&format!("user-agent: sexton/{}", env!("CARGO_PKG_VERSION"))), "{head}");
+        {
+            let seen = server.seen.borrow();
+            assert_eq!((seen.taken.len(), seen.again), (250, 0));
+            for head in &seen.heads {
+                assert!(head.starts_with("post /v1/events http/1.1"), "{head}");
+                assert!(head.contains("authorization: bearer secret"), "{head}");
+                assert!(
+                    head.contains(&format!("user-agent: sexton/{}", env!("CARGO_PKG_VERSION"))),
+                    "{head}"
+                );
+            }
         }
-        drop(seen);
         assert!(forward.status()[0].last_stored.is_some());
         bench.creates(1);
         forward.wake();
@@ -111,10 +115,11 @@ fn what_may_have_arrived_is_unknown_and_what_never_left_is_not() {
             let forward = bench.spawn(bench.plan(&server.url), quick());
             until(what, || bench.outbox.all_stored()).await;
             assert_eq!(bench.retries(unknown), 1, "{what}: {:?}", bench.outbox.outcomes());
-            let seen = server.seen.borrow();
-            assert_eq!((seen.taken.len(), seen.again), (1, u32::from(taken)), "{what}");
-            assert_eq!(seen.events[0], seen.events[1], "{what}: repeated as it was");
-            drop(seen);
+            {
+                let seen = server.seen.borrow();
+                assert_eq!((seen.taken.len(), seen.again), (1, u32::from(taken)), "{what}");
+                assert_eq!(seen.events[0], seen.events[1], "{what}: repeated as it was");
+            }
             forward.stop().await;
         });
     }
@@ -178,9 +183,10 @@ fn while_the_circuit_is_open_one_probe_goes_at_a_time() {
         until("it is down", || state(&forward).0 == "down").await;
         let before = server.requests();
         until("probes go", || server.requests() >= before + 3).await;
-        let seen = server.seen.borrow();
-        assert!(seen.events[before + 1..].iter().all(|e| e.len() == 1), "a probe is one record");
-        drop(seen);
+        {
+            let seen = server.seen.borrow();
+            assert!(seen.events[before + 1..].iter().all(|e| e.len() == 1), "a probe is one record");
+        }
         open.set(true);
         until("all are stored", || bench.outbox.all_stored()).await;
         assert_eq!(state(&forward), ("up".to_owned(), String::new()));
@@ -361,11 +367,12 @@ fn only_the_latest_heartbeat_is_sent() {
         }
         let last = || server.seen.borrow().events.last().is_some_and(|e| e[0]["data"]["n"] == 9);
         until("the latest follows", last).await;
-        let seen = server.seen.borrow();
-        let sent: Vec<u64> = seen.events.iter().map(|e| e[0]["data"]["n"].as_u64().unwrap()).collect();
-        assert!(sent.iter().all(|n| *n == 1 || *n == 9), "{sent:?}");
-        assert!(seen.events.iter().all(|e| e[0]["type"] == "org.sexton.host.heartbeat.v1"));
-        drop(seen);
+        {
+            let seen = server.seen.borrow();
+            let sent: Vec<u64> = seen.events.iter().map(|e| e[0]["data"]["n"].as_u64().unwrap()).collect();
+            assert!(sent.iter().all(|n| *n == 1 || *n == 9), "{sent:?}");
+            assert!(seen.events.iter().all(|e| e[0]["type"] == "org.sexton.host.heartbeat.v1"));
+        }
         forward.stop().await;
     });
 }
