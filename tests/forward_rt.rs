@@ -11,7 +11,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
-use common::{Memory, State, advance, fresh_id, host, incident, local, plan, quick, until, within_a_minute};
+use common::{Memory, State, fresh_id, host, incident, local, plan, quick, until, within_a_minute};
 use serde_json::{Value as Json, json};
 use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, RecordKind};

@@ -102,8 +102,8 @@ fn results_map_back_by_id_in_any_order() {
     for status in ["stored", "duplicate", "stale"] {
         assert_eq!(play(&jobs(2), all(status)).0, [stored(0), stored(1)], "{status}");
     }
-    let refused = Outcome::Refused { reason: "why".into() };
-    assert_eq!(play(&jobs(1), all("refused")).0, [refused.clone()]);
+    let refused = || Outcome::Refused { reason: "why".into() };
+    assert_eq!(play(&jobs(1), all("refused")).0, [refused()]);
     let mixed = |_: &[String]| {
         reply(
             200,
@@ -117,7 +117,7 @@ fn results_map_back_by_id_in_any_order() {
     let (outcomes, _) = play(&jobs(3), mixed);
     assert_eq!(outcomes[0], stored(0));
     assert!(matches!(outcomes[1], Outcome::Retry { unknown: true, .. }), "not named in the answer");
-    assert_eq!(outcomes[2], refused);
+    assert_eq!(outcomes[2], refused());
 }
 
 #[test]
