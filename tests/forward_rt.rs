@@ -11,9 +11,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
-use common::{
-    Memory, State, advance, fresh_id, host, incident, local, plan, problem, quick, until, within_a_minute,
-};
+use common::{Memory, State, fresh_id, host, incident, local, plan, quick, until, within_a_minute};
 use serde_json::{Value as Json, json};
 use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, RecordKind};
@@ -122,6 +120,32 @@ impl Drop for Rt {
     }
 }
 
+/// The number of a record's ticket.
+fn ticket_of(outbox: &Memory, record: &str) -> String {
+    outbox.0.borrow().remote.get(record).expect("has a ticket").clone()
+}
+
+/// The problem of the fixture under another id.
+fn problem(id: &str) -> Json {
+    let mut body: Json = serde_json::from_str(include_str!("data/forward/problem.json")).unwrap();
+    body["id"] = json!(id);
+    body
+}
+
+/// Adds a line to a record's timeline and makes it the next revision.
+fn advance(body: &mut Json, at: &str, kind: &str, from_to: Option<(&str, &str)>, note: &str) {
+    let rev = body["rev"].as_u64().unwrap() + 1;
+    body["rev"] = json!(rev);
+    body["at"] = json!(at);
+    let mut entry = json!({"at": at, "rev": rev, "actor": "rule", "kind": kind, "note": note});
+    if let Some((from, to)) = from_to {
+        entry["from"] = json!(from);
+        entry["to"] = json!(to);
+        body["state"] = json!(to);
+    }
+    body["timeline"].as_array_mut().unwrap().push(entry);
+}
+
 fn field(ticket: &Json, name: &str) -> String {
     let fields = ticket["CustomFields"].as_array().unwrap();
     let found = fields.iter().find(|f| f["name"] == name).unwrap_or_else(|| panic!("no field {name}"));
@@ -147,7 +171,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         outbox.push(RecordKind::Incident, Operation::Create, &body);
         forward.wake();
         stored(&forward, &outbox).await;
-        let number = outbox.remote(&id).expect("has a ticket");
+        let number = ticket_of(&outbox, &id);
         created_as_told(&rt, &number, &id).await;
 
         body["severity"] = json!("critical");
@@ -181,7 +205,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         outbox.push(RecordKind::Link, Operation::Link, &link);
         forward.wake();
         stored(&forward, &outbox).await;
-        reopened_and_linked(&rt, &number, &outbox.remote(&problem_id).expect("has a ticket")).await;
+        reopened_and_linked(&rt, &number, &ticket_of(&outbox, &problem_id)).await;
         assert_eq!(rt.tickets(&id).await, [(number.clone(), "open".to_owned())]);
         forward.stop().await;
     });
@@ -261,7 +285,7 @@ fn a_record_that_came_and_went_unseen_is_one_resolved_ticket() {
         let forward = forward(rt.plan(rt.port), &outbox);
         stored(&forward, &outbox).await;
         let tickets = rt.tickets(&id).await;
-        assert_eq!(tickets, [(outbox.remote(&id).unwrap(), "resolved".to_owned())]);
+        assert_eq!(tickets, [(ticket_of(&outbox, &id), "resolved".to_owned())]);
         assert_eq!(rt.texts(&tickets[0].0).await.len(), 2);
         forward.stop().await;
     });
@@ -279,7 +303,7 @@ fn people_at_the_desk_have_the_last_word() {
         }
         forward.wake();
         stored(&forward, &outbox).await;
-        let number = |i: usize| outbox.remote(&ids[i]).unwrap();
+        let number = |i: usize| ticket_of(&outbox, &ids[i]);
         let acts =
             [json!({"Status": "rejected"}), json!({"Status": "deleted"}), json!({"Queue": "Quarantine"})];
         for (i, act) in acts.into_iter().enumerate() {
@@ -399,7 +423,7 @@ fn a_create_cut_off_after_it_was_written_is_one_ticket() {
 /// Exactly one ticket is the record's, resolved; what a race made beside it is rejected.
 async fn one_ticket_counts(rt: &Rt, id: &str, outbox: &Memory, what: &str) {
     let tickets = rt.tickets(id).await;
-    let ours = outbox.remote(id).unwrap();
+    let ours = ticket_of(outbox, id);
     let resolved: Vec<_> = tickets.iter().filter(|t| t.1 == "resolved").map(|t| &t.0).collect();
     assert_eq!(resolved, [&ours], "{what}: {tickets:?}");
     let others = tickets.iter().filter(|t| t.0 != ours);

@@ -35,27 +35,6 @@ pub fn incident(id: &str, edit: impl FnOnce(&mut Json)) -> Json {
     body
 }
 
-/// The problem of the fixture under another id.
-pub fn problem(id: &str) -> Json {
-    let mut body: Json = serde_json::from_str(include_str!("../data/forward/problem.json")).unwrap();
-    body["id"] = json!(id);
-    body
-}
-
-/// Adds a line to a record's timeline and makes it the next revision.
-pub fn advance(body: &mut Json, at: &str, kind: &str, from_to: Option<(&str, &str)>, note: &str) {
-    let rev = body["rev"].as_u64().unwrap() + 1;
-    body["rev"] = json!(rev);
-    body["at"] = json!(at);
-    let mut entry = json!({"at": at, "rev": rev, "actor": "rule", "kind": kind, "note": note});
-    if let Some((from, to)) = from_to {
-        entry["from"] = json!(from);
-        entry["to"] = json!(to);
-        body["state"] = json!(to);
-    }
-    body["timeline"].as_array_mut().unwrap().push(entry);
-}
-
 /// A destination with the token "secret" in a file.
 pub fn plan(kind: &'static str, url: &str, token_file: &str) -> DestinationPlan {
     let options = BTreeMap::from([
@@ -174,11 +153,6 @@ impl Memory {
     pub fn all_stored(&self) -> bool {
         let inside = self.0.borrow();
         inside.rows.iter().all(|r| r.state == State::Stored)
-    }
-
-    /// The far end's id of a record.
-    pub fn remote(&self, record: &str) -> Option<String> {
-        self.0.borrow().remote.get(record).cloned()
     }
 
     /// All outcomes in the order of the rows.

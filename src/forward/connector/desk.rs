@@ -52,15 +52,15 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
         match &exchange.result {
             Ok(reply) if class(reply.status) == Class::Success => results(reply, jobs, range, &mut outcomes),
             Ok(reply) => match outcome(reply, true) {
-                Some(Outcome::Refused { .. }) if range.len() > 1 => {
-                    let middle = range.start + range.len() / 2;
-                    posts.push_front(middle..range.end);
-                    posts.push_front(range.start..middle);
-                }
                 // Nothing is wrong with the events when the address itself is unknown.
                 Some(Outcome::Refused { .. }) if class(reply.status) == Class::Gone => {
                     let reason = format!("{}: no desk at this url", sentence(reply));
                     return done(outcomes, Outcome::Pause { reason });
+                }
+                Some(Outcome::Refused { .. }) if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    posts.push_front(middle..range.end);
+                    posts.push_front(range.start..middle);
                 }
                 Some(Outcome::Refused { reason }) => {
                     outcomes[range.start] = Some(Outcome::Refused { reason })

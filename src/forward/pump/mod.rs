@@ -398,6 +398,3 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
 fn nanos(ns: i64) -> Duration {
     Duration::from_nanos(ns.max(0).unsigned_abs())
 }
-
-#[cfg(test)]
-mod tests;

@@ -64,7 +64,7 @@ pub fn incident(incident: &Incident, key: &str) -> String {
     }
     fact(&mut out, "Record", &format!("{} {key}", incident.number));
     evidence(&mut out, &incident.evidence);
-    if incident.timeline.len() > 1 {
+    if !incident.timeline.is_empty() {
         line(&mut out, "\nTimeline");
         timeline(&mut out, incident.timeline.iter());
     }
@@ -85,6 +85,9 @@ pub fn problem(problem: &Problem, key: &str) -> String {
             &mut out,
             &format!("* {} ({}: {} against {})", reason.text, reason.test, reason.observed, reason.expected),
         );
+    }
+    if !problem.why.is_empty() {
+        line(&mut out, "");
     }
     fact(&mut out, "CI", &format!("{} ({})", problem.ci.name, problem.ci.class));
     if let Some(service) = &problem.service {

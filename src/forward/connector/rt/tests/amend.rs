@@ -1,0 +1,223 @@
+//! Updates, resolves and reopenings of a known ticket.
+
+use super::*;
+
+#[test]
+fn an_update_comments_only_what_is_new_and_leaves_the_status_to_people() {
+    let job = later(Operation::Update, None);
+    let steps = vec![
+        ok("GET /ticket/20", ticket(20, "stalled")),
+        says("POST /ticket/20/comment", 201, comments(&["OccurrenceCount 1 changed to 2"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    let body = asked[1].body.as_ref().unwrap();
+    assert_eq!(body.get("Status"), None);
+    assert_eq!(body["ContentType"], "text/plain");
+    assert_eq!(body["Subject"], format!("INC000042 updated [{KEY}-2-u]"));
+    let text = body["Content"].as_str().unwrap();
+    assert!(text.contains("what is new") && !text.contains("91.2 %"), "{text}");
+    assert!(text.ends_with(&format!("[{KEY}-2-u]")), "{text}");
+    assert!(asked[1].headers.iter().all(|h| h.0 != "if-match"), "RT refuses every If-Match on a comment");
+}
+
+#[test]
+fn changes_of_state_become_statuses_unless_a_person_closed_the_ticket() {
+    let states = [
+        (("new", "acknowledged"), "new", Some("open")),
+        (("new", "acknowledged"), "open", None),
+        (("new", "on_hold"), "open", Some("stalled")),
+        (("on_hold", "in_progress"), "stalled", Some("open")),
+        (("new", "acknowledged"), "resolved", None),
+        (("new", "on_hold"), "rejected", None),
+        (("resolved", "new"), "resolved", Some("open")),
+        (("new", "cancelled"), "open", Some("rejected")),
+        (("resolved", "closed"), "resolved", None),
+        (("resolved", "closed"), "open", Some("resolved")),
+    ];
+    for (change, now, wanted) in states {
+        let job = later(Operation::Update, Some(change));
+        let sentence = format!("Status changed from '{now}' to '{}'", wanted.unwrap_or("?"));
+        let told = if wanted.is_some() { vec![sentence.as_str()] } else { Vec::new() };
+        let steps = vec![
+            ok("GET /ticket/20", ticket(20, now)),
+            says("POST /ticket/20/comment", 201, comments(&told)),
+        ];
+        let (_, asked) = play(&[], &job, steps);
+        let status = asked[1].body.as_ref().unwrap().get("Status").and_then(Json::as_str);
+        assert_eq!(status, wanted, "{change:?} on a ticket that is {now}");
+    }
+}
+
+#[test]
+fn a_resolve_closes_unless_it_is_closed() {
+    for (now, wanted) in
+        [("new", Some("resolved")), ("stalled", Some("resolved")), ("resolved", None), ("rejected", None)]
+    {
+        let told = wanted.map(|w| format!("Status changed from '{now}' to '{w}'"));
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let steps = vec![
+            ok("GET /ticket/20", ticket(20, now)),
+            ok(FIND, tickets(&[ticket(20, now)])),
+            says("POST /ticket/20/comment", 201, comments(&told)),
+        ];
+        let (done, asked) = play(&[], &resolve(), steps);
+        assert_eq!(done.outcomes, [stored("20")], "{now}");
+        assert_eq!(asked[2].body.as_ref().unwrap().get("Status").and_then(Json::as_str), wanted, "{now}");
+    }
+    let (done, _) = play(&[], &resolve(), vec![ok("GET /ticket/20", ticket(20, "deleted"))]);
+    assert_eq!(done.outcomes, [stored("20")], "deleted: nothing is open");
+    let (done, _) = play(&[], &resolve(), vec![says("GET /ticket/20", 404, json!({}))]);
+    assert_eq!(done.outcomes, [stored("20")], "gone: nothing is open");
+}
+
+#[test]
+fn a_resolve_rejects_what_a_race_left_open() {
+    let steps = vec![
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok(FIND, tickets(&[ticket(20, "open"), ticket(25, "new")])),
+        says("POST /ticket/25/comment", 201, comments(&[])),
+        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'open' to 'resolved'"])),
+    ];
+    assert_eq!(play(&[], &resolve(), steps).0.outcomes, [stored("20")]);
+}
+
+#[test]
+fn a_repeated_comment_is_looked_for_in_the_history() {
+    let marked = |data: &str| json!({"items": [{"Type": "Status"}, {"Type": "Comment", "Data": data}]});
+    let key = format!("{KEY}-2-u");
+    let mut job = repeated(later(Operation::Update, None));
+    // Read-compare-write: the ticket already holds the fields of this revision.
+    let there = || vec![ok("GET /ticket/20", ticket(20, "open"))];
+    let steps = [there(), vec![ok(HISTORY, marked(&format!("INC000042 updated [{key}]\n")))]].concat_steps();
+    let (done, _) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")], "said already, nothing to do");
+    for other in ["No Subject".to_owned(), format!("re: [{key}] is what?"), format!("[{KEY}-1-c]")] {
+        let said = vec![ok(HISTORY, marked(&other)), says("POST /ticket/20/comment", 201, comments(&[]))];
+        play(&[], &job, [there(), said].concat_steps());
+    }
+    job.unknown = false;
+    let steps = [there(), vec![ok(HISTORY, marked(&format!("INC000042 updated [{key}]\n")))]].concat_steps();
+    play(&[], &job, steps);
+}
+
+#[test]
+fn a_refusal_inside_a_success_is_found() {
+    let resolving = |told: &str, after: Json| {
+        let start = vec![
+            ok("GET /ticket/20", ticket(20, "open")),
+            ok(FIND, tickets(&[])),
+            says("POST /ticket/20/comment", 201, comments(&[told])),
+            ok("GET /ticket/20", after),
+        ];
+        start.into_iter()
+    };
+    let open = || ticket(20, "open");
+    let (done, _) =
+        play(&[], &resolve(), resolving("That ticket has unresolved dependencies", open()).collect());
+    assert!(matches!(done.outcomes[0], Outcome::Retry { after: Some(_), unknown: true, .. }), "{done:?}");
+
+    let odd = "Status 'resolved' isn't a valid status for this ticket.";
+    let (done, _) = play(&[], &resolve(), resolving(odd, open()).collect());
+    assert!(matches!(&done.outcomes[0], Outcome::Refused { reason } if reason.contains(odd)), "{done:?}");
+
+    let denied = |queue_id: i64| {
+        let more = vec![ok("GET /queue/Incidents", json!({"id": queue_id}))];
+        play(&[], &resolve(), resolving("Permission Denied", open()).chain(more).collect()).0
+    };
+    assert!(denied(3).pause.is_some(), "in our own queue: a matter of rights");
+    assert!(
+        matches!(denied(9).outcomes[0], Outcome::Refused { .. }),
+        "moved to another queue: this ticket only"
+    );
+
+    // Sentences of another language: the ticket itself tells that all is well.
+    let (done, _) =
+        play(&[], &resolve(), resolving("Status von 'open' geändert", ticket(20, "resolved")).collect());
+    assert_eq!(done.outcomes, [stored("20")]);
+
+    let mut kept = ticket(20, "resolved");
+    kept["CustomFields"].as_array_mut().unwrap().retain(|f| f["name"] != "Impact");
+    let (done, _) = play(&[], &resolve(), resolving("Invalid value for custom field", kept).collect());
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(done.warning.is_some_and(|w| w.contains("Impact")), "told, but not a reason to fail");
+}
+
+#[test]
+fn a_ticket_that_people_took_away() {
+    let update = || later(Operation::Update, None);
+    let (done, _) = play(&[], &update(), vec![ok("GET /ticket/20", ticket(20, "deleted"))]);
+    assert_eq!(reason(&done), "ticket 20 was deleted at the desk");
+    let (done, _) =
+        play(&[], &update(), vec![says("GET /ticket/20", 404, json!({"message": "No such ticket"}))]);
+    assert_eq!(reason(&done), "ticket 20 is gone: HTTP 404: No such ticket");
+    let hidden = || says("GET /ticket/20", 403, json!({}));
+    let (done, _) =
+        play(&[], &update(), vec![hidden(), ok("GET /queue/Incidents", queue(&["CorrelationKey"]))]);
+    assert!(matches!(done.outcomes[0], Outcome::Refused { .. }), "only this ticket: {done:?}");
+    let (done, _) = play(&[], &update(), vec![hidden(), says("GET /queue/Incidents", 403, json!({}))]);
+    assert!(matches!(done.outcomes[0], Outcome::Pause { .. }), "all rights lost: {done:?}");
+    let mut odd = update();
+    odd.remote_id = Some("20/../21".to_owned());
+    assert_eq!(reason(&play(&[], &odd, vec![]).0), "'20/../21' is no ticket number");
+
+    // Merged into another incident's ticket: it is told, and not closed.
+    let steps =
+        vec![ok("GET /ticket/20", ticket(44, "open")), says("POST /ticket/44/comment", 201, comments(&[]))];
+    let (done, asked) = play(&[], &resolve(), steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    let body = asked[1].body.as_ref().unwrap();
+    assert!(body.get("Status").is_none() && body.get("CustomFields").is_none(), "{body}");
+}
+
+#[test]
+fn more_weight_raises_priority_and_subject_once() {
+    let mut job = later(Operation::Update, None);
+    (job.body["impact"], job.body["priority"]) = (json!(1), json!("P3"));
+    let weighed = |priority: &str| {
+        let mut t = ticket(20, "open");
+        t["Priority"] = json!(priority);
+        t
+    };
+    let steps = vec![
+        ok("GET /ticket/20", weighed("20")),
+        ok("PUT /ticket/20", json!(["Ticket 20: Priority changed from '20' to '50'"])),
+        ok("GET /ticket/20", weighed("50")),
+        says("POST /ticket/20/comment", 201, comments(&["Impact 2-Medium changed to 1-High"])),
+    ];
+    let (_, asked) = play(&[], &job, steps);
+    assert_eq!(asked[1].body, Some(json!({"Priority": 50, "Subject": "/data is 91 % full"})));
+    // A person gave it more, or less while our own weight is unchanged: left alone.
+    for (priority, job) in [("90", job), ("0", later(Operation::Update, None))] {
+        let steps = vec![
+            ok("GET /ticket/20", weighed(priority)),
+            says("POST /ticket/20/comment", 201, comments(&[])),
+        ];
+        play(&[], &job, steps);
+    }
+}
+
+#[test]
+fn an_update_without_news_writes_fields_under_the_etag() {
+    let mut job = later(Operation::Update, None);
+    job.body["timeline"].as_array_mut().unwrap().pop();
+    job.body["intervals"].as_array_mut().unwrap().push(json!({"from": "2026-11-22T11:00:00Z"}));
+    let seen = |etag: &str| {
+        let mut reply = reply(200, &ticket(20, "open"));
+        reply.headers.insert("etag".to_owned(), etag.to_owned());
+        ("GET /ticket/20", Ok(reply))
+    };
+    let steps = vec![
+        seen("\"5\""),
+        says("PUT /ticket/20", 412, json!({"message": "Precondition Failed"})),
+        seen("\"6\""),
+        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(asked[3].headers.contains(&("if-match", "\"6\"".to_owned())));
+    let busy = |_| [seen("\"5\""), says("PUT /ticket/20", 412, json!({}))];
+    let steps = (0..3).flat_map(busy).chain([seen("\"5\"")]).collect();
+    let (done, _) = play(&[], &job, steps);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { .. }), "{done:?}");
+}

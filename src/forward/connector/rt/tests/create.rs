@@ -1,0 +1,197 @@
+//! Creates: first, repeated, raced, misconfigured.
+
+use super::*;
+
+#[test]
+fn a_first_create_posts_and_reads_back() {
+    let made = says("POST /ticket", 201, json!({"id": "20", "type": "ticket"}));
+    let (done, asked) = play(&[], &create(), vec![made, ok("GET /ticket/20", ticket(20, "new"))]);
+    assert_eq!(done, Done::from(stored("20")), "no warning, no pause");
+    let body = asked[0].body.as_ref().unwrap();
+    assert_eq!(body["Queue"], "Incidents");
+    assert_eq!(body["Subject"], "/data is 91 % full");
+    assert_eq!((body["Priority"].as_i64(), body["Status"].as_str()), (Some(20), Some("new")));
+    assert_eq!(body["ContentType"], "text/plain");
+    assert_eq!(
+        body["CustomFields"],
+        json!({"CorrelationKey": KEY, "IdempotencyKey": KEY, "CI": "web-01", "EventSource": "sexton/web-01",
+            "Impact": "2-Medium", "Urgency": "3-Low", "OccurrenceCount": "1",
+            "FirstSeen": "2026-11-22T09:50:00+00:00", "LastSeen": "2026-11-22T10:00:30+00:00"})
+    );
+    insta::assert_snapshot!("incident_content", body["Content"].as_str().unwrap());
+}
+
+#[test]
+fn a_repeated_create_looks_before_it_posts() {
+    let found = ok(FIND, tickets(&[ticket(20, "new")]));
+    let read = || ok("GET /ticket/20", ticket(20, "new"));
+    let twins = || ok(FIND, tickets(&[ticket(20, "new")]));
+    let (done, _) = play(&[], &repeated(create()), vec![found, read(), twins()]);
+    assert_eq!(done, Done::from(stored("20")), "adopted");
+
+    // Other tickets that an inexact search returns are not ours: another case, another key, no key.
+    let mut upper = ticket(7, "new");
+    upper["CustomFields"] = json!([{"name": "CorrelationKey", "values": [KEY.to_uppercase()]}]);
+    let strangers = [upper, json!({"id": "8", "Status": "new", "CustomFields": []}), json!({})];
+    let steps = vec![
+        ok(FIND, tickets(&strangers)),
+        says("POST /ticket", 201, json!({"id": "20"})),
+        read(),
+        twins(),
+        twins(),
+    ];
+    assert_eq!(play(&[], &repeated(create()), steps).0, Done::from(stored("20")), "none adopted");
+
+    let mut again = create();
+    again.attempts = 1;
+    let found = ok(FIND, tickets(&[ticket(20, "new")]));
+    assert_eq!(play(&[], &again, vec![found, read(), twins()]).0, Done::from(stored("20")), "any repetition");
+}
+
+#[test]
+fn of_several_tickets_the_oldest_counts_and_ours_are_rejected() {
+    let mut persons = ticket(23, "open");
+    persons["Creator"] = json!({"id": "alice"});
+    let all = tickets(&[ticket(22, "new"), ticket(20, "new"), ticket(24, "rejected"), persons]);
+    let steps = vec![
+        ok(FIND, all.clone()),
+        ok("GET /ticket/20", ticket(20, "new")),
+        ok(FIND, all),
+        says("POST /ticket/22/comment", 201, comments(&["Status changed from 'new' to 'rejected'"])),
+    ];
+    let (done, asked) = play(&[], &repeated(create()), steps);
+    assert_eq!(done, Done::from(stored("20")));
+    let twin = asked[3].body.as_ref().unwrap();
+    assert_eq!(twin["Status"], "rejected");
+    assert!(twin["Content"].as_str().unwrap().starts_with("Duplicate of ticket 20"));
+}
+
+#[test]
+fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
+    let both = || tickets(&[ticket(20, "new"), ticket(21, "new")]);
+    let steps = vec![
+        ok(FIND, tickets(&[])),
+        says("POST /ticket", 201, json!({"id": "21"})),
+        ok("GET /ticket/21", ticket(21, "new")),
+        ok(FIND, both()),
+        ok("GET /ticket/20", ticket(20, "new")),
+        ok(FIND, both()),
+        says("POST /ticket/21/comment", 201, comments(&[])),
+    ];
+    assert_eq!(play(&[], &repeated(create()), steps).0, Done::from(stored("20")));
+}
+
+#[test]
+fn a_ticket_made_without_its_key_pauses_and_is_not_made_again() {
+    let mut bare = ticket(20, "new");
+    bare["CustomFields"] = json!([{"name": "CorrelationKey", "values": []}]);
+    let steps = vec![says("POST /ticket", 201, json!({"id": "20"})), ok("GET /ticket/20", bare)];
+    let (done, _) = play(&[], &create(), steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    let pause = done.pause.unwrap();
+    assert!(
+        pause.contains("custom field 'CorrelationKey'") && pause.contains("SetInitialCustomField"),
+        "{pause}"
+    );
+}
+
+#[test]
+fn fields_dropped_in_silence_are_told() {
+    let mut poor = ticket(20, "new");
+    poor["CustomFields"] = json!([{"name": "CorrelationKey", "values": [KEY]}]);
+    let steps = vec![says("POST /ticket", 201, json!({"id": "20"})), ok("GET /ticket/20", poor)];
+    let warning = play(&[], &create(), steps).0.warning.unwrap();
+    assert!(warning.contains("Impact") && warning.contains("FirstSeen"), "{warning}");
+}
+
+#[test]
+fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
+    let mut job = create();
+    job.body["state"] = json!("resolved");
+    job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let steps = vec![
+        says("POST /ticket", 201, json!({"id": "20"})),
+        ok("GET /ticket/20", ticket(20, "new")),
+        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(asked[0].body.as_ref().unwrap()["Status"], "new");
+    assert_eq!(asked[2].body.as_ref().unwrap()["Status"], "resolved");
+
+    // Cut between the two: found again, the comment's marker is there, only the status is missing.
+    let marker = format!("INC000042 reported [{}]\n", job.operation_key);
+    let mut there = Reply { headers: BTreeMap::new(), ..reply(200, &ticket(20, "new")) };
+    there.headers.insert("etag".to_owned(), "\"52\"".to_owned());
+    let steps = vec![
+        ok(FIND, tickets(&[ticket(20, "new")])),
+        ("GET /ticket/20", Ok(there)),
+        ok(FIND, tickets(&[ticket(20, "new")])),
+        ok(HISTORY, json!({"items": [{"Type": "Comment", "Data": marker}]})),
+        ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'"])),
+    ];
+    let (done, asked) = play(&[], &repeated(job), steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(asked[4].headers.contains(&("if-match", "\"52\"".to_owned())), "{:?}", asked[4].headers);
+}
+
+#[test]
+fn a_create_that_fails_says_what_may_have_happened() {
+    let text = |s: &str| json!({"message": s});
+    let mut after = Reply { ..reply(429, &json!({})) };
+    after.retry_after = Some(Duration::from_secs(5));
+    let cases: Vec<(&str, Step, Outcome)> = vec![
+        ("reset", cut("POST /ticket", true), retry(true, None, "connection reset")),
+        ("refused", cut("POST /ticket", false), retry(false, None, "connection reset")),
+        ("502", says("POST /ticket", 502, text("bad")), retry(true, None, "HTTP 502: bad")),
+        ("429", ("POST /ticket", Ok(after)), retry(false, Some(5), "HTTP 429: {}")),
+        (
+            "403",
+            says("POST /ticket", 403, text("No permission to create tickets in the queue 'X'")),
+            Outcome::Pause { reason: "HTTP 403: No permission to create tickets in the queue 'X'".into() },
+        ),
+        ("401", says("POST /ticket", 401, text("no")), Outcome::Pause { reason: "HTTP 401: no".into() }),
+        ("400", says("POST /ticket", 400, text("bad")), Outcome::Refused { reason: "HTTP 400: bad".into() }),
+    ];
+    for (name, step, outcome) in cases {
+        assert_eq!(play(&[], &create(), vec![step]).0.outcomes, [outcome], "{name}");
+    }
+    let login = Reply { status: 302, ..Reply::default() };
+    let (done, _) = play(&[], &create(), vec![("POST /ticket", Ok(login))]);
+    assert!(reason(&done).contains("not followed"), "{done:?}");
+    let (done, _) = play(&[], &create(), vec![says("POST /ticket", 201, json!("what?"))]);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "no number told: {done:?}");
+    let steps = vec![says("POST /ticket", 201, json!({"id": "20"})), cut("GET /ticket/20", true)];
+    let (done, _) = play(&[], &create(), steps);
+    assert_eq!(
+        done.outcomes,
+        [retry(true, None, "connection reset")],
+        "it was made, only the proof is missing"
+    );
+    let (done, _) = play(&[], &repeated(create()), vec![cut("GET /tickets", false)]);
+    assert_eq!(done.outcomes, [retry(true, None, "connection reset")], "what was unknown stays unknown");
+    let (done, _) = play(&[], &repeated(create()), vec![ok(FIND, json!({"message": "?"}))]);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "an odd answer is not 'none'");
+    let (done, _) = play(&[], &repeated(create()), vec![says(FIND, 400, text("parser"))]);
+    assert!(matches!(done.outcomes[0], Outcome::Pause { .. }), "{done:?}");
+}
+
+#[test]
+fn a_record_without_a_known_ticket_is_found_or_made() {
+    let mut job = later(Operation::Update, None);
+    job.remote_id = None;
+    let steps = vec![
+        ok(FIND, tickets(&[ticket(20, "open")])),
+        ok("GET /ticket/20", ticket(20, "open")),
+        says("POST /ticket/20/comment", 201, comments(&[])),
+    ];
+    assert_eq!(play(&[], &job, steps).0.outcomes, [stored("20")]);
+    let steps = vec![
+        ok(FIND, tickets(&[])),
+        says("POST /ticket", 201, json!({"id": "20"})),
+        ok("GET /ticket/20", ticket(20, "new")),
+    ];
+    let mut done = play(&[], &job, steps_with_second_look(steps)).0;
+    done.warning = None;
+    assert_eq!(done.outcomes, [stored("20")]);
+}
