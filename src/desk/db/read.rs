@@ -101,8 +101,8 @@ pub(in crate::desk) enum Life {
     Gone,
 }
 
-/// The moment for which hosts are judged. What passed before the desk itself was up does not count as silence: it could
-/// not hear then.
+/// The moment for which hosts are judged. What passed before the desk itself was up does not count as
+/// silence: it could not hear then.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::desk) struct Hearing {
     /// Now.
@@ -169,7 +169,8 @@ pub(in crate::desk) fn list(
     Ok((rows.collect::<Result<_, _>>()?, count(total)))
 }
 
-/// The whole record of that id; when two hosts claim the same id, the one heard last unless `host` says which.
+/// The whole record of that id; when two hosts claim the same id, the one heard last unless `host` says
+/// which.
 pub(in crate::desk) fn one(
     db: &Connection,
     table: Table,
@@ -177,7 +178,8 @@ pub(in crate::desk) fn one(
     host: Option<&str>,
 ) -> rusqlite::Result<Option<Stored>> {
     let sql = format!(
-        "SELECT body, received_at FROM {} WHERE id = ?1 AND (?2 IS NULL OR host = ?2) ORDER BY received_at DESC LIMIT 1",
+        "SELECT body, received_at FROM {} WHERE id = ?1 AND (?2 IS NULL OR host = ?2)
+         ORDER BY received_at DESC LIMIT 1",
         table.name()
     );
     db.prepare_cached(&sql)?.query_row(params![id, host], stored).optional()
@@ -269,7 +271,8 @@ pub(in crate::desk) fn overview(
 fn life() -> String {
     format!(
         "(CASE WHEN ?1 - heard_at > {GONE} THEN 2
-               WHEN ?1 - max(heard_at, ?2) > max({SILENT_LEAST}, 3 * coalesce(interval, {USUAL_INTERVAL})) THEN 1
+               WHEN ?1 - max(heard_at, ?2) > max({SILENT_LEAST}, 3 * coalesce(interval, {USUAL_INTERVAL}))
+               THEN 1
                ELSE 0 END)"
     )
 }

@@ -1,4 +1,5 @@
-//! The desk as a whole: a real listener on loopback, a real database in a throw-away directory, a real client.
+//! The desk as a whole: a real listener on loopback, a real database in a throw-away directory, a real
+//! client.
 
 mod ingest;
 mod looking;
