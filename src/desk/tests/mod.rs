@@ -2,6 +2,7 @@
 //! client.
 
 mod ingest;
+mod life;
 mod looking;
 mod sample;
 
