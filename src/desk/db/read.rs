@@ -141,13 +141,16 @@ impl Table {
         }
     }
 
-    /// Most pressing first.
-    fn order(self) -> &'static str {
-        match self {
-            Table::Incident => {
+    /// Most pressing first. One order per state, so that an index serves each.
+    fn order(self, open: Option<bool>) -> &'static str {
+        match (self, open) {
+            (Table::Incident, Some(true)) => "priority, since, id",
+            (Table::Incident, Some(false)) => "until DESC, id",
+            (Table::Incident, None) => {
                 "open DESC, CASE open WHEN 1 THEN priority END, CASE open WHEN 1 THEN since END, until DESC"
             }
-            Table::Problem => "open DESC, weight DESC, until DESC",
+            (Table::Problem, Some(_)) => "weight DESC, until DESC",
+            (Table::Problem, None) => "open DESC, weight DESC, until DESC",
         }
     }
 }
@@ -158,14 +161,20 @@ pub(in crate::desk) fn list(
     table: Table,
     filter: &Filter,
 ) -> rusqlite::Result<(Vec<Stored>, u64)> {
-    let pass = "(?1 IS NULL OR open = ?1) AND (?2 IS NULL OR host = ?2)";
-    let (name, order) = (table.name(), table.order());
+    // Literal, not bound: the planner takes a partial index only then.
+    let state = match filter.open {
+        Some(true) => "open = 1",
+        Some(false) => "open = 0",
+        None => "1",
+    };
+    let (name, order) = (table.name(), table.order(filter.open));
+    let pass = format!("{state} AND (?1 IS NULL OR host = ?1)");
     let total = db
         .prepare_cached(&format!("SELECT count(*) FROM {name} WHERE {pass}"))?
-        .query_row(params![filter.open, filter.host], |r| r.get::<_, i64>(0))?;
-    let sql = format!("SELECT summary, received_at FROM {name} WHERE {pass} ORDER BY {order} LIMIT ?3");
+        .query_row(params![filter.host], |r| r.get::<_, i64>(0))?;
+    let sql = format!("SELECT summary, received_at FROM {name} WHERE {pass} ORDER BY {order} LIMIT ?2");
     let mut query = db.prepare_cached(&sql)?;
-    let rows = query.query_map(params![filter.open, filter.host, filter.limit], stored)?;
+    let rows = query.query_map(params![filter.host, filter.limit], stored)?;
     Ok((rows.collect::<Result<_, _>>()?, count(total)))
 }
 
