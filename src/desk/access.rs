@@ -1,9 +1,10 @@
 //! Who may send and who may look: bearer tokens, and a signed cookie for people.
 //!
-//! Sending always takes a token. Looking takes none only when the desk listens on loopback and was also asked by a loopback
-//! name (a web page elsewhere that rebinds its name to 127.0.0.1, or a proxy, is thereby kept out); otherwise a token or the
-//! cookie of the login form. The cookie holds no token: an expiry and an HMAC under the token, so that it ends with the
-//! token. Tokens are read again when a second has passed, so a changed file counts at once; an unreadable one lets nobody in.
+//! Sending always takes a token. Looking takes none only when the desk listens on loopback and was also asked
+//! by a loopback name (a web page elsewhere that rebinds its name to 127.0.0.1, or a proxy, is thereby kept
+//! out); otherwise a token or the cookie of the login form. The cookie holds no token: an expiry and an HMAC
+//! under the token, so that it ends with the token. Tokens are read again when a second has passed, so a
+//! changed file counts at once; an unreadable one lets nobody in.
 
 use std::sync::Mutex;
 
@@ -133,7 +134,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Both sides are hashed under the same key first, so that neither content nor length shows in the time taken.
+/// Both sides are hashed under the same key first, so that neither content nor length shows in the time
+/// taken.
 fn same(token: &[u8], presented: &[u8]) -> bool {
     let digest = |text: &[u8]| {
         Hmac::<Sha256>::new_from_slice(b"sexton desk: compare").map(|mac| mac.chain_update(text)).ok()

@@ -72,8 +72,8 @@ fn too_large() -> Fault {
     Fault::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
-/// A batch is always 200, for its events have their own results. A single event that is refused is 422: whoever sends
-/// one by one looks at the status alone and must not take a refusal for success.
+/// A batch is always 200, for its events have their own results. A single event that is refused is 422:
+/// whoever sends one by one looks at the status alone and must not take a refusal for success.
 fn results(single: bool, ids: &[String], verdicts: &[Verdict]) -> Response {
     let one = |(id, verdict): (&String, &Verdict)| match verdict {
         Verdict::Stored => json!({ "id": id, "status": "stored" }),
@@ -198,7 +198,8 @@ pub(super) async fn hosts(State(app): State<Arc<App>>) -> Result<Response, Fault
             json!({
                 "id": h.id, "name": h.name, "life": h.life, "first_at": h.first_at,
                 "heard_at": h.heard_at, "heartbeat_at": h.heartbeat_at,
-                "interval": h.interval.map(|ns| ns as f64 / SECOND as f64), "version": h.version, "open": h.open,
+                "interval": h.interval.map(|ns| ns as f64 / SECOND as f64), "version": h.version,
+                "open": h.open,
             })
         })
         .collect();

@@ -1,4 +1,5 @@
-//! What all answers of the desk have in common: problem documents (RFC 9457), security headers, the guard before reading.
+//! What all answers of the desk have in common: problem documents (RFC 9457), security headers, the guard
+//! before reading.
 
 use std::sync::Arc;
 
@@ -80,8 +81,8 @@ impl IntoResponse for Fault {
 }
 
 /// Nothing from elsewhere, no inline script or style, no framing.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Puts the security headers on every answer; pages and data are not to be kept by anyone.
 pub(super) async fn headers(request: Request, next: Next) -> Response {

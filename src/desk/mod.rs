@@ -1,9 +1,10 @@
-//! The desk: takes native records from hosts, keeps them in its own SQLite database and shows them to a service desk.
+//! The desk: takes native records from hosts, keeps them in its own SQLite database and shows them to a
+//! service desk.
 //!
-//! `wire` reads what arrives, `db` keeps it, `api` and `pages` show it, `stream` tells open pages what changed, `access`
-//! decides who may send and look. Invariants: an event is answered only after its commit; per (host, id) the highest
-//! `rev` stays; everything from a record is escaped before it reaches a page. The desk knows no other door and nothing of
-//! the engine but its records.
+//! `wire` reads what arrives, `db` keeps it, `api` and `pages` show it, `stream` tells open pages what
+//! changed, `access` decides who may send and look. Invariants: an event is answered only after its commit;
+//! per (host, id) the highest `rev` stays; everything from a record is escaped before it reaches a page. The
+//! desk knows no other door and nothing of the engine but its records.
 
 mod access;
 mod api;

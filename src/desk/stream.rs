@@ -1,7 +1,8 @@
 //! Server-sent events: one small line per stored change, so that open pages know when to look again.
 //!
-//! The line says what changed, never the record itself. A page that comes back with `Last-Event-ID` gets what it missed, or
-//! `resync` when that is no longer kept; a page that reads too slowly gets `resync` as well. Streams end at shutdown.
+//! The line says what changed, never the record itself. A page that comes back with `Last-Event-ID` gets what
+//! it missed, or `resync` when that is no longer kept; a page that reads too slowly gets `resync` as well.
+//! Streams end at shutdown.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! Reads what arrives: one CloudEvent or a batch of them, each carrying one whole record (docs/records.md).
 //!
-//! Pure: bytes in, deliveries out; knows neither HTTP nor the database. A body that is no JSON, or not of the announced
-//! shape, is one error; within a batch every event is judged on its own, so that one bad event never holds back its
-//! neighbours. Unknown fields are kept: what is stored is the JSON as it came, only what the desk needs is looked into.
+//! Pure: bytes in, deliveries out; knows neither HTTP nor the database. A body that is no JSON, or not of the
+//! announced shape, is one error; within a batch every event is judged on its own, so that one bad event
+//! never holds back its neighbours. Unknown fields are kept: what is stored is the JSON as it came, only what
+//! the desk needs is looked into.
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -196,7 +197,8 @@ enum Kind {
     Heartbeat,
 }
 
-/// Verbs of incidents and problems are hints only, since the data is always the whole record; so unknown ones pass.
+/// Verbs of incidents and problems are hints only, since the data is always the whole record; so unknown ones
+/// pass.
 fn kind_of(event_type: &str) -> Result<Kind, String> {
     let words: Vec<&str> = event_type.split('.').collect();
     let ["org", "sexton", noun, verb, version] = words[..] else {

@@ -68,12 +68,12 @@
     localise(page);
   }
 
-  // On a narrow screen a drawing scrolls: show the breach of a plot and the newest end of a strip first.
+  // On a narrow screen a drawing scrolls: show the newest end of a strip first, and of a plot the breach if it is out of sight.
   function aim(page) {
     for (const paper of page.querySelectorAll(".paper")) {
       const mark = paper.querySelector(".mark-breach");
       const at = mark ? mark.getBoundingClientRect().left - paper.getBoundingClientRect().left : paper.scrollWidth;
-      paper.scrollLeft = mark ? at - paper.clientWidth * 0.4 : at;
+      if (!mark || at > paper.clientWidth * 0.85) paper.scrollLeft = mark ? at - paper.clientWidth * 0.6 : at;
     }
   }
 

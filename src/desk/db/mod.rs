@@ -1,8 +1,8 @@
 //! The desk's own database, `desk.db`: one thread writes, one reads, nobody else touches SQLite.
 //!
-//! Owns the connections, the format (`user_version`) and the queues. WAL with `synchronous=FULL`: what was answered is on
-//! disk. The writer commits all deliveries that wait in one transaction, answers after the commit and only then tells
-//! the pages. Knows neither HTTP nor HTML.
+//! Owns the connections, the format (`user_version`) and the queues. WAL with `synchronous=FULL`: what was
+//! answered is on disk. The writer commits all deliveries that wait in one transaction, answers after the
+//! commit and only then tells the pages. Knows neither HTTP nor HTML.
 
 mod read;
 mod write;
@@ -97,7 +97,8 @@ impl Database {
         Ok(Database { writer, reader, threads: std::sync::Mutex::new(threads) })
     }
 
-    /// Stores the events of one request in one transaction; the answer comes after the commit, in the same order.
+    /// Stores the events of one request in one transaction; the answer comes after the commit, in the same
+    /// order.
     ///
     /// # Errors
     /// [`DbError`]; then nothing of this request is stored.
@@ -164,7 +165,8 @@ fn settle(db: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Creates the tables in an empty file; refuses a file that is not a desk's or was written by a newer version.
+/// Creates the tables in an empty file; refuses a file that is not a desk's or was written by a newer
+/// version.
 fn migrate(db: &mut Connection) -> Result<(), String> {
     let number = |pragma: &str, db: &Connection| -> Result<i64, String> {
         db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(|e| e.to_string())

@@ -101,8 +101,8 @@ pub(in crate::desk) enum Life {
     Gone,
 }
 
-/// The moment for which hosts are judged. What passed before the desk itself was up does not count as silence: it could
-/// not hear then.
+/// The moment for which hosts are judged. What passed before the desk itself was up does not count as
+/// silence: it could not hear then.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::desk) struct Hearing {
     /// Now.
@@ -141,13 +141,16 @@ impl Table {
         }
     }
 
-    /// Most pressing first.
-    fn order(self) -> &'static str {
-        match self {
-            Table::Incident => {
+    /// Most pressing first. One order per state, so that an index serves each.
+    fn order(self, open: Option<bool>) -> &'static str {
+        match (self, open) {
+            (Table::Incident, Some(true)) => "priority, since, id",
+            (Table::Incident, Some(false)) => "until DESC, id",
+            (Table::Incident, None) => {
                 "open DESC, CASE open WHEN 1 THEN priority END, CASE open WHEN 1 THEN since END, until DESC"
             }
-            Table::Problem => "open DESC, weight DESC, until DESC",
+            (Table::Problem, Some(_)) => "weight DESC, until DESC",
+            (Table::Problem, None) => "open DESC, weight DESC, until DESC",
         }
     }
 }
@@ -158,18 +161,25 @@ pub(in crate::desk) fn list(
     table: Table,
     filter: &Filter,
 ) -> rusqlite::Result<(Vec<Stored>, u64)> {
-    let pass = "(?1 IS NULL OR open = ?1) AND (?2 IS NULL OR host = ?2)";
-    let (name, order) = (table.name(), table.order());
+    // Literal, not bound: the planner takes a partial index only then.
+    let state = match filter.open {
+        Some(true) => "open = 1",
+        Some(false) => "open = 0",
+        None => "1",
+    };
+    let (name, order) = (table.name(), table.order(filter.open));
+    let pass = format!("{state} AND (?1 IS NULL OR host = ?1)");
     let total = db
         .prepare_cached(&format!("SELECT count(*) FROM {name} WHERE {pass}"))?
-        .query_row(params![filter.open, filter.host], |r| r.get::<_, i64>(0))?;
-    let sql = format!("SELECT summary, received_at FROM {name} WHERE {pass} ORDER BY {order} LIMIT ?3");
+        .query_row(params![filter.host], |r| r.get::<_, i64>(0))?;
+    let sql = format!("SELECT summary, received_at FROM {name} WHERE {pass} ORDER BY {order} LIMIT ?2");
     let mut query = db.prepare_cached(&sql)?;
-    let rows = query.query_map(params![filter.open, filter.host, filter.limit], stored)?;
+    let rows = query.query_map(params![filter.host, filter.limit], stored)?;
     Ok((rows.collect::<Result<_, _>>()?, count(total)))
 }
 
-/// The whole record of that id; when two hosts claim the same id, the one heard last unless `host` says which.
+/// The whole record of that id; when two hosts claim the same id, the one heard last unless `host` says
+/// which.
 pub(in crate::desk) fn one(
     db: &Connection,
     table: Table,
@@ -177,7 +187,8 @@ pub(in crate::desk) fn one(
     host: Option<&str>,
 ) -> rusqlite::Result<Option<Stored>> {
     let sql = format!(
-        "SELECT body, received_at FROM {} WHERE id = ?1 AND (?2 IS NULL OR host = ?2) ORDER BY received_at DESC LIMIT 1",
+        "SELECT body, received_at FROM {} WHERE id = ?1 AND (?2 IS NULL OR host = ?2)
+         ORDER BY received_at DESC LIMIT 1",
         table.name()
     );
     db.prepare_cached(&sql)?.query_row(params![id, host], stored).optional()
@@ -269,7 +280,8 @@ pub(in crate::desk) fn overview(
 fn life() -> String {
     format!(
         "(CASE WHEN ?1 - heard_at > {GONE} THEN 2
-               WHEN ?1 - max(heard_at, ?2) > max({SILENT_LEAST}, 3 * coalesce(interval, {USUAL_INTERVAL})) THEN 1
+               WHEN ?1 - max(heard_at, ?2) > max({SILENT_LEAST}, 3 * coalesce(interval, {USUAL_INTERVAL}))
+               THEN 1
                ELSE 0 END)"
     )
 }

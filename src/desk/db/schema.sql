@@ -50,7 +50,8 @@ CREATE TABLE link (
 CREATE INDEX link_incident ON link (host, incident);
 CREATE INDEX link_problem ON link (host, problem);
 
--- `heard_at` is when anything last came from the host, by the desk's clock; `heartbeat_at` is the newest heartbeat's own stamp.
+-- `heard_at` is when anything last came from the host, by the desk's clock;
+-- `heartbeat_at` is the newest heartbeat's own stamp.
 CREATE TABLE host (
     id           TEXT    NOT NULL PRIMARY KEY,
     name         TEXT    NOT NULL,

@@ -1,7 +1,7 @@
 //! The writing thread: what arrives is judged by revision and stored, many requests to one commit.
 //!
-//! The rule that makes delivery at least once safe: per (host, id) the highest `rev` stays. A lower one is stale, the same
-//! one a duplicate; a link is stored once; of heartbeats the newest stays.
+//! The rule that makes delivery at least once safe: per (host, id) the highest `rev` stays. A lower one is
+//! stale, the same one a duplicate; a link is stored once; of heartbeats the newest stays.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
@@ -177,10 +177,12 @@ impl Writer<'_> {
             _ => {}
         }
         let put = format!(
-            "INSERT INTO {table} (host, id, rev, state, open, priority, since, until, weight, received_at, summary, body)
+            "INSERT INTO {table} (host, id, rev, state, open, priority, since, until, weight,
+             received_at, summary, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-             ON CONFLICT (host, id) DO UPDATE SET rev = excluded.rev, state = excluded.state, open = excluded.open,
-             priority = excluded.priority, since = excluded.since, until = excluded.until, weight = excluded.weight,
+             ON CONFLICT (host, id) DO UPDATE SET rev = excluded.rev, state = excluded.state,
+             open = excluded.open, priority = excluded.priority, since = excluded.since,
+             until = excluded.until, weight = excluded.weight,
              received_at = excluded.received_at, summary = excluded.summary, body = excluded.body"
         );
         self.tx.prepare_cached(&put)?.execute(params![

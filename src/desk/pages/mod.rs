@@ -1,8 +1,9 @@
-//! The pages people look at: rendered here, escaped by the template engine, brought up to date by a small script.
+//! The pages people look at: rendered here, escaped by the template engine, brought up to date by a small
+//! script.
 //!
-//! Every page is a `<main>` element inside one layout. With the header `X-Part` only the `<main>` is sent: that is how an
-//! open page renews itself. Nothing comes from elsewhere; script, style and icon are compiled in and served under a name
-//! that changes with their content.
+//! Every page is a `<main>` element inside one layout. With the header `X-Part` only the `<main>` is sent:
+//! that is how an open page renews itself. Nothing comes from elsewhere; script, style and icon are compiled
+//! in and served under a name that changes with their content.
 
 mod detail;
 mod plot;
@@ -132,7 +133,8 @@ fn show(app: &App, headers: &HeaderMap, place: &str, main: Result<String, Fault>
     }
 }
 
-/// A stored record, parsed; what was stored has been parsed before, so a failure is a defect and said so in the log.
+/// A stored record, parsed; what was stored has been parsed before, so a failure is a defect and said so in
+/// the log.
 fn parsed<T: serde::de::DeserializeOwned>(stored: &Stored) -> Option<T> {
     serde_json::from_str(&stored.json)
         .inspect_err(|e| tracing::error!(reason = %e, "a stored record cannot be read"))

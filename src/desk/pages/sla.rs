@@ -1,4 +1,5 @@
-//! The two SLA clocks of an incident as a person reads them: how much is used, what is left, met, missed or standing still.
+//! The two SLA clocks of an incident as a person reads them: how much is used, what is left, met, missed or
+//! standing still.
 
 use serde::Serialize;
 

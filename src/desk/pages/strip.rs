@@ -1,4 +1,5 @@
-//! Draws when a problem showed itself: one lane per member incident, one mark per opening, on a common time axis.
+//! Draws when a problem showed itself: one lane per member incident, one mark per opening, on a common time
+//! axis.
 //!
 //! Pure: openings in, SVG text out. Lanes beyond the limit are counted in the last line.
 
@@ -64,7 +65,8 @@ pub(super) fn strip(members: &[Member], now: Stamp) -> Option<String> {
         for at in &member.openings {
             let _ = write!(
                 svg,
-                "<circle class=\"opening\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\"><title data-at=\"{:.0}\">{}</title></circle>",
+                "<circle class=\"opening\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\">\
+                 <title data-at=\"{:.0}\">{}</title></circle>",
                 x(at.seconds()),
                 at.seconds(),
                 utc(*at)

@@ -1,4 +1,5 @@
-//! Numbers, units and times as a person reads them. Pure; times are UTC here, the page's script makes them local.
+//! Numbers, units and times as a person reads them. Pure; times are UTC here, the page's script makes them
+//! local.
 
 use crate::engine::moment::{HOUR, MINUTE, SECOND, Stamp, human};
 
@@ -41,7 +42,8 @@ const SECONDS: &[(f64, &str)] =
 const NUMBERS: &[(f64, &str)] = &[(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")];
 
 impl Scale {
-    /// The step for values around `magnitude` of the base unit (`ratio`, `bytes`, `seconds`, anything else is a number).
+    /// The step for values around `magnitude` of the base unit (`ratio`, `bytes`, `seconds`, anything else is
+    /// a number).
     pub(super) fn of(magnitude: f64, base: &str) -> Scale {
         let (steps, from) = match base {
             "ratio" => return Scale { factor: 0.01, name: "%" },
@@ -88,15 +90,15 @@ pub(super) fn span(seconds: f64) -> String {
 /// A duration in nanoseconds without small change: seconds are dropped from ten minutes on.
 pub(super) fn brief(ns: i64) -> String {
     let step = match ns.saturating_abs() {
-        n if n >= 10 * MINUTE && n < HOUR => MINUTE,
+        n if (10 * MINUTE..HOUR).contains(&n) => MINUTE,
         n if n >= SECOND => SECOND,
         _ => 1,
     };
     human(ns - ns % step)
 }
 
-/// A duration in nanoseconds in whole minutes from one minute on, in whole hours from two days on: for clocks that are
-/// only glanced at.
+/// A duration in nanoseconds in whole minutes from one minute on, in whole hours from two days on: for clocks
+/// that are only glanced at.
 pub(super) fn coarse(ns: i64) -> String {
     let step = match ns.saturating_abs() {
         n if n >= 48 * HOUR => HOUR,

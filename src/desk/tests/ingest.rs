@@ -137,7 +137,8 @@ async fn a_body_beyond_the_limit_is_refused_before_it_is_read() {
     let dir = dir();
     let desk = Running::start(&dir).await;
     let head = format!(
-        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: {BATCH}\r\n"
+        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\n\
+         authorization: Bearer {TOKEN}\r\ncontent-type: {BATCH}\r\n"
     );
     let announced = format!("{head}content-length: {}\r\n\r\n", super::super::MAX_BODY + 1);
     let mut chunked = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();

@@ -47,6 +47,7 @@ async fn all_is_quiet_when_nothing_is_open() {
     desk.send(&[super::sample::heartbeat("web-01", now)]).await;
     let page = desk.page("/").await;
     assert!(page.contains("All is quiet") && page.contains("The one host reports"), "{page}");
+    assert!(!page.contains("Silent:"), "{page}");
     assert!(desk.page("/problems").await.contains("Nothing repeats"));
     assert!(desk.page("/hosts").await.contains("web-01"));
     desk.end().await;

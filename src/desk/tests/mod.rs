@@ -1,6 +1,8 @@
-//! The desk as a whole: a real listener on loopback, a real database in a throw-away directory, a real client.
+//! The desk as a whole: a real listener on loopback, a real database in a throw-away directory, a real
+//! client.
 
 mod ingest;
+mod life;
 mod looking;
 mod sample;
 

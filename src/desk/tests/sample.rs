@@ -1,5 +1,5 @@
-//! Records as hosts send them, made from the real types: a shop with a filling disk, a dead unit that keeps returning, a slow
-//! check, memory pressure, and some that are over.
+//! Records as hosts send them, made from the real types: a shop with a filling disk, a dead unit that keeps
+//! returning, a slow check, memory pressure, and some that are over.
 
 use std::collections::BTreeMap;
 
@@ -179,7 +179,8 @@ pub fn disk(now: Stamp) -> Incident {
         exhibits: vec![Exhibit {
             title: "largest directories under /data".to_owned(),
             at: breach.plus(2 * MINUTE),
-            text: "  412G  /data/pgsql/16/main/base\n  118G  /data/pgsql/16/main/pg_wal\n   31G  /data/backup/2026-11-21\n"
+            text: "  412G  /data/pgsql/16/main/base\n\
+                   \x20 118G  /data/pgsql/16/main/pg_wal\n   31G  /data/backup/2026-11-21\n"
                 .to_owned(),
         }],
     };
@@ -234,7 +235,11 @@ pub fn outage(now: Stamp) -> Incident {
     i.evidence.exhibits = vec![Exhibit {
         title: "status of nginx.service".to_owned(),
         at: i.raised_at,
-        text: "● nginx.service - A high performance web server\n     Active: failed (Result: exit-code) since Sun 2026-11-22 15:41:07 UTC\n    Process: 812 ExecStart=/usr/sbin/nginx -g daemon on; (code=exited, status=1/FAILURE)\n\nnginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)\n".to_owned(),
+        text: "● nginx.service - A high performance web server\n\
+             \x20    Active: failed (Result: exit-code) since Sun 2026-11-22 15:41:07 UTC\n\
+             \x20   Process: 812 ExecStart=/usr/sbin/nginx -g daemon on; (code=exited, status=1/FAILURE)\n\n\
+               nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)\n"
+            .to_owned(),
     }];
     i.timeline[0].note = "frac(not check.up, 3m) 96 % > 60 %".to_owned();
     i.timeline.push(entry(
@@ -306,7 +311,8 @@ pub fn recurring(now: Stamp) -> (Vec<Incident>, Problem, Vec<Link>) {
         kind: "recurrence".to_owned(),
         state: ProblemState::Candidate,
         title: "worker@billing.service keeps failing on app-03.sha".to_owned(),
-        description: "Six openings of the same condition in a bit more than two days. Each time the unit came back by its own restart."
+        description: "Six openings of the same condition in a bit more than two days. \
+                      Each time the unit came back by its own restart."
             .to_owned(),
         ci: last.ci.clone(),
         service: last.service.clone(),
@@ -341,7 +347,14 @@ pub fn recurring(now: Stamp) -> (Vec<Incident>, Problem, Vec<Link>) {
         downtime: 6_660.0,
         pain: 999.0,
         timeline: vec![
-            entry(members[2].raised_at, 1, Actor::Correlator, "opened", None, "4th time in 7 d, usual gap 20 h"),
+            entry(
+                members[2].raised_at,
+                1,
+                Actor::Correlator,
+                "opened",
+                None,
+                "4th time in 7 d, usual gap 20 h",
+            ),
             entry(now.plus(-18 * MINUTE), 3, Actor::Correlator, "member", None, "INC000038 opened again"),
         ],
     };
@@ -405,7 +418,8 @@ pub fn over(now: Stamp) -> Incident {
 /// A CloudEvent around a record.
 pub fn event(kind: &str, key: &str, host: &HostRef, data: &Json) -> Json {
     json!({
-        "specversion": "1.0", "id": key, "source": format!("urn:sexton:{}", host.id), "type": format!("org.sexton.{kind}.v1"),
+        "specversion": "1.0", "id": key, "source": format!("urn:sexton:{}", host.id),
+        "type": format!("org.sexton.{kind}.v1"),
         "datacontenttype": "application/json", "data": data,
     })
 }
