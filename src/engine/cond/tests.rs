@@ -14,40 +14,82 @@ fn every_mistake_has_its_message() {
         ("", "[] the condition is empty (write a comparison such as fs.used > 90%)"),
         ("fs.used > 90", "[90] cannot compare ratio and number: `fs.used` is ratio (write 90%)"),
         ("fs.used > 0.9", "[0.9] cannot compare ratio and number: `fs.used` is ratio (write 90%)"),
-        ("mem.available < 200", "[200] cannot compare bytes and number: `mem.available` is bytes (write 200B, 200MiB or 200GiB)"),
+        (
+            "mem.available < 200",
+            "[200] cannot compare bytes and number: `mem.available` is bytes (write 200B, 200MiB or 200GiB)",
+        ),
         ("swap.in > 4MiB", "[4MiB] cannot compare bytes/s and bytes: `swap.in` is bytes/s (write 4MiB/s)"),
-        ("left < 3", "[3] cannot compare seconds and number: `eta(fs.used, 100%, 6h)` is seconds (write 3s, 3m or 3h)"),
+        (
+            "left < 3",
+            "[3] cannot compare seconds and number: `eta(fs.used, 100%, 6h)` is seconds (write 3s, 3m or 3h)",
+        ),
         ("fs.usde > 90%", "[fs.usde] no signal or `let` is called `fs.usde` (did you mean `fs.used`?)"),
         ("lefft < 3d", "[lefft] no signal or `let` is called `lefft` (did you mean `left`?)"),
-        ("fs.used-5 > 90%", "[fs.used-5] no signal or `let` is called `fs.used-5` (`-` binds to a name: write `fs.used - 5` with blanks to subtract)"),
-        ("unit.active", "[unit.active] `unit.active` is a signal of unit, this is about fs (write on = \"unit\" in the rule)"),
-        ("mount == '/'", "[mount] `mount` is a label, not a signal (choose instances by match = { mount = [\"…\"] })"),
+        (
+            "fs.used-5 > 90%",
+            "[fs.used-5] no signal or `let` is called `fs.used-5` (`-` binds to a name: write `fs.used - 5` with blanks to subtract)",
+        ),
+        (
+            "unit.active",
+            "[unit.active] `unit.active` is a signal of unit, this is about fs (write on = \"unit\" in the rule)",
+        ),
+        (
+            "mount == '/'",
+            "[mount] `mount` is a label, not a signal (choose instances by match = { mount = [\"…\"] })",
+        ),
         ("avg > 3", "[avg] `avg` is a function and needs its arguments"),
-        ("fs.used", "[fs.used] a condition is true or false, `fs.used` is a ratio (compare it: fs.used > 90%)"),
-        ("fs.readonly and fs.used", "[fs.used] a condition is true or false, `fs.used` is a ratio (compare it: fs.used > 90%)"),
-        ("avg(fs.used, 10) > 90%", "[10] the window of `avg` is a duration, `10` is a number (write 10s or 10m)"),
+        (
+            "fs.used",
+            "[fs.used] a condition is true or false, `fs.used` is a ratio (compare it: fs.used > 90%)",
+        ),
+        (
+            "fs.readonly and fs.used",
+            "[fs.used] a condition is true or false, `fs.used` is a ratio (compare it: fs.used > 90%)",
+        ),
+        (
+            "avg(fs.used, 10) > 90%",
+            "[10] the window of `avg` is a duration, `10` is a number (write 10s or 10m)",
+        ),
         ("avg(fs.used, host.uptime) > 90%", "[host.uptime] the window of `avg` must be constant (write 10m)"),
         ("avg(fs.used, 500d) > 90%", "[500d] the window of `avg` must be from 1s to 400d"),
         ("avg(fs.used) > 90%", "[avg(fs.used)] `avg` takes 2 arguments, here are 1 (write avg(x, w))"),
         ("avrg(fs.used, 5m) > 90%", "[avrg] no function is called `avrg` (did you mean `avg`?)"),
-        ("avg(fs.readonly, 5m) > 90%", "[fs.readonly] `avg` takes a number, `fs.readonly` is a bool (for the share of time write frac(fs.readonly, 5m))"),
-        ("rate(cpu.busy, 5m) > 1", "[cpu.busy] `rate` needs a counter, `cpu.busy` is a gauge (write deriv(cpu.busy, …))"),
+        (
+            "avg(fs.readonly, 5m) > 90%",
+            "[fs.readonly] `avg` takes a number, `fs.readonly` is a bool (for the share of time write frac(fs.readonly, 5m))",
+        ),
+        (
+            "rate(cpu.busy, 5m) > 1",
+            "[cpu.busy] `rate` needs a counter, `cpu.busy` is a gauge (write deriv(cpu.busy, …))",
+        ),
         ("increase(1 + 1, 5m) > 1", "[1 + 1] `increase` takes the name of a counter, not an expression"),
         ("max(avg(fs.used, 1m), 5m) > 1%", "[fs.used] a window cannot stand inside another: `avg` in `max`"),
         ("avg(5%, 5m) > 1%", "[5%] `avg` needs a signal to follow, `5%` is constant"),
         ("p(fs.used, 95, 5m) > 1%", "[95] the quantile of `p` must be a constant ratio (write 95%)"),
-        ("forecast(fs.used, 6h, 3) > 1%", "[3] `ahead` of `forecast` is a duration, here is a number (write 4h)"),
-        ("eta(fs.used, 100, 6h) < 3d", "[100] cannot mix in `eta` ratio and number: `fs.used` is ratio (write 100%)"),
+        (
+            "forecast(fs.used, 6h, 3) > 1%",
+            "[3] `ahead` of `forecast` is a duration, here is a number (write 4h)",
+        ),
+        (
+            "eta(fs.used, 100, 6h) < 3d",
+            "[100] cannot mix in `eta` ratio and number: `fs.used` is ratio (write 100%)",
+        ),
         ("fs.used = 90%", "[=] `=` has no meaning here (write `==` to compare)"),
         ("fs.readonly && true", "[&&] `&&` has no meaning here (write `and`)"),
         ("fs.readonly AND true", "[AND] expected an operator or the end, found `AND` (write `and`)"),
         ("left < 5min", "[min] `min` is not a unit (write 5m)"),
         ("left < 5 %", "[%] `%` has no meaning here (`%` belongs directly behind a number: 90%)"),
-        ("1% < fs.used < 5%", "[<] comparisons cannot be chained (join two comparisons with `and`: 1 < x and x < 5)"),
+        (
+            "1% < fs.used < 5%",
+            "[<] comparisons cannot be chained (join two comparisons with `and`: 1 < x and x < 5)",
+        ),
         ("fs.used > ", "[] a value is missing at the end"),
         ("(fs.used > 1%", "[] `)` is missing at the end"),
         ("fs.used in []", "[fs.used in []] the list behind `in` is empty"),
-        ("fs.readonly < true", "[fs.readonly < true] `<` cannot order bools (only `==`, `!=` and `in` compare these)"),
+        (
+            "fs.readonly < true",
+            "[fs.readonly < true] `<` cannot order bools (only `==`, `!=` and `in` compare these)",
+        ),
         ("'a", "['a] this string is not closed (end it with ')"),
         ("fs.avail * fs.size > 1B", "[fs.avail * fs.size] cannot multiply bytes by bytes"),
         ("fs.avail + fs.used > 1B", "[fs.avail + fs.used] cannot add bytes and ratio"),
@@ -68,7 +110,10 @@ fn what_the_reference_shows_compiles() {
         (Class::Fs, "fs.used > 85% and left < 3d"),
         (Class::Fs, "fs.used > 95% or (fs.used > 80% and left < 4h)"),
         (Class::Fs, "fs.avail / fs.size < 5% and cpu.busy > 10%"),
-        (Class::Host, "avg(psi.mem.full, 2m) > 10% or (avg(psi.mem.some, 5m) > 30% and mem.available < 5% * mem.total)"),
+        (
+            Class::Host,
+            "avg(psi.mem.full, 2m) > 10% or (avg(psi.mem.some, 5m) > 30% and mem.available < 5% * mem.total)",
+        ),
         (Class::Host, "least(avg(swap.in, 3m), avg(swap.out, 3m)) > 4MiB/s and psi.mem.some > 5%"),
         (Class::Host, "frac(cpu.busy > 90%, 10m) >= 80%"),
         (Class::Host, "load.avg1 / cpu.count > 2"),
@@ -80,7 +125,10 @@ fn what_the_reference_shows_compiles() {
         (Class::Check, "frac(not check.up, 3m) > 60%"),
         (Class::Check, "p(check.latency, 95%, 10m) > 800ms"),
         (Class::Check, "rate(kernel.oom_kills, 5m) > 6/m or nodata(check.up, 2 * 5m)"),
-        (Class::Check, "held(not check.up) > 5m or if(check.up, check.latency, 10s) > coalesce(check.latency, 1s)"),
+        (
+            Class::Check,
+            "held(not check.up) > 5m or if(check.up, check.latency, 10s) > coalesce(check.latency, 1s)",
+        ),
     ] {
         let cond = compile(source, class, &lets).unwrap_or_else(|e| panic!("{source}: {e:?}"));
         let again = compile(cond.canonical(), class, &[]).unwrap();
@@ -94,14 +142,22 @@ fn the_canonical_text_ignores_blanks_units_and_names() {
     let named = compile("(fs.used>85%)   and (left<72h)", Class::Fs, &lets).unwrap();
     let plain = compile("fs.used > 85% and eta(fs.used, 100%, 6h) < 3d", Class::Fs, &[]).unwrap();
     assert_eq!(named.canonical(), plain.canonical());
-    let brackets = compile("(fs.used + 1%) * 2 > 2% - (1% - 3%) and (fs.readonly or fs.hung)", Class::Fs, &[]).unwrap();
+    let brackets =
+        compile("(fs.used + 1%) * 2 > 2% - (1% - 3%) and (fs.readonly or fs.hung)", Class::Fs, &[]).unwrap();
     assert_eq!(brackets.canonical(), "(fs.used + 1%) * 2 > 2% - (1% - 3%) and (fs.readonly or fs.hung)");
-    assert_eq!(brackets.metrics().iter().map(|m| m.name()).collect::<Vec<_>>(), ["fs.used", "fs.readonly", "fs.hung"]);
+    assert_eq!(
+        brackets.metrics().iter().map(|m| m.name()).collect::<Vec<_>>(),
+        ["fs.used", "fs.readonly", "fs.hung"]
+    );
 }
 
 #[test]
 fn a_window_is_shared_within_a_condition() {
-    let cond = compile("avg(cpu.busy, 10m) > 90% or frac(cpu.busy > 1%, 10m) > 5% or sum(cpu.busy, 600s) > 3%", Class::Host, &[]);
+    let cond = compile(
+        "avg(cpu.busy, 10m) > 90% or frac(cpu.busy > 1%, 10m) > 5% or sum(cpu.busy, 600s) > 3%",
+        Class::Host,
+        &[],
+    );
     assert_eq!(cond.unwrap().windows().len(), 2);
 }
 
@@ -176,8 +232,39 @@ mod fuzz {
     use proptest::prelude::*;
 
     const SOUP: &[&str] = &[
-        "fs.used", "cpu.busy", "unit.state", "left", "avg", "count", "eta", "if", "p", "(", ")", "[", "]", ",", "<", "==", "and",
-        "or", "not", "in", "+", "-", "*", "/", "90%", "5m", "'x'", "true", "4MiB/s", "nodata", "rate", "kernel.oom_kills", "1e9",
+        "fs.used",
+        "cpu.busy",
+        "unit.state",
+        "left",
+        "avg",
+        "count",
+        "eta",
+        "if",
+        "p",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "<",
+        "==",
+        "and",
+        "or",
+        "not",
+        "in",
+        "+",
+        "-",
+        "*",
+        "/",
+        "90%",
+        "5m",
+        "'x'",
+        "true",
+        "4MiB/s",
+        "nodata",
+        "rate",
+        "kernel.oom_kills",
+        "1e9",
     ];
 
     /// Whatever comes in, an error's bytes can be underlined.
