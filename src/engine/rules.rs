@@ -1,1 +1,352 @@
-//! State machines per rule, bound instance and step.
+//! State machines per rule, bound instance and step: samples in, [`Event`]s out.
+//!
+//! An observation touches the series it names, the windows those feed and the machines that depend on them, by number;
+//! nothing else is looked at. What can change by time alone (`for`, `keep`, staleness, `nodata`, a window of a told signal)
+//! has a deadline in one ordered set; the owner asks [`Rules::poll_timeout`] and calls [`Rules::handle_timeout`]. Deadlines
+//! that have passed are played at the time they were due, before any later sample is looked at, so a late loop or a
+//! suspended machine changes no verdict. Nothing here reads a clock or knows of incidents.
+//!
+//! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`, a told one
+//! when "no value" is told; "no value" is unknown at once for both. A rule that names only told signals and is new or
+//! changed is judged without waiting for the next word.
+
+mod binding;
+mod bound;
+mod machine;
+mod saved;
+mod series;
+mod slab;
+mod standing;
+mod telling;
+mod timing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::effect::StateChange;
+use super::event::Event;
+use super::moment::Moment;
+use super::plan::Plan;
+use super::signal::{Class, Instance, Metric, Observation, SIGNALS, Value};
+use super::window::silence;
+use bound::{At, Bound, Pane, Part};
+use machine::{Step, Verdicts, Wants};
+use saved::Saved;
+use series::Series;
+use slab::Slab;
+
+pub use standing::{Health, Standing};
+
+/// Judges every rule on every instance it binds.
+#[derive(Debug)]
+pub struct Rules {
+    plan: Arc<Plan>,
+    /// The rules of each class.
+    by_class: BTreeMap<Class, Vec<Arc<Bound>>>,
+    subjects: Slab<Subject>,
+    by_key: BTreeMap<String, u32>,
+    /// The address of the instance last seen, which spares comparing keys; the subject holds it alive.
+    by_address: BTreeMap<usize, u32>,
+    series: Slab<Series>,
+    panes: Slab<Pane>,
+    machines: Slab<Machine>,
+    timers: BTreeSet<(i64, Timer)>,
+    /// Machines whose row differs from what was last drained.
+    dirty: Vec<u32>,
+    /// Keys of rows that are to be deleted.
+    dropped: BTreeSet<String>,
+    /// Restored machines whose instance has not been seen yet.
+    saved: BTreeMap<String, Saved>,
+    alive: saved::Alive,
+    /// Place of a metric among those of its class.
+    ordinals: Vec<u16>,
+    clock: Moment,
+    mark: u64,
+    refused: u64,
+    touched_panes: Vec<u32>,
+    touched_machines: Vec<u32>,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A machine wants to be judged.
+    Machine(u32),
+    /// A polled series that feeds windows may have fallen silent.
+    Series(u32),
+    /// Restored machines whose instance never came.
+    Saved,
+    /// While something is pending: note in the store that we live.
+    Alive,
+}
+
+/// An instance that was observed.
+#[derive(Debug)]
+struct Subject {
+    instance: Arc<Instance>,
+    /// Its series by the metric's place in the class.
+    series: Vec<Option<u32>>,
+    panes: BTreeMap<String, u32>,
+    machines: Vec<u32>,
+}
+
+/// A rule on an instance.
+#[derive(Debug)]
+struct Machine {
+    bound: Arc<Bound>,
+    subject: u32,
+    slots: Box<[u32]>,
+    panes: Box<[u32]>,
+    steps: Box<[Step]>,
+    /// Highest latched step and its severity as last told in an event.
+    told: Option<(usize, super::record::Severity)>,
+    /// When it stands in the timers; `i64::MAX` when it does not.
+    due: i64,
+    mark: u64,
+    is_dirty: bool,
+    is_stored: bool,
+}
+
+impl Rules {
+    /// Machines for a plan; instances come with their first observation.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let ordinal = |i: usize| SIGNALS[..i].iter().filter(|s| s.class == SIGNALS[i].class).count() as u16;
+        let mut rules = Self {
+            by_class: BTreeMap::new(),
+            subjects: Slab::new(),
+            by_key: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            series: Slab::new(),
+            panes: Slab::new(),
+            machines: Slab::new(),
+            timers: BTreeSet::new(),
+            dirty: Vec::new(),
+            dropped: BTreeSet::new(),
+            saved: BTreeMap::new(),
+            alive: saved::Alive::default(),
+            ordinals: (0..SIGNALS.len()).map(ordinal).collect(),
+            clock: Moment::default(),
+            mark: 0,
+            refused: 0,
+            touched_panes: Vec::new(),
+            touched_machines: Vec::new(),
+            plan,
+        };
+        rules.index_plan();
+        rules
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Samples refused because they were older than the newest of their series or of another class than their instance.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Takes in what a door saw.
+    pub fn observe(&mut self, now: Moment, observation: &Observation, out: &mut Vec<Event>) {
+        let t = if observation.at.mono <= now.mono { observation.at } else { now };
+        self.advance(t, now, out);
+        if observation.gone {
+            return self.forget(&observation.instance, now, out);
+        }
+        let subject = self.subject_of(&observation.instance, t, now, out);
+        self.mark += 1;
+        for (metric, value) in &observation.samples {
+            self.take(subject, *metric, value.as_ref(), t, observation.interval);
+        }
+        let panes = std::mem::take(&mut self.touched_panes);
+        for id in &panes {
+            self.feed(*id, t.mono);
+        }
+        let machines = std::mem::take(&mut self.touched_machines);
+        for id in &machines {
+            self.judge(*id, t, now, out);
+        }
+        // The lists keep their room for the next observation.
+        (self.touched_panes, self.touched_machines) = (panes, machines);
+        self.touched_panes.clear();
+        self.touched_machines.clear();
+    }
+
+    /// Plays every deadline up to `now`.
+    pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Event>) {
+        self.advance(now, now, out);
+    }
+
+    /// When [`Rules::handle_timeout`] is due, in steady time; `None` when nothing waits.
+    pub fn poll_timeout(&self) -> Option<i64> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// The signal of that instance; made when it is new.
+    fn series_of(&mut self, subject: u32, metric: Metric, since: i64) -> Option<u32> {
+        let place = usize::from(*self.ordinals.get(usize::from(metric.0))?);
+        let subject = self.subjects.get_mut(subject)?;
+        if subject.series.len() <= place {
+            subject.series.resize(place + 1, None);
+        }
+        let series = &mut self.series;
+        Some(*subject.series[place].get_or_insert_with(|| series.insert(Series::new(since))))
+    }
+
+    /// Notes one sample and what it touches.
+    fn take(&mut self, subject: u32, metric: Metric, value: Option<&Value>, t: Moment, interval: i64) {
+        let class = self.subjects.get(subject).map(|s| s.instance.class);
+        if SIGNALS.get(usize::from(metric.0)).map(|s| s.class) != class {
+            self.refused += 1;
+            return;
+        }
+        let Some(id) = self.series_of(subject, metric, t.mono) else { return };
+        let Some(series) = self.series.get_mut(id) else { return };
+        if t.mono < series.newest {
+            self.refused += 1;
+            return;
+        }
+        let value = value.filter(|v| !matches!(v, Value::Num(n) if !n.is_finite()));
+        series.newest = t.mono;
+        series.interval = interval;
+        if value.is_some() {
+            series.at = Some(t.mono);
+        }
+        if let Some(trail) = &mut series.trail {
+            trail.push(t.mono, value);
+        }
+        if series.value.as_ref() != value {
+            series.value = value.cloned();
+        }
+        if !series.watched && interval > 0 && !series.panes.is_empty() {
+            series.watched = true;
+            let due = t.mono.saturating_add(silence(interval)).saturating_add(1);
+            self.timers.insert((due, Timer::Series(id)));
+        }
+        for pane in &series.panes {
+            if let Some(p) = self.panes.get_mut(*pane).filter(|p| p.mark != self.mark) {
+                p.mark = self.mark;
+                self.touched_panes.push(*pane);
+            }
+        }
+        for machine in &series.machines {
+            if let Some(m) = self.machines.get_mut(*machine).filter(|m| m.mark != self.mark) {
+                m.mark = self.mark;
+                self.touched_machines.push(*machine);
+            }
+        }
+    }
+
+    /// Gives a window its next sample. The first polled signal of its expression sets the pace, so that two signals read a
+    /// moment apart do not count twice; an expression over told signals is sampled at every word.
+    fn feed(&mut self, id: u32, t: i64) {
+        use super::cond::program::{Input, Num, Truth};
+        let Some(pane) = self.panes.get(id) else { return };
+        let polled = pane.slots.iter().filter_map(|s| self.series.get(*s)).find(|s| s.interval > 0);
+        let interval = polled.map_or(0, |s| s.interval);
+        if polled.is_some_and(|s| s.newest != t) {
+            return;
+        }
+        let view = At {
+            series: &self.series,
+            panes: &self.panes,
+            slots: &pane.slots,
+            windows: &[],
+            t,
+            stale: 0,
+            min_coverage: 0.0,
+        };
+        let value = match &pane.spec.input {
+            Input::Num(num) => Num::eval(num, &view),
+            Input::Truth(truth) => Truth::eval(truth, &view).map_or(f64::NAN, |b| f64::from(u8::from(b))),
+            Input::Signal(slot) => view.any(*slot),
+        };
+        let Some(pane) = self.panes.get_mut(id) else { return };
+        if value.is_finite() {
+            pane.window.push(t, value, interval);
+        } else {
+            pane.window.stop(t);
+        }
+    }
+
+    /// Judges one machine at `t`, tells what changed and sets its next deadline.
+    fn judge(&mut self, id: u32, t: Moment, now: Moment, out: &mut Vec<Event>) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        for pane in &machine.panes {
+            if let Some(pane) = self.panes.get_mut(*pane) {
+                pane.window.advance(t.mono);
+            }
+        }
+        let bound = Arc::clone(&machine.bound);
+        let (series, panes) = (&self.series, &self.panes);
+        let sight =
+            Sight { bound: &bound, series, panes, slots: &machine.slots, windows: &machine.panes, t: t.mono };
+        let outcome = machine::judge(&mut machine.steps, &bound.order, t, &sight);
+        let highest = machine::highest(&machine.steps, &bound.order);
+        let tell = highest.map(|i| (i, bound.rule.steps[i].severity));
+        let told = std::mem::replace(&mut machine.told, tell);
+        if outcome.changed || told != tell {
+            self.touch(id);
+        }
+        if told != tell {
+            out.extend(self.transition(id, told, tell, outcome.since.unwrap_or(t), t, now));
+        }
+        self.schedule(id, t.mono, now.mono);
+    }
+
+    /// Marks a machine's row as different from the stored one.
+    fn touch(&mut self, id: u32) {
+        if let Some(machine) = self.machines.get_mut(id).filter(|m| !m.is_dirty) {
+            machine.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Rows of machines whose latches, pending stamps or due times changed since the last call; never for a mere sample.
+    pub fn changed_state(&mut self, out: &mut Vec<StateChange>) {
+        self.drain_rows(out);
+    }
+}
+
+/// One machine's conditions at one moment.
+struct Sight<'a> {
+    bound: &'a Bound,
+    series: &'a Slab<Series>,
+    panes: &'a Slab<Pane>,
+    slots: &'a [u32],
+    windows: &'a [u32],
+    t: i64,
+}
+
+impl Sight<'_> {
+    fn at(&self, part: &Part) -> At<'_> {
+        let rule = &self.bound.rule;
+        let (slots, windows) = part.own(self.slots, self.windows);
+        let (series, panes, min_coverage) = (self.series, self.panes, rule.min_coverage);
+        At { series, panes, slots, windows, t: self.t, stale: rule.stale, min_coverage }
+    }
+}
+
+impl Verdicts for Sight<'_> {
+    fn raise(&self, step: usize) -> Option<bool> {
+        let part = self.bound.raise(step);
+        self.at(part).verdict(&part.program)
+    }
+
+    fn clear(&self, step: usize) -> Option<bool> {
+        let part = self.bound.clear(step);
+        self.at(part).verdict(&part.program)
+    }
+
+    fn wants(&self, step: usize) -> Wants {
+        let plan = &self.bound.rule.steps[step];
+        let own = self.bound.rule.stale;
+        let all = self.slots.iter().filter_map(|s| self.series.get(*s));
+        let patience =
+            if own > 0 { own } else { all.map(|s| silence(s.interval)).max().unwrap_or(silence(0)) };
+        Wants { for_: plan.for_, keep: plan.keep, patience }
+    }
+}
+
+#[cfg(test)]
+mod tests;

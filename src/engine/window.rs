@@ -358,10 +358,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Sum of the samples, of the growth or of the changes.
+    /// Sum of the samples, of the growth or of the changes; a told counter that is not heard of does not grow.
     pub fn sum(&self) -> f64 {
         let told = self.stretch().map(|f| f.sum);
-        told.or(self.total().map(|f| f.sum)).unwrap_or(f64::NAN)
+        told.or(self.total().map(|f| f.sum)).unwrap_or(0.0)
     }
 
     /// Mean of the samples; for a told signal weighted by time.

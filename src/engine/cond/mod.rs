@@ -22,6 +22,7 @@ use std::sync::Arc;
 use super::signal::{Base, Class, Metric, Type};
 
 pub use clear::default_clear;
+pub(super) use clear::never;
 pub use expr::{Math, Relation};
 pub use title::{Piece, Title, check_title};
 pub use units::human;

@@ -1,0 +1,81 @@
+//! How every rule stands on every instance, for status and `explain`.
+
+use serde::Serialize;
+
+use crate::engine::moment::Stamp;
+use crate::engine::record::Severity;
+
+use super::machine::highest;
+use super::{Machine, Rules};
+
+/// State of a rule on an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// No breach.
+    Ok,
+    /// A breach that has not held for `for` yet.
+    Pending,
+    /// A step is latched.
+    Raised,
+    /// The condition of some step is unknown.
+    Unknown,
+}
+
+/// How a rule stands on an instance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Rule id.
+    pub rule: String,
+    /// Instance key.
+    pub instance: String,
+    /// State.
+    pub state: Health,
+    /// Severity of the highest latched step, or of the highest pending one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// Since when it is raised or pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Stamp>,
+    /// Value of the first numeric comparison, when known and finite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+impl Rules {
+    /// Every rule on every instance it binds, by rule id and instance; see [`Rules::bindings`] for rules that bind none.
+    pub fn standing(&self) -> Vec<Standing> {
+        let mut all: Vec<_> = self.machines.iter().filter_map(|(_, m)| self.stand(m)).collect();
+        all.sort_by(|a, b| (&a.rule, &a.instance).cmp(&(&b.rule, &b.instance)));
+        all
+    }
+
+    fn stand(&self, machine: &Machine) -> Option<Standing> {
+        let (bound, t) = (&machine.bound, self.clock.mono);
+        let latched = highest(&machine.steps, &bound.order);
+        let is_pending = |i: &usize| machine.steps[*i].hold.is_some() && machine.steps[*i].latched.is_none();
+        let pending = bound.order.iter().rev().copied().find(is_pending);
+        let sight = self.sight(machine, t);
+        let is_unknown = |i: usize| sight.at(bound.raise(i)).verdict(&bound.raise(i).program).is_none();
+        let (state, step, since) = match (latched, pending) {
+            (Some(i), _) => (Health::Raised, Some(i), machine.steps[i].latched),
+            (None, Some(i)) => (Health::Pending, Some(i), machine.steps[i].hold.map(|h| h.since)),
+            (None, None) if (0..bound.rule.steps.len()).any(is_unknown) => (Health::Unknown, None, None),
+            (None, None) => (Health::Ok, None, None),
+        };
+        let shown = step.or(bound.order.first().copied());
+        let (value, limit) = shown.map_or((None, None), |i| self.numbers(machine, i, t));
+        Some(Standing {
+            rule: bound.rule.id.clone(),
+            instance: self.subjects.get(machine.subject)?.instance.key().to_owned(),
+            state,
+            severity: step.and_then(|i| bound.rule.steps.get(i)).map(|s| s.severity),
+            since: since.map(|m| m.stamp()),
+            value,
+            limit,
+        })
+    }
+}
