@@ -1,8 +1,8 @@
 //! When a certificate expires: just enough DER (X.690, RFC 5280 section 4.1) to reach the field `notAfter`.
 //!
 //! ```text
-//! Certificate ::= SEQUENCE { tbs SEQUENCE { [0] version?, serial INTEGER, algorithm SEQUENCE, issuer SEQUENCE,
-//!                            validity SEQUENCE { notBefore Time, notAfter Time }, … }, … }
+//! Certificate ::= SEQUENCE { tbs SEQUENCE { [0] version?, serial INTEGER, algorithm SEQUENCE,
+//!                            issuer SEQUENCE, validity SEQUENCE { notBefore Time, notAfter Time }, … }, … }
 //! ```
 //! Nothing is verified here; anything unexpected is `None`.
 

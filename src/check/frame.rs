@@ -1,7 +1,8 @@
 //! The frame that runs checks: one task each, at its interval, within its timeout.
 //!
-//! The first probe is delayed by a jitter made from the check's id, so that many checks do not start together and each always
-//! starts alike. A probe never overlaps itself. A reload restarts what changed by value; a check that is gone says farewell.
+//! The first probe is delayed by a jitter made from the check's id, so that many checks do not start together
+//! and each always starts alike. A probe never overlaps itself. A reload restarts what changed by value; a
+//! check that is gone says farewell.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +61,8 @@ pub fn spawn(plans: &[CheckPlan], clock: Clock, tx: Sender<Vec<Observation>>) ->
 }
 
 impl Checks {
-    /// Goes over to `plans`: starts what is new, stops what is gone, restarts what changed and leaves the rest alone. Must be
-    /// called inside a runtime.
+    /// Goes over to `plans`: starts what is new, stops what is gone, restarts what changed and leaves the
+    /// rest alone. Must be called inside a runtime.
     pub fn reconfigure(&mut self, plans: &[CheckPlan]) {
         let mut before = std::mem::take(&mut self.running);
         for plan in plans {

@@ -1,8 +1,8 @@
 //! An HTTP check: the expected status, if asked for the expected text, and the certificate's expiry on https.
 //!
-//! Each check has a client of its own: no pool (every probe connects), no cookies, no proxy, no credentials of anybody else.
-//! The certificate is seen only when the handshake succeeds; an expired one is a failed check that says so. With `insecure`
-//! any certificate is taken, and its expiry is still reported.
+//! Each check has a client of its own: no pool (every probe connects), no cookies, no proxy, no credentials
+//! of anybody else. The certificate is seen only when the handshake succeeds; an expired one is a failed
+//! check that says so. With `insecure` any certificate is taken, and its expiry is still reported.
 
 use std::error::Error;
 use std::future::Future;

@@ -1,8 +1,10 @@
-//! The doors that probe: is a service reachable and right, how long does it take, how long is its certificate good?
+//! The doors that probe: is a service reachable and right, how long does it take, how long is its certificate
+//! good?
 //!
-//! A check is one file with a [`Spec`] and a line in [`TABLE`]. It only probes; the frame gives it its interval and its timeout,
-//! measures it and makes the observation. Checks must not know each other, rules or incidents. Invariant: a probe that did
-//! not succeed has no latency, and a check that cannot even be made is unknown, not down.
+//! A check is one file with a [`Spec`] and a line in [`TABLE`]. It only probes; the frame gives it its
+//! interval and its timeout, measures it and makes the observation. Checks must not know each other, rules or
+//! incidents. Invariant: a probe that did not succeed has no latency, and a check that cannot even be made is
+//! unknown, not down.
 
 mod certificate;
 mod frame;
@@ -40,7 +42,8 @@ pub trait Check: Send {
 pub struct Probe {
     /// It is as expected, or why it is not.
     pub up: Result<(), String>,
-    /// When the server's certificate expires, in seconds since 1970 UTC; `None` where there is none or it was not shown.
+    /// When the server's certificate expires, in seconds since 1970 UTC; `None` where there is none or it was
+    /// not shown.
     pub not_after: Option<i64>,
 }
 

@@ -243,12 +243,14 @@ async fn a_reload_restarts_only_what_changed_and_says_farewell() {
     }
 }
 
-/// An authority (its certificate) and a server's key and certificate for 127.0.0.1 that lasts 30 days; `None` without openssl.
+/// An authority (its certificate) and a server's key and certificate for 127.0.0.1 that lasts 30 days; `None`
+/// without openssl.
 fn certificates(dir: &Path) -> Option<(String, String, String)> {
     let file = |name: &str| dir.join(name).display().to_string();
     let (config, ca, ca_key) = (file("conf"), file("ca.pem"), file("ca.key"));
     let (pem, key) = (file("cert.pem"), file("key.pem"));
-    let text = "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=sexton-test\n[ca]\nbasicConstraints=critical,CA:TRUE\n\
+    let text = "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=sexton-test\n[ca]\n\
+                basicConstraints=critical,CA:TRUE\n\
                 [leaf]\nbasicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
     std::fs::write(&config, text).unwrap();
     let make = |rest: &[&str]| {

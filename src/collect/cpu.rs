@@ -1,7 +1,8 @@
 //! Processor time: shares of the whole host and of each CPU, from `/proc/stat`.
 //!
-//! Formulas as in proc(5): guest time is already in user and nice. A field that an old kernel does not print has no value.
-//! The kernel may take back a little idle or I/O-wait time; that counts as none. A busy total that went back is a reset.
+//! Formulas as in proc(5): guest time is already in user and nice. A field that an old kernel does not print
+//! has no value. The kernel may take back a little idle or I/O-wait time; that counts as none. A busy total
+//! that went back is a reset.
 
 use super::reading::{HotFile, Names, elapsed, host, ratio, sample};
 use super::{Poll, Source, Spec};

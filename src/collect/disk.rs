@@ -1,8 +1,8 @@
 //! Disk traffic, latency and load, from `/proc/diskstats`.
 //!
-//! Only whole devices unless `partitions` is on: a partition's traffic is in its disk's. Latency is the mean time of the
-//! requests that finished in the interval. An idle disk has latency 0, because nobody waited; a disk on which requests wait
-//! and none finished has no latency, and shows in `disk.busy` and `disk.queue`.
+//! Only whole devices unless `partitions` is on: a partition's traffic is in its disk's. Latency is the mean
+//! time of the requests that finished in the interval. An idle disk has latency 0, because nobody waited; a
+//! disk on which requests wait and none finished has no latency, and shows in `disk.busy` and `disk.queue`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -106,7 +106,8 @@ struct Counters {
 
 type Raw = BTreeMap<String, Counters>;
 
-/// The devices that are wanted. Lines with fewer than 14 fields (before Linux 2.6.25, partitions) are left out.
+/// The devices that are wanted. Lines with fewer than 14 fields (before Linux 2.6.25, partitions) are left
+/// out.
 fn parse(text: &str, mut wanted: impl FnMut(&str) -> bool) -> Raw {
     let mut raw = Raw::new();
     for line in text.lines() {
@@ -179,7 +180,8 @@ fn signals(
 }
 
 impl Counters {
-    /// True when any count is above the later one: the device was replaced under its name, or a count wrapped.
+    /// True when any count is above the later one: the device was replaced under its name, or a count
+    /// wrapped.
     fn is_after(&self, later: &Counters) -> bool {
         let pairs = [
             (self.reads, later.reads),
@@ -208,8 +210,8 @@ mod tests {
     use crate::engine::moment::SECOND;
 
     const FIRST: &str = "   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n \
-        254       0 vda 1000 11143 4000 500 2000 78694 8000 900 0 34524 245724 13838 25 1095776 2130 17459 748\n \
-        254       1 vda1 1000 1 4000 500 2000 1 8000 900 0 34524 245724\n   8 0 sda 1 2 3\n";
+        254 0 vda 1000 11143 4000 500 2000 78694 8000 900 0 34524 245724 13838 25 1095776 2130 17459 748\n \
+        254 1 vda1 1000 1 4000 500 2000 1 8000 900 0 34524 245724\n   8 0 sda 1 2 3\n";
 
     fn at(seconds: i64, line: &str) -> (Moment, Raw) {
         (Moment::at(seconds * SECOND), parse(line, |_| true))

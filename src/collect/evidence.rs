@@ -1,7 +1,9 @@
-//! Text evidence, taken once when an incident opens: who used the resource, how the unit or the processes fare.
+//! Text evidence, taken once when an incident opens: who used the resource, how the unit or the processes
+//! fare.
 //!
-//! Everything is bounded, in time and in text, because it goes onto a record. Command lines are left out, as they may hold
-//! secrets; names are cleared of control characters. These calls block: the daemon makes them on a thread for that.
+//! Everything is bounded, in time and in text, because it goes onto a record. Command lines are left out, as
+//! they may hold secrets; names are cleared of control characters. These calls block: the daemon makes them
+//! on a thread for that.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +29,8 @@ const MOUNT_WITHIN: Duration = Duration::from_secs(1);
 /// More processes than this are not looked through.
 const PROCESSES_MAX: usize = 1 << 16;
 
-/// Evidence for an incident of `category` on the instance `name` of `class`. Blocks for up to about two seconds.
+/// Evidence for an incident of `category` on the instance `name` of `class`. Blocks for up to about two
+/// seconds.
 pub fn evidence(category: &str, class: &str, name: &str, now: Moment) -> Vec<Exhibit> {
     let mut exhibits = Vec::new();
     let mut add = |title: String, text: Option<String>| {

@@ -1,8 +1,9 @@
 //! The frame that runs collectors: one task for all that are polled, one for each that tells.
 //!
-//! Everything due at one moment is read in one go and leaves as one batch, so that a host at rest wakes the daemon once per
-//! interval. A reload restarts only what changed by value; the successor of a collector inherits its ledger, so that
-//! instances it no longer sees are said farewell to. A collector that cannot be made is a failing one and is tried again.
+//! Everything due at one moment is read in one go and leaves as one batch, so that a host at rest wakes the
+//! daemon once per interval. A reload restarts only what changed by value; the successor of a collector
+//! inherits its ledger, so that instances it no longer sees are said farewell to. A collector that cannot be
+//! made is a failing one and is tried again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use super::ledger::{CollectorStatus, Ledger, lock};
 use super::tell::{Beat, remaining};
 use super::{Poll, Source, Spec, TABLE, Tell};
 use crate::clock::Clock;
-use crate::engine::moment::{MINUTE, Moment};
+use crate::engine::moment::Moment;
 use crate::engine::option::CollectorPlan;
 use crate::engine::signal::Observation;
 
@@ -49,7 +50,8 @@ pub(super) fn spawn_from(
 }
 
 impl Collectors {
-    /// Goes over to `plans`: starts what is new, stops what is gone, restarts what changed and leaves the rest alone.
+    /// Goes over to `plans`: starts what is new, stops what is gone, restarts what changed and leaves the
+    /// rest alone.
     pub fn reconfigure(&mut self, plans: &[CollectorPlan]) {
         let now = self.clock.now();
         let mut crew = self.shared.crew();
@@ -167,10 +169,9 @@ async fn run(shared: Arc<Shared>, clock: Clock, tx: Sender<Vec<Observation>>) {
                     return;
                 }
             }
-            // A bounded sleep, because the timer does not count suspension and the clock does.
             Some(left) => tokio::select! {
                 () = shared.changed.notified() => {}
-                () = tokio::time::sleep(left.min(std::time::Duration::from_nanos(MINUTE.unsigned_abs()))) => {}
+                () = tokio::time::sleep(left) => {}
             },
         }
     }

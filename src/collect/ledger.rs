@@ -1,7 +1,8 @@
 //! What is known of each collector: how it fares, what it costs, and which instances it has spoken of.
 //!
-//! From this come `collect`'s status, the signal `sexton.ok` of each collector, and the farewell (`gone`) to instances that
-//! a collector no longer sees. A failure is logged when it begins, changes its reason, or ends: never per tick.
+//! From this come `collect`'s status, the signal `sexton.ok` of each collector, and the farewell (`gone`) to
+//! instances that a collector no longer sees. A failure is logged when it begins, changes its reason, or
+//! ends: never per tick.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +27,8 @@ pub struct CollectorStatus {
     pub error: Option<String>,
     /// Readings so far, good and bad.
     pub runs: u64,
-    /// What a reading costs in nanoseconds: exponentially weighted mean of the wall time, which is processor time as
-    /// nothing in a reading waits; 0 for one that only tells.
+    /// What a reading costs in nanoseconds: exponentially weighted mean of the wall time, which is processor
+    /// time as nothing in a reading waits; 0 for one that only tells.
     pub cost_ns: u64,
 }
 
@@ -60,8 +61,8 @@ impl Ledger {
         self.status.clone()
     }
 
-    /// Enters a good reading, `batch[from..]`, which holds every instance there is: whatever was known before and is not
-    /// among them has gone.
+    /// Enters a good reading, `batch[from..]`, which holds every instance there is: whatever was known before
+    /// and is not among them has gone.
     pub fn whole(&mut self, now: Moment, interval: i64, batch: &mut Vec<Observation>, from: usize) {
         let seen = || batch[from..].iter().filter(|o| !o.gone && o.instance.class != Class::Host);
         let same = seen().count() == self.known.len() && seen().all(|o| self.known.contains(&o.instance));

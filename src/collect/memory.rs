@@ -1,6 +1,7 @@
 //! Physical memory, through sysinfo: one `System` for life, refreshed for memory only.
 //!
-//! "Available" is the kernel's MemAvailable; before Linux 3.14 sysinfo works it out from free, cached and reclaimable.
+//! "Available" is the kernel's MemAvailable; before Linux 3.14 sysinfo works it out from free, cached and
+//! reclaimable.
 
 use sysinfo::{MemoryRefreshKind, System};
 

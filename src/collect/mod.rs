@@ -1,10 +1,10 @@
 //! The doors that read the host: one collector per file, one line in [`TABLE`].
 //!
-//! A collector is either polled (the frame calls it at its interval, all of one moment in one batch) or tells on its own
-//! (a task that waits for the kernel or systemd). `read` and the pure `signals` are apart in every file, so that tests feed
-//! texts. A collector must not know rules, incidents or other collectors. Invariants: no value is ever made up (unsupported,
-//! reset and first samples are `None`), nothing here blocks the runtime, and a polled instance that is missing from a
-//! successful reading has gone.
+//! A collector is either polled (the frame calls it at its interval, all of one moment in one batch) or tells
+//! on its own (a task that waits for the kernel or systemd). `read` and the pure `signals` are apart in every
+//! file, so that tests feed texts. A collector must not know rules, incidents or other collectors.
+//! Invariants: no value is ever made up (unsupported, reset and first samples are `None`), nothing here
+//! blocks the runtime, and a polled instance that is missing from a successful reading has gone.
 
 mod cpu;
 mod disk;

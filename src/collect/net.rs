@@ -1,7 +1,8 @@
 //! Network interfaces: traffic, errors and drops from `/proc/net/dev`, and whether they are up.
 //!
-//! `operstate` "unknown" means that the driver does not say (tunnels, some virtual cards) and that the interface is to be
-//! taken as up when it is administratively up (kernel: Documentation/networking/operstates.rst).
+//! `operstate` "unknown" means that the driver does not say (tunnels, some virtual cards) and that the
+//! interface is to be taken as up when it is administratively up (kernel:
+//! Documentation/networking/operstates.rst).
 
 use std::collections::BTreeMap;
 
@@ -154,9 +155,10 @@ mod tests {
 
     fn text(eth0_rx: u64) -> String {
         format!(
-            "{HEAD}    lo:    3193      29    0    0    0     0          0         0     3193      29    0    0    0     0       0          0\n\
-             \x20 eth0:{eth0_rx}   10491    1    2    0     0          0         0   604382    6797    3    4    0     0       0          0\n\
-             vethab: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n short: 1 2 3\n wlan0: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 x\n"
+            "{HEAD}    lo:    3193      29    0    0    0     0     0     0     3193   29    0    0    0   0   0   0\n\
+             \x20 eth0:{eth0_rx}   10491    1    2    0     0     0     0   604382 6797    3    4    0   0   0   0\n\
+             vethab: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n short: 1 2 3\n\
+             wlan0: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 x\n"
         )
     }
 

@@ -1,8 +1,8 @@
 //! Pressure stall information: the share of time in which tasks waited for CPU, memory or I/O.
 //!
-//! The share is the growth of the kernel's `total` (microseconds) over the time between two readings, finer than its own
-//! averages over 10 s. Where the kernel has no PSI (`psi=0` is the default of some distributions: no file, or EOPNOTSUPP)
-//! there are no values; that is not an error of the collector.
+//! The share is the growth of the kernel's `total` (microseconds) over the time between two readings, finer
+//! than its own averages over 10 s. Where the kernel has no PSI (`psi=0` is the default of some
+//! distributions: no file, or EOPNOTSUPP) there are no values; that is not an error of the collector.
 
 use super::reading::{HotFile, elapsed, growth, host, sample};
 use super::{Poll, Source, Spec};
@@ -82,7 +82,8 @@ fn signals(before: Option<&(Moment, Raw)>, raw: &Raw, now: Moment) -> Observatio
     let share = |file: usize, line: Line| {
         let (at, earlier) = before?;
         let waited = growth(earlier[file].0[line as usize]?, raw[file].0[line as usize]?)?;
-        // The kernel brings its totals up to date every 2 s, so that a short interval may see more than it lasted.
+        // The kernel brings its totals up to date every 2 s, so that a short interval may see more than it
+        // lasted.
         Some((waited as f64 * MICROSECOND / elapsed(*at, now)?).min(1.0))
     };
     let mut seen = Observation::new(now, host(), 0);

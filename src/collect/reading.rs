@@ -1,7 +1,8 @@
 //! What the readings share: files that stay open, rates of counters, instances by name.
 //!
-//! A file of the kernel is opened once and read with `pread` from its start; opening it each time would double the cost.
-//! A rate exists only between two samples of a counter that did not go back: a reset or a first sample has no value.
+//! A file of the kernel is opened once and read with `pread` from its start; opening it each time would
+//! double the cost. A rate exists only between two samples of a counter that did not go back: a reset or a
+//! first sample has no value.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,8 +41,9 @@ impl HotFile {
         Self { path: path.into(), file: None, buffer: Vec::new(), lossy: String::new() }
     }
 
-    /// Its whole text now. A file that was replaced under its name (ENODEV, ESTALE) is opened anew once. Bytes that are not
-    /// UTF-8 (a mount or an interface may be named with any) become replacement characters.
+    /// Its whole text now. A file that was replaced under its name (ENODEV, ESTALE) is opened anew once.
+    /// Bytes that are not UTF-8 (a mount or an interface may be named with any) become replacement
+    /// characters.
     pub fn read(&mut self) -> io::Result<&str> {
         let length = match self.fill() {
             Err(e) if self.file.is_some() && is_replaced(&e) => {
@@ -98,8 +100,8 @@ fn is_replaced(error: &io::Error) -> bool {
 pub(super) fn told_by(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     #[expect(
         deprecated,
-        reason = "deprecated for types that may change or close their descriptor, which an OwnedFd cannot; its successor is \
-                  unsafe, and this crate forbids unsafe"
+        reason = "meant against types that change or close their descriptor, which an OwnedFd cannot; \
+                  its successor is unsafe, and this crate forbids unsafe"
     )]
     AsyncFd::with_interest(fd, interest)
 }

@@ -63,7 +63,8 @@ impl Stat {
         self.rss_pages as f64 * rustix::param::page_size() as f64
     }
 
-    /// Seconds since its start, `uptime` seconds after boot. `None` where the two are not of one clock (containers).
+    /// Seconds since its start, `uptime` seconds after boot. `None` where the two are not of one clock
+    /// (containers).
     pub fn age(&self, uptime: f64) -> Option<f64> {
         let age = uptime - self.started_ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
         (age >= 0.0).then_some(age)
@@ -95,8 +96,8 @@ pub(super) fn uptime(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "4242 (a) b (c\n) S 1 4242 4242 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 3 0 123456 99 512 \
-                        18446744073709551615 1 1";
+    const LINE: &str = "4242 (a) b (c\n) S 1 4242 4242 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 3 0 123456 99 \
+                        512 18446744073709551615 1 1";
 
     #[test]
     fn a_line_survives_any_name() {

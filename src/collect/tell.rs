@@ -1,7 +1,7 @@
 //! How a collector speaks between two ticks of the frame, and how its own tasks keep step with them.
 //!
-//! A [`Tell`] belongs to one collector. Its batches go the same way as the polled ones. [`Beat`] gives every task the same
-//! phase, so that timers of equal intervals fire in one wake-up.
+//! A [`Tell`] belongs to one collector. Its batches go the same way as the polled ones. [`Beat`] gives every
+//! task the same phase, so that timers of equal intervals fire in one wake-up.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::ledger::{Shared, lock};
 use crate::clock::Clock;
-use crate::engine::moment::Moment;
+use crate::engine::moment::{MINUTE, Moment};
 use crate::engine::signal::Observation;
 
 /// A collector's own voice; cheap to copy.
@@ -32,7 +32,8 @@ impl Tell {
         self.beat.interval
     }
 
-    /// Tells everything there is: instances told before and not in `batch` have gone. `interval` is that of `sexton.ok`.
+    /// Tells everything there is: instances told before and not in `batch` have gone. `interval` is that of
+    /// `sexton.ok`.
     pub async fn whole(&self, interval: i64, mut batch: Vec<Observation>) {
         lock(&self.ledger).whole(self.now(), interval, &mut batch, 0);
         self.send(batch).await;
@@ -64,7 +65,6 @@ impl Tell {
 
     /// Waits until the steady time `due`.
     pub async fn sleep_until(&self, due: i64) {
-        // The timer counts whole milliseconds and stands still during suspension: ask the clock again.
         while let Some(left) = remaining(self.now(), due) {
             tokio::time::sleep(left).await;
         }
@@ -78,10 +78,11 @@ impl Tell {
     }
 }
 
-/// How long from `now` to `due`; `None` when it has come.
+/// How long to sleep from `now` to `due`; `None` when it has come. Never longer than a minute, because the timer
+/// does not count suspension and the clock does: ask again after the sleep.
 pub(super) fn remaining(now: Moment, due: i64) -> Option<Duration> {
     let ns = due.saturating_sub(now.mono);
-    (ns > 0).then(|| Duration::from_nanos(ns.unsigned_abs()))
+    (ns > 0).then(|| Duration::from_nanos(ns.min(MINUTE).unsigned_abs()))
 }
 
 /// The ticks of an interval, counted from a common start.
@@ -102,8 +103,8 @@ impl Beat {
         Self { epoch, interval: interval.max(INTERVAL_MIN) }
     }
 
-    /// The first tick that is at least half an interval after `now`: missed ticks are left out, and a collector that starts
-    /// between two ticks does not read twice in a row.
+    /// The first tick that is at least half an interval after `now`: missed ticks are left out, and a
+    /// collector that starts between two ticks does not read twice in a row.
     pub fn after(self, now: i64) -> i64 {
         let since = now - self.epoch;
         let next = self.epoch + (since.div_euclid(self.interval) + 1) * self.interval;

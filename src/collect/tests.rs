@@ -1,4 +1,5 @@
-//! The frame with collectors made for the test, every collector of this machine, and helpers for the tests of each.
+//! The frame with collectors made for the test, every collector of this machine, and helpers for the tests of
+//! each.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,9 @@
 //! Asks file systems for their numbers without ever waiting for one that does not answer.
 //!
-//! `statvfs` on a dead network mount blocks for ever and cannot be interrupted. One worker thread asks all mounts in turn; when
-//! it stops answering, it is left to its fate, and the mounts behind the one it hangs on each get a thread of their own. A mount
-//! has at most one call outstanding and is not asked again until that one returns. Threads that hang are thus never more than
-//! mounts. Must not know what the numbers mean.
+//! `statvfs` on a dead network mount blocks for ever and cannot be interrupted. One worker thread asks all
+//! mounts in turn; when it stops answering, it is left to its fate, and the mounts behind the one it hangs on
+//! each get a thread of their own. A mount has at most one call outstanding and is not asked again until that
+//! one returns. Threads that hang are thus never more than mounts. Must not know what the numbers mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,8 +1,9 @@
 //! File systems: space, inodes, read-only superblocks, and mounts that hang.
 //!
-//! A source of its own, because a mount may hang: it reads the table of mounts, lets [`ask`] wait for the numbers, and tells.
-//! A change of the table (mount, unmount) is told by the kernel and looked at within a second; everything else at the interval.
-//! Invariant: a mount that does not answer has `fs.hung` and no other numbers, and the others have theirs.
+//! A source of its own, because a mount may hang: it reads the table of mounts, lets [`ask`] wait for the
+//! numbers, and tells. A change of the table (mount, unmount) is told by the kernel and looked at within a
+//! second; everything else at the interval. Invariant: a mount that does not answer has `fs.hung` and no
+//! other numbers, and the others have theirs.
 
 mod ask;
 mod mounts;
@@ -96,6 +97,7 @@ pub const SPEC: Spec = Spec {
             asker: Asker::new(statvfs(), DEADLINE),
             instances: BTreeMap::new(),
             too_many: false,
+            table: Default::default(),
         };
         Ok(Source::Tell(Box::pin(watch(tell.clone(), fs))))
     },
@@ -110,7 +112,8 @@ const READONLY: Metric = metric("fs.readonly");
 const HUNG: Metric = metric("fs.hung");
 /// Mounts looked at; those after them in the order of paths are left out, with one line in the log.
 const MOUNTS_MAX: usize = 256;
-/// Least time between a reading and one caused by a change of the table: a host of containers mounts all the time.
+/// Least time between a reading and one caused by a change of the table: a host of containers mounts all the
+/// time.
 const CHANGE_GAP: i64 = SECOND;
 
 struct Fs {
@@ -119,6 +122,8 @@ struct Fs {
     asker: Asker,
     instances: BTreeMap<String, Arc<Instance>>,
     too_many: bool,
+    /// The table as last read, and what came of it: it seldom changes.
+    table: (String, Arc<[Mount]>),
 }
 
 async fn watch(tell: Tell, mut fs: Fs) {
@@ -148,11 +153,10 @@ async fn changed(changes: Option<&AsyncFd<OwnedFd>>) {
 impl Fs {
     async fn turn(&mut self, tell: &Tell) {
         let (interval, started) = (tell.interval(), tell.now());
-        let mounts = match self.file.text() {
-            Ok(text) => select(text, &self.wanted),
+        let mounts = match self.mounts() {
+            Ok(mounts) => mounts,
             Err(reason) => return tell.failed(interval, &reason, Vec::new()).await,
         };
-        let mounts = self.bounded(mounts);
         let reading = tell.now().mono - started.mono;
         let answers = self.asker.ask(mounts.iter().map(|m| m.mount.clone()).collect()).await;
         let now = tell.now();
@@ -163,17 +167,23 @@ impl Fs {
         tell.whole(interval, batch).await;
     }
 
-    fn bounded(&mut self, mut mounts: Vec<Mount>) -> Vec<Mount> {
-        if mounts.len() > MOUNTS_MAX && !self.too_many {
-            tracing::warn!(
-                mounts = mounts.len(),
-                limit = MOUNTS_MAX,
-                "too many mounts, the rest is not watched"
-            );
+    /// The wanted mounts, at most [`MOUNTS_MAX`].
+    fn mounts(&mut self) -> Result<Arc<[Mount]>, String> {
+        let text = self.file.text()?;
+        if text != self.table.0 {
+            let mut mounts = select(text, &self.wanted);
+            if mounts.len() > MOUNTS_MAX && !self.too_many {
+                tracing::warn!(
+                    mounts = mounts.len(),
+                    limit = MOUNTS_MAX,
+                    "too many mounts, the rest is not watched"
+                );
+            }
+            self.too_many = mounts.len() > MOUNTS_MAX;
+            mounts.truncate(MOUNTS_MAX);
+            self.table = (text.to_owned(), mounts.into());
         }
-        self.too_many = mounts.len() > MOUNTS_MAX;
-        mounts.truncate(MOUNTS_MAX);
-        mounts
+        Ok(Arc::clone(&self.table.1))
     }
 
     /// The instance of a mount; a new one when its labels have changed.
@@ -293,6 +303,7 @@ mod tests {
             asker: Asker::new(Arc::new(blocks), Duration::from_millis(50)),
             instances: BTreeMap::new(),
             too_many: false,
+            table: Default::default(),
         };
         let (tx, mut rx) = channel(8);
         let clock = Clock::start();

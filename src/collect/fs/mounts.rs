@@ -1,7 +1,8 @@
-//! Which mounts there are and which of them are worth a look, from `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+//! Which mounts there are and which of them are worth a look, from `/proc/self/mountinfo`
+//! (proc_pid_mountinfo(5)).
 //!
-//! A mount covered by a later one at the same place is not seen. Of several mounts of one file system (bind mounts,
-//! subvolumes) one stands for all: that of its root, then the shortest path.
+//! A mount covered by a later one at the same place is not seen. Of several mounts of one file system (bind
+//! mounts, subvolumes) one stands for all: that of its root, then the shortest path.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,8 @@ pub(super) fn select(mountinfo: &str, wanted: &Wanted) -> Vec<Mount> {
     mounts
 }
 
-/// `36 35 98:0 /root /mount rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; any number of fields before the dash.
+/// `36 35 98:0 /root /mount rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; any number of fields
+/// before the dash.
 fn parse(line: &str) -> Option<Mount> {
     let (head, tail) = line.split_once(" - ")?;
     let mut head = head.split(' ').skip(2);

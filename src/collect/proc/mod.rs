@@ -1,8 +1,8 @@
 //! Processes by name: how many run, and what they use.
 //!
-//! New ones are found by reading the names in `/proc` each tick and looking only at new entries; known ones are held by pidfd,
-//! so that the kernel tells of an exit the moment it happens and `proc.count` drops within milliseconds. Invariant: a name
-//! that is watched always has a count; zombies are not in it.
+//! New ones are found by reading the names in `/proc` each tick and looking only at new entries; known ones
+//! are held by pidfd, so that the kernel tells of an exit the moment it happens and `proc.count` drops within
+//! milliseconds. Invariant: a name that is watched always has a count; zombies are not in it.
 
 mod scan;
 mod table;

@@ -1,8 +1,8 @@
 //! The names in `/proc`: which processes are new, at the price of one directory reading.
 //!
-//! A process is looked at when its number or the inode of its entry is new (a number may be used again within one interval),
-//! once more at the next reading (it may have been caught between fork and exec), and every minute (a shell may exec late).
-//! Otherwise its number costs nothing but its place in the list.
+//! A process is looked at when its number or the inode of its entry is new (a number may be used again within
+//! one interval), once more at the next reading (it may have been caught between fork and exec), and every
+//! minute (a shell may exec late). Otherwise its number costs nothing but its place in the list.
 
 use std::fs::File;
 use std::io;
@@ -39,7 +39,8 @@ impl Scan {
         Ok(Self { dir, seen: Vec::new(), buffer: Box::new_uninit_slice(BUFFER) })
     }
 
-    /// Reads the list and returns the processes to look at; with `all`, every one. Then [`Scan::runs`] is up to date.
+    /// Reads the list and returns the processes to look at; with `all`, every one. Then [`Scan::runs`] is up
+    /// to date.
     pub fn read(&mut self, all: bool) -> Result<Vec<i32>, String> {
         let entries = self.entries().map_err(|e| format!("cannot read /proc: {e}"))?;
         Ok(self.compare(entries, all))

@@ -1,7 +1,7 @@
 //! Which processes of the watched names run: the pure half, fed with names and numbers.
 //!
-//! A process belongs to a watched name when its `comm` is that name (cut at 15 bytes by the kernel, so that a longer name is
-//! compared by the base name of `argv[0]` or of its executable too).
+//! A process belongs to a watched name when its `comm` is that name (cut at 15 bytes by the kernel, so that a
+//! longer name is compared by the base name of `argv[0]` or of its executable too).
 
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ pub(super) fn may_be(comm: &str, name: &str) -> bool {
     name.len() > COMM_MAX && name.as_bytes().starts_with(comm.as_bytes()) && comm.len() >= COMM_MAX - 3
 }
 
-/// The program's name in `argv[0]`: without path, without the dash of a login shell, without a title (`nginx: master`).
+/// The program's name in `argv[0]`: without path, without the dash of a login shell, without a title (`nginx:
+/// master`).
 fn argv_name(argv0: &str) -> &str {
     let program = argv0.split_once(": ").map_or(argv0, |(program, _)| program);
     base(program.strip_prefix('-').unwrap_or(program)).trim_end_matches(':')

@@ -1,9 +1,9 @@
 //! systemd's units, told over D-Bus: nothing is asked for as long as nothing happens.
 //!
-//! At the start the list is read, then systemd's signals are followed on the same connection, in their order. A machine without
-//! systemd, or without a bus, is not in error: there is one line in the log and nothing else. A bus that was there and is lost
-//! leaves no values; it is looked for again with growing pauses, and the list is read anew. This file knows the wire, `units`
-//! knows what it means.
+//! At the start the list is read, then systemd's signals are followed on the same connection, in their order.
+//! A machine without systemd, or without a bus, is not in error: there is one line in the log and nothing
+//! else. A bus that was there and is lost leaves no values; it is looked for again with growing pauses, and
+//! the list is read anew. This file knows the wire, `units` knows what it means.
 
 #[cfg(test)]
 mod tests;
@@ -69,16 +69,19 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const BUS: &str = "org.freedesktop.DBus";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 
-/// What the bus is asked to pass on. Mounts, slices and scopes also change, in other interfaces; those stay out, and so does the
-/// end of jobs, as the state that a job leads to is told by `PropertiesChanged`.
+/// What the bus is asked to pass on. Mounts, slices and scopes also change, in other interfaces; those stay
+/// out, and so does the end of jobs, as the state that a job leads to is told by `PropertiesChanged`.
 const RULES: [&str; 6] = [
     "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',\
      member='PropertiesChanged',arg0='org.freedesktop.systemd1.Unit'",
     "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',\
      member='PropertiesChanged',arg0='org.freedesktop.systemd1.Service'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',member='UnitNew'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',member='UnitRemoved'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',member='Reloading'",
+    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
+     member='UnitNew'",
+    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
+     member='UnitRemoved'",
+    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
+     member='Reloading'",
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',\
      arg0='org.freedesktop.systemd1'",
 ];
@@ -299,7 +302,8 @@ where
     bus.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), method, body).await
 }
 
-/// The answer about one property; `None` when the object has none (it went, or it is older than the property).
+/// The answer about one property; `None` when the object has none (it went, or it is older than the
+/// property).
 async fn property(
     bus: &Connection,
     path: &str,

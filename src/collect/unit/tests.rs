@@ -1,4 +1,5 @@
-//! The wire, against a real message bus on which the test plays systemd. Without `dbus-daemon` these tests say so and pass.
+//! The wire, against a real message bus on which the test plays systemd. Without `dbus-daemon` these tests
+//! say so and pass.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -34,7 +35,8 @@ impl Daemon {
             "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" \
              \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\"><busconfig><type>session</type>\
              <listen>{listen}</listen><auth>EXTERNAL</auth><policy context=\"default\">\
-             <allow send_destination=\"*\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>"
+             <allow send_destination=\"*\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>\
+             </busconfig>"
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("dbus-daemon");

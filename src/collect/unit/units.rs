@@ -1,8 +1,9 @@
 //! What systemd has said of its units: the pure half, fed with the contents of messages.
 //!
-//! Every change of state becomes an observation of its own, also when several arrive in one burst, so that a unit that failed
-//! and was restarted in the same breath has failed. Words that change nothing add nothing. During a `daemon-reload` systemd
-//! removes all units and makes them anew; until it is over, their comings and goings count for nothing.
+//! Every change of state becomes an observation of its own, also when several arrive in one burst, so that a
+//! unit that failed and was restarted in the same breath has failed. Words that change nothing add nothing.
+//! During a `daemon-reload` systemd removes all units and makes them anew; until it is over, their comings
+//! and goings count for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -161,7 +162,8 @@ impl Units {
         }
     }
 
-    /// systemd begins to read its configuration anew, or has ended. Returns true when the list must be asked for again.
+    /// systemd begins to read its configuration anew, or has ended. Returns true when the list must be asked
+    /// for again.
     pub fn reloading(&mut self, begins: bool) -> bool {
         self.reloading = begins;
         !begins
@@ -172,7 +174,8 @@ impl Units {
         std::mem::take(&mut self.unknown).into_iter().collect()
     }
 
-    /// Objects of units that do something, whose restarts and age are worth a question. Services have restarts.
+    /// Objects of units that do something, whose restarts and age are worth a question. Services have
+    /// restarts.
     pub fn to_ask(&self) -> Vec<(String, bool)> {
         let busy = self.by_path.iter().filter(|(_, u)| &*u.state != "inactive" && u.since_us == 0);
         busy.map(|(path, u)| (path.clone(), u.instance.name().ends_with(".service"))).collect()
