@@ -63,10 +63,10 @@ async fn what_opens_and_closes_while_the_desk_is_away_arrives() {
 async fn a_bad_rule_file_is_an_incident_until_it_is_mended_and_the_old_rules_stay() {
     let mut host = Host::start().await;
     host.write_rule("raise = \"proc.cuont < 1\"");
-    let bad = until("an incident about the configuration", || host.incident_of("config-refused")).await;
+    let bad = until("an incident about the configuration", || host.incident_of("sexton-config")).await;
     assert_eq!(bad["state"], "new");
     let shown = until("the message as evidence", || async {
-        let incident = host.incident_of("config-refused").await?;
+        let incident = host.incident_of("sexton-config").await?;
         incident["evidence"]["exhibits"][0]["text"].as_str().map(str::to_owned)
     })
     .await;
@@ -75,7 +75,7 @@ async fn a_bad_rule_file_is_an_incident_until_it_is_mended_and_the_old_rules_sta
     until("an incident by the old rule", || host.incident_of("job-missing")).await;
     host.write_rule("raise = \"proc.count < 1\"");
     until("the configuration incident is over", || async {
-        host.incident_of("config-refused").await.filter(|i| i["state"] == "resolved")
+        host.incident_of("sexton-config").await.filter(|i| i["state"] == "resolved")
     })
     .await;
     let job = host.incident_of("job-missing").await.unwrap_or(Value::Null);

@@ -8,18 +8,21 @@ use tokio::signal::unix::Signal;
 
 use super::Daemon;
 use crate::engine::effect::EvidenceWanted;
-use crate::engine::moment::{MINUTE, Moment};
+use crate::engine::moment::{MINUTE, Moment, SECOND};
 use crate::engine::record::Exhibit;
 use crate::engine::signal::{Class, Instance, Metric, Observation, metric};
 
 const OK: Metric = metric("sexton.ok");
 const USED: Metric = metric("sexton.used");
+/// A wall clock that moved this much against the steady one between two own signals has stepped (nanoseconds).
+const STEP: i64 = 2 * SECOND;
 
 /// When the own signals were last given.
 #[derive(Debug, Default)]
 pub struct Own {
     given: i64,
     observed: i64,
+    wall_ahead: Option<i64>,
 }
 
 impl Daemon {
@@ -48,6 +51,9 @@ impl Daemon {
             observation.samples.push((OK, up));
             out.push(observation);
         }
+        let ahead = now.wall - now.mono;
+        let before = self.own.wall_ahead.replace(ahead).unwrap_or(ahead);
+        out.push(part("clock", "wall").with(OK, (ahead - before).abs() < STEP));
         if let Ok(size) = self.store.size().await {
             out.push(part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64));
         }
