@@ -78,8 +78,8 @@ impl Tell {
     }
 }
 
-/// How long to sleep from `now` to `due`; `None` when it has come. Never longer than a minute, because the timer
-/// does not count suspension and the clock does: ask again after the sleep.
+/// How long to sleep from `now` to `due`; `None` when it has come. Never longer than a minute, because the
+/// timer does not count suspension and the clock does: ask again after the sleep.
 pub(super) fn remaining(now: Moment, due: i64) -> Option<Duration> {
     let ns = due.saturating_sub(now.mono);
     (ns > 0).then(|| Duration::from_nanos(ns.min(MINUTE).unsigned_abs()))

@@ -67,6 +67,8 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const BUS: &str = "org.freedesktop.DBus";
+/// The answer to a second subscription on one connection, which a reload of systemd makes necessary to try.
+const ALREADY_SUBSCRIBED: &str = "org.freedesktop.systemd1.AlreadySubscribed";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 
 /// What the bus is asked to pass on. Mounts, slices and scopes also change, in other interfaces; those stay
@@ -166,7 +168,10 @@ impl Follower {
 
     /// Subscribes and reads the whole list, then what is worth asking of each unit.
     async fn begin(&mut self, bus: &Connection) -> zbus::Result<()> {
-        ask(bus, "Subscribe", &()).await?;
+        match ask(bus, "Subscribe", &()).await {
+            Err(zbus::Error::MethodError(name, ..)) if name.as_str() == ALREADY_SUBSCRIBED => {}
+            other => drop(other?),
+        }
         let listed = rows(&ask(bus, "ListUnits", &()).await?)?;
         let states = self.units.list(listed, self.tell.now());
         self.tell.whole(0, states).await;
@@ -319,8 +324,10 @@ async fn property(
 
 fn rows(answer: &Message) -> zbus::Result<Vec<Listed>> {
     let rows: Vec<Row> = answer.body().deserialize()?;
+    // Names that others mention but nobody has installed are no units; after an installation systemd reloads.
+    let exists = |row: &Row| row.2 != "not-found" || row.3 != "inactive";
     let listed = |row: Row| Listed { name: row.0, state: row.3, path: row.6.to_string() };
-    Ok(rows.into_iter().map(listed).collect())
+    Ok(rows.into_iter().filter(exists).map(listed).collect())
 }
 
 /// The next message if there is one already.

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::{Receiver, channel};
@@ -95,9 +96,10 @@ impl Systemd {
         let mut calls = MessageStream::from(&bus);
         let (answering, known) = (bus.clone(), Arc::clone(&rows));
         let answers = tokio::spawn(async move {
+            let subscribed = AtomicBool::new(false);
             while let Some(Ok(call)) = calls.next().await {
                 if call.message_type() == Type::MethodCall {
-                    let _ = answer(&answering, &call, &known).await;
+                    let _ = answer(&answering, &call, &known, &subscribed).await;
                 }
             }
         });
@@ -119,7 +121,7 @@ impl Systemd {
     }
 }
 
-async fn answer(bus: &Connection, call: &Message, rows: &Rows) -> zbus::Result<()> {
+async fn answer(bus: &Connection, call: &Message, rows: &Rows, subscribed: &AtomicBool) -> zbus::Result<()> {
     let header = call.header();
     match header.member().unwrap().as_str() {
         "ListUnits" => {
@@ -136,6 +138,10 @@ async fn answer(bus: &Connection, call: &Message, rows: &Rows) -> zbus::Result<(
             let (_, property): (String, String) = call.body().deserialize()?;
             let value = if property == "NRestarts" { Variant::U32(3) } else { Variant::U64(1_000_000) };
             bus.reply(&header, &value).await
+        }
+        // systemd has the same answer for everybody here, as each test has one client.
+        "Subscribe" if subscribed.swap(true, Ordering::SeqCst) => {
+            bus.reply_error(&header, ALREADY_SUBSCRIBED, &"Client is already subscribed.").await
         }
         _ => bus.reply(&header, &()).await,
     }
@@ -157,14 +163,18 @@ fn state_is(key: &'static str, state: &'static str) -> impl FnMut(&Observation) 
 #[tokio::test]
 async fn units_are_listed_and_their_changes_told() {
     let Some(daemon) = Daemon::start() else { return };
-    let all = vec![row("ssh.service", "active"), row("a.mount", "active"), row("old.service", "inactive")];
+    let mut ghost = row("ghost.service", "inactive");
+    ghost.2 = "not-found".to_owned();
+    let all =
+        vec![row("ssh.service", "active"), row("a.mount", "active"), row("old.service", "inactive"), ghost];
     let systemd = Systemd::start(&daemon.address, all).await;
     let (mut rx, task) = start(&daemon.address);
     let listed =
         until(&mut rx, |o| o.instance.key() == SSH && o.samples.iter().any(|(m, _)| *m == AGE)).await;
     assert!(listed.iter().any(|o| o.samples.contains(&(OK, Some(true.into())))));
     assert_eq!(values(&listed, SSH, RESTARTS), [Some(3.0)]);
-    assert!(!listed.iter().any(|o| o.instance.name() == "a.mount"));
+    assert!(listed.iter().any(|o| o.instance.name() == "old.service"));
+    assert!(!listed.iter().any(|o| ["a.mount", "ghost.service"].contains(&o.instance.name())));
 
     systemd.changed("ssh.service", UNIT, &[("ActiveState", Variant::Str("failed".into()))]).await;
     systemd.changed("ssh.service", SERVICE, &[("NRestarts", Variant::U32(4)), ("X", Variant::U8(1))]).await;
@@ -197,6 +207,8 @@ async fn a_reload_lists_anew_and_forgets_only_what_is_gone() {
     let after = until(&mut rx, |o| o.instance.name() == "b.service" && o.gone).await;
     assert!(after.iter().any(|o| state_is(SSH, "failed")(o)));
     assert!(!after.iter().any(|o| o.instance.key() == SSH && o.gone));
+    let failed = |o: &Observation| o.samples.contains(&(OK, Some(false.into())));
+    assert!(!after.iter().any(failed), "the session goes on");
     task.abort();
 }
 
