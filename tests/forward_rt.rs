@@ -415,6 +415,9 @@ fn a_create_cut_off_after_it_was_written_is_one_ticket() {
             forward.wake();
             stored(&forward, &outbox).await;
             one_ticket_counts(&rt, &id, &outbox, &format!("{cut:?}")).await;
+            if matches!(cut, Cut::AfterAnswer) {
+                assert_eq!(rt.tickets(&id).await.len(), 1);
+            }
             forward.stop().await;
         }
     });
