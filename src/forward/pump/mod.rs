@@ -1,7 +1,7 @@
 //! The pump of one destination: claims, converses, settles.
 //!
 //! ```text
-//! turn: settle what could not be settled → may we? (health) → hello → heartbeat → pace → claim → one task per conversation
+//! turn: settle what waits → may we? (health) → hello → heartbeat → pace → claim → a task per conversation
 //! ```
 //! The loop itself never waits for the far end: conversations are tasks, and it turns at least every [`Tuning::tick`].
 //! Every claimed job is settled exactly once: by its conversation, or as unknown when that was cut short.
