@@ -354,9 +354,11 @@ fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Resul
     let twins = find(talk, map, job, Duration::ZERO)?;
     let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator);
     for twin in twins.filter(|t| !map.is_inactive(&t.status)) {
+        let marker = format!("[{}]", job.operation_key);
+        let text = format!("Duplicate of ticket {}: made by a repeated request.\n\n{marker}", ticket.id);
         let body = json!({
-            "Subject": format!("duplicate of {} [{}]", ticket.id, job.operation_key),
-            "Content": format!("Duplicate of ticket {}: made by a repeated request.\n\n[{}]", ticket.id, job.operation_key),
+            "Subject": format!("duplicate of {} {marker}", ticket.id),
+            "Content": text,
             "ContentType": "text/plain",
             "Status": map.get("status.rejected"),
         });
@@ -372,7 +374,8 @@ fn allowed<'a>(map: &Map, wanted: &Wanted, ticket: &Ticket, status: Option<&'a s
     status.filter(|s| !map.is_inactive(&ticket.status) || (wanted.reopens && !map.is_inactive(s)))
 }
 
-/// True when the record weighs more than the ticket's fields and priority say. A person's own priority is kept while ours is unchanged.
+/// True when the record weighs more than the ticket's fields and priority say; a person's priority is kept while ours is
+/// unchanged.
 fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
     let other = |name: &String| wanted.fields.get(name).is_some_and(|v| !ticket.holds(name, v));
     wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))
@@ -389,7 +392,8 @@ fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
 fn keyless(map: &Map, id: &str) -> Done {
     let key = map.key_field();
     let pause = format!(
-        "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on custom field '{key}'"
+        "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on \
+         custom field '{key}'"
     );
     Done { pause: Some(pause), ..Outcome::Stored { remote_id: Some(id.to_owned()) }.into() }
 }
