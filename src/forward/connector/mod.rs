@@ -111,13 +111,15 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Option<Json>,
+    /// How long the pump waits before it sends this.
+    pub after: Duration,
 }
 
 impl Request {
     /// A read.
     pub fn get(path: impl Into<String>) -> Self {
         let headers = vec![("accept", "application/json".to_owned())];
-        Self { method: Method::Get, path: path.into(), headers, body: None }
+        Self { method: Method::Get, path: path.into(), headers, body: None, after: Duration::ZERO }
     }
 
     /// A write with a JSON body of the given content type.
@@ -125,6 +127,12 @@ impl Request {
         let mut request = Self { method, body: Some(body), ..Self::get(path) };
         request.headers.push(("content-type", content_type.to_owned()));
         request
+    }
+
+    /// The same, sent only after a while.
+    #[must_use]
+    pub fn later(self, after: Duration) -> Self {
+        Self { after, ..self }
     }
 
     /// Adds a header.

@@ -92,8 +92,12 @@ pub(super) async fn converse(
             }
             Next::Send(request) => request,
         };
+        if !request.after.is_zero() {
+            tokio::time::sleep(request.after).await;
+        }
         let result = http.send(&request, &token, clock.now().stamp()).await;
-        tracing::debug!(method = ?request.method, path = request.path, status = ?result.as_ref().map(|r| r.status), "exchange");
+        let status = result.as_ref().map_or(0, |reply| reply.status);
+        tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request, result });
     }
 }

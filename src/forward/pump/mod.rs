@@ -1,7 +1,7 @@
 //! The pump of one destination: claims, converses, settles.
 //!
 //! ```text
-//! turn: settle what could not be settled → may we? (health) → hello → heartbeat → pace → claim → one task per conversation
+//! turn: settle what waits → may we? (health) → hello → heartbeat → pace → claim → a task per conversation
 //! ```
 //! The loop itself never waits for the far end: conversations are tasks, and it turns at least every [`Tuning::tick`].
 //! Every claimed job is settled exactly once: by its conversation, or as unknown when that was cut short.
@@ -40,7 +40,7 @@ pub struct Tuning {
     pub tick: Duration,
     /// What requests under way get at the end.
     pub grace: Duration,
-    /// Before an outbox that failed is asked again.
+    /// Before an outbox that failed, or that holds back what is due, is asked again.
     pub store_retry: Duration,
 }
 
@@ -57,8 +57,6 @@ impl Default for Tuning {
     }
 }
 
-/// The shortest sleep when the outbox names a due time that has passed but gave nothing: no busy loop.
-const LEAST_SLEEP: Duration = Duration::from_millis(20);
 /// Timeout of a request when the plan names none.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -200,7 +198,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         }
         match self.context.outbox.next_due(&self.plan.id).await {
             Ok(None) => Duration::MAX,
-            Ok(Some(due)) => nanos(due.0.saturating_sub(now.wall)).max(LEAST_SLEEP),
+            Ok(Some(due)) if due > now.stamp() => nanos(due.0.saturating_sub(now.wall)),
+            // Due and yet not given: it waits for something under way, whose end makes the loop turn.
+            Ok(Some(_)) if !self.flying.is_empty() => Duration::MAX,
+            Ok(Some(_)) => self.context.tuning.store_retry,
             Err(reason) => {
                 tracing::warn!(destination = self.plan.id, reason, "cannot ask the outbox");
                 self.context.tuning.store_retry

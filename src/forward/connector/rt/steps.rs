@@ -19,6 +19,9 @@ const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
 
+/// Before a lost create is looked for a second time: RT may still be at work on it, or may just have come back.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
+
 const JSON: &str = "application/json";
 
 /// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among them.
@@ -50,7 +53,10 @@ pub(super) fn check_queue(
 /// A record that has no ticket yet, or whose ticket has to be found again.
 pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<Done, Next> {
     let repeated = is_repeated(job) || job.operation != Operation::Create;
-    let found = if repeated { find(talk, map, job)?.into_iter().next() } else { None };
+    let mut found = if repeated { find(talk, map, job, Duration::ZERO)?.into_iter().next() } else { None };
+    if found.is_none() && job.unknown {
+        found = find(talk, map, job, SECOND_LOOK)?.into_iter().next();
+    }
     let fresh = found.is_none();
     let mut id = match found {
         Some(ticket) => ticket.id,
@@ -65,7 +71,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     }
     if repeated && fresh {
         // The first attempt may have been carried out after we had searched: then there are two, and the older one counts.
-        let oldest = find(talk, map, job)?.into_iter().next();
+        let oldest = find(talk, map, job, Duration::ZERO)?.into_iter().next();
         if let Some(oldest) = oldest.filter(|t| t.id != id) {
             id = oldest.id;
             ticket = read(talk, map, job, &id)?;
@@ -153,13 +159,13 @@ fn is_repeated(job: &Job) -> bool {
     job.unknown || job.attempts > 0
 }
 
-/// The tickets that carry the record's key, oldest first.
-fn find(talk: &mut Talk, map: &Map, job: &Job) -> Result<Vec<Ticket>, Next> {
+/// The tickets that carry the record's key, oldest first; asked after a while.
+fn find(talk: &mut Talk, map: &Map, job: &Job, after: Duration) -> Result<Vec<Ticket>, Next> {
     let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let query = format!("'CF.{{{}}}' = '{}'", map.key_field(), quote(&job.record_key));
     let fields = "Status,Queue,Creator,CustomFields";
     let path = format!("/tickets?query={}&fields={fields}&orderby=id&order=ASC&per_page=20", encode(&query));
-    let reply = talk.ask(Request::get(path))?;
+    let reply = talk.ask(Request::get(path).later(after))?;
     if class(reply.status) == Class::Permanent {
         return Err(pause(format!("RT does not understand the search by key: {}", sentence(reply))));
     }
@@ -345,12 +351,14 @@ fn refusal(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket, told: &[Strin
 
 /// Rejects tickets of the same key that we made beside this one; a person's copy is left alone.
 fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Result<(), Next> {
-    let twins = find(talk, map, job)?;
+    let twins = find(talk, map, job, Duration::ZERO)?;
     let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator);
     for twin in twins.filter(|t| !map.is_inactive(&t.status)) {
+        let marker = format!("[{}]", job.operation_key);
+        let text = format!("Duplicate of ticket {}: made by a repeated request.\n\n{marker}", ticket.id);
         let body = json!({
-            "Subject": format!("duplicate of {} [{}]", ticket.id, job.operation_key),
-            "Content": format!("Duplicate of ticket {}: made by a repeated request.\n\n[{}]", ticket.id, job.operation_key),
+            "Subject": format!("duplicate of {} {marker}", ticket.id),
+            "Content": text,
             "ContentType": "text/plain",
             "Status": map.get("status.rejected"),
         });
@@ -366,7 +374,8 @@ fn allowed<'a>(map: &Map, wanted: &Wanted, ticket: &Ticket, status: Option<&'a s
     status.filter(|s| !map.is_inactive(&ticket.status) || (wanted.reopens && !map.is_inactive(s)))
 }
 
-/// True when the record weighs more than the ticket's fields and priority say. A person's own priority is kept while ours is unchanged.
+/// True when the record weighs more than the ticket's fields and priority say; a person's priority is kept while ours is
+/// unchanged.
 fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
     let other = |name: &String| wanted.fields.get(name).is_some_and(|v| !ticket.holds(name, v));
     wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))
@@ -383,7 +392,8 @@ fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
 fn keyless(map: &Map, id: &str) -> Done {
     let key = map.key_field();
     let pause = format!(
-        "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on custom field '{key}'"
+        "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on \
+         custom field '{key}'"
     );
     Done { pause: Some(pause), ..Outcome::Stored { remote_id: Some(id.to_owned()) }.into() }
 }

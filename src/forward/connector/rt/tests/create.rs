@@ -35,6 +35,7 @@ fn a_repeated_create_looks_before_it_posts() {
     let strangers = [upper, json!({"id": "8", "Status": "new", "CustomFields": []}), json!({})];
     let steps = vec![
         ok(FIND, tickets(&strangers)),
+        ok(FIND, tickets(&strangers)),
         says("POST /ticket", 201, json!({"id": "20"})),
         read(),
         twins(),
@@ -71,6 +72,7 @@ fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
     let both = || tickets(&[ticket(20, "new"), ticket(21, "new")]);
     let steps = vec![
         ok(FIND, tickets(&[])),
+        ok(FIND, tickets(&[])),
         says("POST /ticket", 201, json!({"id": "21"})),
         ok("GET /ticket/21", ticket(21, "new")),
         ok(FIND, both()),
@@ -79,6 +81,20 @@ fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
         says("POST /ticket/21/comment", 201, comments(&[])),
     ];
     assert_eq!(play(&[], &repeated(create()), steps).0, Done::from(stored("20")));
+}
+
+#[test]
+fn a_lost_create_is_looked_for_twice_before_it_is_repeated() {
+    let steps = vec![
+        ok(FIND, tickets(&[])),
+        ok(FIND, tickets(&[ticket(20, "new")])),
+        ok("GET /ticket/20", ticket(20, "new")),
+        ok(FIND, tickets(&[ticket(20, "new")])),
+    ];
+    let (done, asked) = play(&[], &repeated(create()), steps);
+    assert_eq!(done, Done::from(stored("20")), "RT was still at work at the first look");
+    let waits: Vec<u64> = asked.iter().map(|r| r.after.as_secs()).collect();
+    assert_eq!(waits, [0, 3, 0, 0]);
 }
 
 #[test]
