@@ -137,7 +137,8 @@ fn wake_links(tx: &Tx<'_>, row: &Row, now: Stamp) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE outbox SET due = ?3
          WHERE destination = ?1 AND {mine} = ?2 AND state = 'pending' AND due IS NULL AND EXISTS
-         (SELECT 1 FROM outbox AS o WHERE o.destination = ?1 AND o.record = outbox.{other} AND o.acked_rev > 0)"
+         (SELECT 1 FROM outbox AS o
+          WHERE o.destination = ?1 AND o.record = outbox.{other} AND o.acked_rev > 0)"
     );
     tx.prepare_cached(&sql)?.execute(params![row.destination, row.record, now.0])?;
     Ok(())

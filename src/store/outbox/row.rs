@@ -5,7 +5,7 @@
 //!            put                claim               settle Stored
 //!   (none) ───────► pending ───────────► sending ─────────────────► acked ──put──► pending
 //!                    ▲   ▲                │ │ │
-//!                    │   └─ Retry, Pause ─┘ │ └─ Refused ─► parked ──requeue, put (not of a create)──► pending
+//!                    │   └─ Retry, Pause ─┘ │ └─ Refused ─► parked ──requeue, put (not a create)──► pending
 //!                    └── the same ── unknown ◄── Retry{unknown}, crash
 //! ```
 //! Pure: no SQL, no clock. Invariants: an operation, its key and its body stay the same from the first claim

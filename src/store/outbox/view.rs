@@ -50,8 +50,8 @@ pub struct OutboxView {
     pub bytes: u64,
 }
 
-const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, last_error, \
-     remote_id, bytes";
+const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, \
+     last_error, remote_id, bytes";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
     Ok(OutboxView {
