@@ -140,8 +140,8 @@ pub fn save(tx: &Tx<'_>, before: &Row, row: &Row) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE outbox SET state = ?5, due = ?6, priority = ?7, queued = ?8, rev = ?9, over = ?10, body = ?11,
          acked_rev = ?12, acked_over = ?13, remote_id = ?14, settled_at = ?16, op = ?17, op_key = ?18,
-         op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, maybe = ?23, attempts = ?24, last_error = ?25, rank = ?28,
-         bytes = ?29 WHERE id = ?1",
+         op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, maybe = ?23, attempts = ?24,
+         last_error = ?25, rank = ?28, bytes = ?29 WHERE id = ?1",
     )?;
     bind(tx, &mut statement, row)?;
     statement.raw_execute()?;
