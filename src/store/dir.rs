@@ -1,8 +1,9 @@
-//! The store's directory: made private, locked for one daemon, damaged databases moved aside, the ballast kept.
+//! The store's directory: made private, locked for one daemon, damaged databases moved aside, the ballast
+//! kept.
 //!
-//! The lock is an advisory `flock` on `state.lock`, held while the daemon lives; the kernel gives it back however the daemon
-//! ends. The ballast is a file of [`BALLAST`] bytes that is given up on a full disk, so that the incident about the full
-//! disk can still be committed.
+//! The lock is an advisory `flock` on `state.lock`, held while the daemon lives; the kernel gives it back
+//! however the daemon ends. The ballast is a file of [`BALLAST`] bytes that is given up on a full disk, so
+//! that the incident about the full disk can still be committed.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
@@ -145,7 +146,8 @@ impl Dir {
         }
     }
 
-    /// Makes the ballast unless it is there, when there is room for it and more. Returns true when it is there.
+    /// Makes the ballast unless it is there, when there is room for it and more. Returns true when it is
+    /// there.
     pub fn keep_ballast(&self) -> bool {
         let path = self.ballast();
         if std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= BALLAST) {

@@ -1,7 +1,7 @@
 //! Journal and engine state: the two tables that only the engine's commits write.
 //!
-//! Both writes are repeatable: a commit whose answer was lost can be given again. Retention takes whole prefixes of the
-//! journal, so that what is left is gapless.
+//! Both writes are repeatable: a commit whose answer was lost can be given again. Retention takes whole
+//! prefixes of the journal, so that what is left is gapless.
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
@@ -69,7 +69,8 @@ pub fn since(tx: &Tx<'_>, since: u64, limit: usize) -> Result<Vec<JournalRow>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Deletes up to `batch` entries from the old end that are older than `before`; the newest entry stays. Returns how many.
+/// Deletes up to `batch` entries from the old end that are older than `before`; the newest entry stays.
+/// Returns how many.
 pub fn trim(tx: &Tx<'_>, before: Stamp, batch: usize) -> Result<usize, StoreError> {
     let mut oldest = tx.prepare_cached("SELECT seq, at FROM journal ORDER BY seq LIMIT ?1")?;
     let rows = oldest

@@ -1,9 +1,10 @@
 //! The durable memory of the daemon: journal, engine state and outbox in one SQLite file, `state.db`.
 //!
-//! One [`Commit`] is one transaction and durable on return (`synchronous=FULL`); a failed one leaves nothing behind and may
-//! be given again. All SQL runs on one thread of its own; a [`Store`] is a handle that sends it work and awaits the answer, so
-//! that nothing here ever blocks the caller's event loop. The store knows neither rules nor destinations: bodies are JSON
-//! text it never looks into. docs/store.md describes the format on disk.
+//! One [`Commit`] is one transaction and durable on return (`synchronous=FULL`); a failed one leaves nothing
+//! behind and may be given again. All SQL runs on one thread of its own; a [`Store`] is a handle that sends
+//! it work and awaits the answer, so that nothing here ever blocks the caller's event loop. The store knows
+//! neither rules nor destinations: bodies are JSON text it never looks into. docs/store.md describes the
+//! format on disk.
 
 mod dir;
 mod error;
@@ -31,7 +32,8 @@ use crate::clock::Clock;
 use crate::engine::effect::{Entry, OutboxRow, StateChange};
 use crate::engine::option::StorePlan;
 
-/// Databases up to this size are checked whole at every start; larger ones only when they were found damaged at work.
+/// Databases up to this size are checked whole at every start; larger ones only when they were found damaged
+/// at work.
 const CHECK_LIMIT: u64 = 32 << 20;
 
 /// Everything of one engine step that must become durable together.
@@ -50,7 +52,8 @@ pub struct Commit {
 pub struct Loaded {
     /// Engine state as (kind, key, body), ordered by kind and key.
     pub state: Vec<(String, String, String)>,
-    /// What was found damaged and where it is now, in one sentence; an incident about ourselves should carry it.
+    /// What was found damaged and where it is now, in one sentence; an incident about ourselves should carry
+    /// it.
     pub recovered: Option<String>,
 }
 
@@ -76,8 +79,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, or makes it. A damaged database is moved aside and a new one started, which [`Loaded::recovered`]
-    /// tells. Operations that were being sent when the last daemon ended become `unknown`.
+    /// Opens the store, or makes it. A damaged database is moved aside and a new one started, which
+    /// [`Loaded::recovered`] tells. Operations that were being sent when the last daemon ended become
+    /// `unknown`.
     ///
     /// # Errors
     /// `Locked` when another daemon uses the directory, `Newer`, `Foreign`, `File`, `Full`, `Sqlite`.
@@ -123,8 +127,8 @@ impl Store {
         Ok((store, Loaded { state: opened.state, recovered }))
     }
 
-    /// Makes everything in `commit` durable, in one transaction. Takes a `Commit` or an `Arc` of one, so that it can be kept
-    /// for another try.
+    /// Makes everything in `commit` durable, in one transaction. Takes a `Commit` or an `Arc` of one, so that
+    /// it can be kept for another try.
     ///
     /// # Errors
     /// Nothing of it was written; the caller tries again. Giving a commit again that did arrive is harmless.
@@ -164,13 +168,14 @@ impl Store {
         .await
     }
 
-    /// What was given up because the outbox was full, since the store was made: records, links and waiting updates.
+    /// What was given up because the outbox was full, since the store was made: records, links and waiting
+    /// updates.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Closes the database and gives the directory back, after everything queued before. Later calls on any clone fail with
-    /// `Closed`.
+    /// Closes the database and gives the directory back, after everything queued before. Later calls on any
+    /// clone fail with `Closed`.
     pub async fn close(self) {
         let (reply, closed) = oneshot::channel();
         if self.inbox.send(Message::Close(reply)).await.is_ok() {

@@ -1,8 +1,8 @@
 //! The shape of `state.db`: settings of every connection, versions and migrations.
 //!
-//! `application_id` tells our files from others', `user_version` counts schema versions. A version that has been released
-//! never changes; a new one is one more script in [`MIGRATIONS`]. Each migration and its version number are one transaction.
-//! docs/store.md describes the tables.
+//! `application_id` tells our files from others', `user_version` counts schema versions. A version that has
+//! been released never changes; a new one is one more script in [`MIGRATIONS`]. Each migration and its
+//! version number are one transaction. docs/store.md describes the tables.
 
 use std::path::Path;
 
@@ -22,7 +22,8 @@ const TABLES: [&str; 7] = ["journal", "state", "outbox", "outbox_body", "outbox_
 /// Prepared statements kept per connection; a little above the number of distinct statements.
 const STATEMENTS: usize = 64;
 
-/// Opens the database with our settings and brings it to the newest version. The file must exist (it may be empty).
+/// Opens the database with our settings and brings it to the newest version. The file must exist (it may be
+/// empty).
 ///
 /// # Errors
 /// `Foreign`, `Newer`, `Corrupt`, or what SQLite says.
@@ -42,7 +43,8 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode == "wal" {
         conn.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 4194304;",
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;
+             PRAGMA journal_size_limit = 4194304;",
         )?;
     } else {
         // Some network file systems refuse WAL. EXTRA keeps the promise of durability there, at a price.

@@ -78,7 +78,7 @@ CREATE TABLE counter (
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Rows and bytes of the outbox by destination and state, kept by triggers: nothing ever counts the outbox itself.
+-- Rows and bytes of the outbox by destination and state, kept by triggers: nothing ever counts the outbox.
 CREATE TABLE tally (
     destination TEXT NOT NULL,
     state       TEXT NOT NULL,

@@ -1,7 +1,8 @@
-//! What the store does now and then, after the callers have their answers: old journal entries and settled outbox rows go,
-//! free pages are given back to the file system, the ballast is made again.
+//! What the store does now and then, after the callers have their answers: old journal entries and settled
+//! outbox rows go, free pages are given back to the file system, the ballast is made again.
 //!
-//! Always in small batches, so that no commit waits long behind it. A failure is logged and tried again the next time.
+//! Always in small batches, so that no commit waits long behind it. A failure is logged and tried again the
+//! next time.
 
 use rusqlite::Connection;
 
@@ -49,6 +50,9 @@ impl Upkeep {
         if now.mono >= self.next_sweep {
             let more = self.sweep(conn, now.stamp()).unwrap_or_else(|e| {
                 tracing::warn!(reason = %e, "cannot sweep store");
+                if matches!(e, StoreError::Corrupt(_)) {
+                    dir.suspect();
+                }
                 false
             });
             self.next_sweep = now.mono + if more { SOON } else { REST };

@@ -1,9 +1,10 @@
 //! The one thread that touches SQLite.
 //!
-//! Whatever is queued at the moment goes into one transaction (group commit): one fsync answers many callers. When anything
-//! in a group fails, the group is rolled back and each task runs in a transaction of its own, so that a caller only ever
-//! hears of its own failure. Nobody is answered before the commit. Upkeep (retention, sweep, ballast) runs after the
-//! answers and its failures are only logged. This file must not know what the tasks do.
+//! Whatever is queued at the moment goes into one transaction (group commit): one fsync answers many callers.
+//! When anything in a group fails, the group is rolled back and each task runs in a transaction of its own,
+//! so that a caller only ever hears of its own failure. Nobody is answered before the commit. Upkeep
+//! (retention, sweep, ballast) runs after the answers and its failures are only logged. This file must not
+//! know what the tasks do.
 
 use std::cell::Cell;
 use std::ops::Deref;

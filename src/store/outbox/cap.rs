@@ -1,9 +1,10 @@
 //! Keeps the outbox within its bytes, and free of what nobody will ask for again.
 //!
-//! Over the limit: first waiting plain updates are withdrawn (the next revision says the same and more), then unsent creates of
-//! P5, P4, P3 are dropped with all that follows them, oldest first. Never dropped: P1 and P2, and any row of which an
-//! operation was ever claimed, because its create may have left. If nothing may be dropped, the outbox grows over its limit.
-//! Each dropped record is counted and remembered, so that its later revisions do not come as creates of their own.
+//! Over the limit: first waiting plain updates are withdrawn (the next revision says the same and more), then
+//! unsent creates of P5, P4, P3 are dropped with all that follows them, oldest first. Never dropped: P1 and
+//! P2, and any row of which an operation was ever claimed, because its create may have left. If nothing may
+//! be dropped, the outbox grows over its limit. Each dropped record is counted and remembered, so that its
+//! later revisions do not come as creates of their own.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -22,8 +23,8 @@ pub const DROPPED: &str = "outbox.dropped";
 /// Rows withdrawn or dropped by one commit at most; what is left over waits for the next.
 const VICTIMS: usize = 1000;
 
-/// Stored rows of incidents that are over, stored links, links that never became possible and notes of dropped records are
-/// forgotten after this time: longer than a problem looks back for members (30 days).
+/// Stored rows of incidents that are over, stored links, links that never became possible and notes of
+/// dropped records are forgotten after this time: longer than a problem looks back for members (30 days).
 const KEEP: i64 = 40 * DAY;
 
 /// Problems come back later than incidents: their rows stay longer after they are over.
@@ -35,9 +36,9 @@ pub fn bytes(tx: &Tx<'_>) -> Result<u64, StoreError> {
     Ok(uint(sum.query_row([], |row| row.get(0))?))
 }
 
-/// True when the first revision of a record may enter. What follows a dropped record may not, with one exception: an
-/// incident or problem that is still open enters when it has become P1 or P2, or when a tenth of the outbox is free again,
-/// unless a person dropped it.
+/// True when the first revision of a record may enter. What follows a dropped record may not, with one
+/// exception: an incident or problem that is still open enters when it has become P1 or P2, or when a tenth
+/// of the outbox is free again, unless a person dropped it.
 pub fn admits(tx: &Tx<'_>, new: &OutboxRow) -> Result<bool, StoreError> {
     let by_hand = |record: &str| dropped_by_hand(tx, &new.destination, record);
     if let Some((incident, problem)) = &new.link {
@@ -101,21 +102,25 @@ fn victim(tx: &Tx<'_>, sql: &str) -> Result<Option<Row>, StoreError> {
     }
 }
 
-/// Deletes a row that the far end does not hold, with its links, and remembers that it is dropped. Returns how many records.
+/// Deletes a row that the far end does not hold, with its links, and remembers that it is dropped. Returns
+/// how many records.
 pub fn drop_unsent(tx: &Tx<'_>, row: &Row, by_hand: bool, reason: &str) -> Result<u64, StoreError> {
     table::delete(tx, row)?;
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO outbox_dropped (destination, record, at, by_hand, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO outbox_dropped (destination, record, at, by_hand, reason)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![row.destination, row.record, tx.now.0, by_hand, reason])?;
     let mut select = tx.prepare_cached(
-        "SELECT id FROM outbox WHERE destination = ?1 AND sent = 0 AND (link_incident = ?2 OR link_problem = ?2)",
+        "SELECT id FROM outbox
+         WHERE destination = ?1 AND sent = 0 AND (link_incident = ?2 OR link_problem = ?2)",
     )?;
     let links = select.query_map([&row.destination, &row.record], |r| r.get(0))?;
     Ok(1 + delete_rows(tx, &links.collect::<Result<Vec<i64>, _>>()?)? as u64)
 }
 
-/// Deletes up to `batch` rows of each kind that nobody will ask for again. Returns the largest number of one kind.
+/// Deletes up to `batch` rows of each kind that nobody will ask for again. Returns the largest number of one
+/// kind.
 pub fn sweep(tx: &Tx<'_>, batch: usize) -> Result<usize, StoreError> {
     let settled = format!(
         "SELECT id FROM outbox WHERE state = 'acked' AND settled_at < ?1 - {KEEP} AND (kind = 'link' OR
@@ -150,7 +155,8 @@ fn delete_rows(tx: &Tx<'_>, ids: &[i64]) -> Result<usize, StoreError> {
     Ok(ids.len())
 }
 
-/// Forgets what the far end holds of a record, at one destination or at all. Rows that still wait stay. Returns how many.
+/// Forgets what the far end holds of a record, at one destination or at all. Rows that still wait stay.
+/// Returns how many.
 pub fn forget(tx: &Tx<'_>, destination: Option<&str>, record: &str) -> Result<u64, StoreError> {
     // By way of the few destinations, because the index begins with them.
     let mut select = tx.prepare_cached(

@@ -1,8 +1,9 @@
 //! The outbox: what every destination is still to be told, one row per (destination, record).
 //!
-//! `row` is the life of a row and pure; `table` its columns; `pump` the transactions of those who empty the outbox; `cap`
-//! keeps it within its bytes and sweeps it; `view` looks into it and repairs it by hand. The order of claims: creates, resolves,
-//! reopens, problems and links before plain updates; then high priority before low; then the row that has waited longest.
+//! `row` is the life of a row and pure; `table` its columns; `pump` the transactions of those who empty the
+//! outbox; `cap` keeps it within its bytes and sweeps it; `view` looks into it and repairs it by hand. The
+//! order of claims: creates, resolves, reopens, problems and links before plain updates; then high priority
+//! before low; then the row that has waited longest.
 
 mod cap;
 mod pump;
@@ -22,7 +23,8 @@ use super::worker::Tx;
 use crate::engine::effect::{OutboxRow, RecordKind};
 use crate::engine::moment::Stamp;
 
-/// Takes new revisions in. A revision that is not newer than the known one is ignored, so that a commit may be repeated.
+/// Takes new revisions in. A revision that is not newer than the known one is ignored, so that a commit may
+/// be repeated.
 pub fn put(tx: &Tx<'_>, rows: &[OutboxRow]) -> Result<(), StoreError> {
     // A link looks for the rows of its ends, which may come in the same commit.
     let (links, records): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.kind == RecordKind::Link);

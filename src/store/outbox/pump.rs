@@ -1,8 +1,8 @@
 //! Claiming and settling: the outbox as those who empty it see it.
 //!
-//! `claim` marks rows as being sent in one durable transaction before anything leaves the host, so that after a crash every
-//! operation that may have left is known. Claims are bounded by number and by bytes and follow an index; neither reads
-//! more of a backlog than it hands out.
+//! `claim` marks rows as being sent in one durable transaction before anything leaves the host, so that after
+//! a crash every operation that may have left is known. Claims are bounded by number and by bytes and follow
+//! an index; neither reads more of a backlog than it hands out.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -135,8 +135,10 @@ fn wake_links(tx: &Tx<'_>, row: &Row, now: Stamp) -> Result<(), StoreError> {
         RecordKind::Incident | RecordKind::Link => ("link_incident", "link_problem"),
     };
     let sql = format!(
-        "UPDATE outbox SET due = ?3 WHERE destination = ?1 AND {mine} = ?2 AND state = 'pending' AND due IS NULL
-         AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.destination = ?1 AND o.record = outbox.{other} AND o.acked_rev > 0)"
+        "UPDATE outbox SET due = ?3
+         WHERE destination = ?1 AND {mine} = ?2 AND state = 'pending' AND due IS NULL AND EXISTS
+         (SELECT 1 FROM outbox AS o
+          WHERE o.destination = ?1 AND o.record = outbox.{other} AND o.acked_rev > 0)"
     );
     tx.prepare_cached(&sql)?.execute(params![row.destination, row.record, now.0])?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Rows and bodies of the outbox in SQL: one place that knows the columns.
 //!
-//! A body is written once and never changed. Saving a row deletes the bodies it no longer points to and weighs it anew
-//! (`bytes` = [`ROW_BYTES`] + its bodies), from which triggers keep the tally.
+//! A body is written once and never changed. Saving a row deletes the bodies it no longer points to and
+//! weighs it anew (`bytes` = [`ROW_BYTES`] + its bodies), from which triggers keep the tally.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ use crate::engine::record::Priority;
 /// What a row costs without its bodies, in bytes: columns and index entries, roughly.
 pub const ROW_BYTES: u64 = 512;
 
-const COLUMNS: &str = "id, destination, record, kind, state, due, priority, queued, rev, over, body, acked_rev, acked_over, \
-     remote_id, created_at, settled_at, op, op_key, op_rev, op_over, op_body, sent, maybe, attempts, last_error, \
-     link_incident, link_problem";
+const COLUMNS: &str = "id, destination, record, kind, state, due, priority, queued, rev, over, body, \
+     acked_rev, acked_over, remote_id, created_at, settled_at, op, op_key, op_rev, op_over, op_body, sent, \
+     maybe, attempts, last_error, link_incident, link_problem";
 
 const STATES: [(RowState, &str); 5] = [
     (RowState::Pending, "pending"),
@@ -119,27 +119,29 @@ fn bodies(row: &Row) -> BTreeSet<BodyId> {
 }
 
 /// Inserts a new row.
-pub fn insert(tx: &Tx<'_>, row: &Row) -> Result<i64, StoreError> {
+pub fn insert(tx: &Tx<'_>, row: &Row) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO outbox ({COLUMNS}, rank, bytes) VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
-         ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
+        "INSERT INTO outbox ({COLUMNS}, rank, bytes)
+         VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
     );
     let mut statement = tx.prepare_cached(&sql)?;
     bind(tx, &mut statement, row)?;
     statement.raw_execute()?;
-    Ok(tx.last_insert_rowid())
+    Ok(())
 }
 
-/// Writes `row` over what was `before` and deletes the bodies that only `before` needed.
+/// Writes `row` over what was `before` and deletes the bodies that only `before` needed. What names the row
+/// (destination, record, kind, ends of a link) never changes and is not written, which spares its indexes.
 pub fn save(tx: &Tx<'_>, before: &Row, row: &Row) -> Result<(), StoreError> {
     for gone in bodies(before).difference(&bodies(row)) {
         tx.prepare_cached("DELETE FROM outbox_body WHERE id = ?1")?.execute([gone])?;
     }
     let mut statement = tx.prepare_cached(
-        "UPDATE outbox SET destination = ?2, record = ?3, kind = ?4, state = ?5, due = ?6, priority = ?7, queued = ?8,
-         rev = ?9, over = ?10, body = ?11, acked_rev = ?12, acked_over = ?13, remote_id = ?14, created_at = ?15,
-         settled_at = ?16, op = ?17, op_key = ?18, op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, maybe = ?23,
-         attempts = ?24, last_error = ?25, link_incident = ?26, link_problem = ?27, rank = ?28, bytes = ?29 WHERE id = ?1",
+        "UPDATE outbox SET state = ?5, due = ?6, priority = ?7, queued = ?8, rev = ?9, over = ?10, body = ?11,
+         acked_rev = ?12, acked_over = ?13, remote_id = ?14, settled_at = ?16, op = ?17, op_key = ?18,
+         op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, maybe = ?23, attempts = ?24,
+         last_error = ?25, rank = ?28, bytes = ?29 WHERE id = ?1",
     )?;
     bind(tx, &mut statement, row)?;
     statement.raw_execute()?;

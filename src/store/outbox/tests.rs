@@ -1,10 +1,11 @@
 //! The outbox as its users see it, on a real file.
 
+mod cap;
+
 use std::collections::BTreeMap;
 
-use super::super::worker::Tx;
 use super::super::{Commit, Size, Store};
-use super::{cap, table};
+use super::table;
 use crate::clock::Clock;
 use crate::engine::effect::{Job, Operation, Outbox, OutboxRow, Outcome, RecordKind, Settled};
 use crate::engine::moment::{DAY, SECOND, Stamp};
@@ -69,19 +70,15 @@ impl Bench {
         let wrong: i64 = self
             .store
             .read(|tx| {
-                let sql = "SELECT (SELECT count(*) FROM (
-                        SELECT destination, state, rows, bytes FROM tally WHERE rows > 0 EXCEPT
-                        SELECT destination, state, count(*), sum(bytes) FROM outbox GROUP BY destination, state))
-                    + (SELECT count(*) FROM (
-                        SELECT destination, state, count(*), sum(bytes) FROM outbox GROUP BY destination, state EXCEPT
-                        SELECT destination, state, rows, bytes FROM tally))
-                    + (SELECT count(*) FROM (
-                        SELECT id FROM outbox_body EXCEPT
-                        SELECT body FROM outbox EXCEPT SELECT op_body FROM outbox))
-                    + (SELECT count(*) FROM (
-                        SELECT body FROM outbox WHERE body IS NOT NULL EXCEPT SELECT id FROM outbox_body))
-                    + (SELECT count(*) FROM (
-                        SELECT op_body FROM outbox WHERE op_body IS NOT NULL EXCEPT SELECT id FROM outbox_body))
+                let sql = "
+                    WITH truth AS (SELECT destination, state, count(*), sum(bytes) FROM outbox GROUP BY 1, 2),
+                    told AS (SELECT destination, state, rows, bytes FROM tally WHERE rows > 0),
+                    used AS (SELECT body AS id FROM outbox UNION SELECT op_body FROM outbox),
+                    there AS (SELECT id FROM outbox_body UNION SELECT NULL)
+                    SELECT (SELECT count(*) FROM (SELECT * FROM told EXCEPT SELECT * FROM truth))
+                    + (SELECT count(*) FROM (SELECT * FROM truth EXCEPT SELECT * FROM told))
+                    + (SELECT count(*) FROM (SELECT id FROM outbox_body EXCEPT SELECT id FROM used))
+                    + (SELECT count(*) FROM (SELECT id FROM used EXCEPT SELECT id FROM there))
                     + (SELECT count(*) FROM outbox o WHERE bytes <> 512 + (
                         SELECT coalesce(sum(length(CAST(b.body AS BLOB))), 0)
                         FROM outbox_body b WHERE b.id IN (o.body, o.op_body)))";
@@ -301,78 +298,6 @@ async fn a_body_that_is_no_json_is_parked_and_stops_nobody() {
     bench.check().await;
 }
 
-/// A row of 10 000 bytes of body.
-fn fat(record: &str, rev: u64, over: bool, priority: Priority) -> OutboxRow {
-    OutboxRow { body: format!("\"{}\"", "x".repeat(10_000)), ..row(record, rev, over, priority) }
-}
-
-#[tokio::test]
-async fn over_its_limit_the_outbox_drops_in_order_and_counts() {
-    let p = Priority::ALL;
-    let bench = Bench::new(45_000);
-    // Known to the far end with a waiting update; being sent; and one unsent create of each priority.
-    bench.put(vec![row("known", 1, false, p[0]), row("left", 1, false, p[4])]).await;
-    let jobs = bench.claim().await;
-    let known = jobs.iter().find(|job| job.record == "known").unwrap();
-    bench.settle(known, stored("1"), now()).await;
-    bench.put(vec![fat("known", 2, false, p[0])]).await;
-    bench.put(vec![fat("p5", 1, false, p[4]), fat("p3", 1, false, p[2]), fat("p4", 1, false, p[3])]).await;
-    assert_eq!(bench.store.dropped(), 0);
-    let steps = [
-        ("p1", p[0], "known withdrawn"),
-        ("p2", p[1], "p5"),
-        ("q1", p[0], "p4"),
-        ("q2", p[1], "p3"),
-        ("r1", p[0], "nothing left to drop"),
-        ("r5", p[4], "r5"),
-    ];
-    let mut gone = Vec::new();
-    for (record, priority, expected) in steps {
-        let before = bench.store.outbox_rows(100).await.unwrap();
-        bench.put(vec![fat(record, 1, false, priority)]).await;
-        let after = bench.store.outbox_rows(100).await.unwrap();
-        let missing = before.iter().find(|b| !after.iter().any(|a| a.record == b.record));
-        let known = |rows: &[super::OutboxView]| rows.iter().any(|r| r.record == "known" && r.rev == 2);
-        let change = match missing {
-            Some(row) => row.record.clone(),
-            None if known(&before) && !known(&after) => "known withdrawn".to_owned(),
-            None if !after.iter().any(|r| r.record == record) => record.to_owned(),
-            None => "nothing left to drop".to_owned(),
-        };
-        gone.push((expected, change));
-    }
-    for (expected, change) in gone {
-        assert_eq!(expected, change);
-    }
-    assert_eq!(bench.store.dropped(), 5);
-    assert_eq!(bench.state("left").await, "sending", "its create may have left");
-    assert!(bench.size().await.outbox > 45_000, "P1 and P2 are never dropped");
-    bench.check().await;
-    let bench = bench.reopen().await;
-    assert_eq!(bench.store.dropped(), 5);
-}
-
-#[tokio::test]
-async fn what_follows_a_dropped_create_is_dropped_until_there_is_room() {
-    let p = Priority::ALL;
-    let bench = Bench::new(21_000);
-    bench.put(vec![fat("keep", 1, false, p[0]), row("a", 1, false, p[4]), row("b", 1, false, p[4])]).await;
-    bench.put(vec![link("a", "p"), fat("more", 1, false, p[0])]).await;
-    assert_eq!((bench.state("a").await, bench.state("b").await), ("gone".into(), "gone".into()));
-    assert_eq!(bench.state("a-p").await, "gone", "a link follows its incident");
-    assert_eq!(bench.store.dropped(), 3);
-    bench.put(vec![row("a", 2, true, p[4]), row("b", 2, false, p[4])]).await;
-    assert_eq!((bench.state("a").await, bench.state("b").await), ("gone".into(), "gone".into()));
-    bench.put(vec![row("b", 3, false, p[1])]).await;
-    assert_eq!(bench.state("b").await, "pending", "it has become P2");
-    bench.store_all().await;
-    bench.put(vec![row("a", 3, true, p[4])]).await;
-    assert_eq!(bench.state("a").await, "gone", "a resolve of what was never created");
-    bench.put(vec![row("a", 4, false, p[4])]).await;
-    assert_eq!(bench.state("a").await, "pending", "open, and there is room");
-    bench.check().await;
-}
-
 #[tokio::test]
 async fn a_claim_is_bounded_by_bytes() {
     let bench = Bench::new(1 << 30);
@@ -397,7 +322,8 @@ async fn ten_thousand_rows_are_a_small_matter() {
         .store
         .read(|tx| {
             let sql = "EXPLAIN QUERY PLAN SELECT id FROM outbox INDEXED BY outbox_order
-                WHERE destination = 'rt' AND due IS NOT NULL AND due <= 1 ORDER BY rank, priority, queued LIMIT 3";
+                WHERE destination = 'rt' AND due IS NOT NULL AND due <= 1
+                ORDER BY rank, priority, queued LIMIT 3";
             Ok(tx.query_row(sql, [], |row| row.get(3))?)
         })
         .await
@@ -419,41 +345,6 @@ async fn ten_thousand_rows_are_a_small_matter() {
         bench.store.settle("rt", settled.collect(), now()).await.unwrap();
     }
     assert_eq!(seen, 10_000);
-    bench.check().await;
-}
-
-#[tokio::test]
-async fn settled_rows_are_swept_when_nobody_will_ask_again() {
-    let bench = Bench::new(1 << 30);
-    let p = Priority::P3;
-    let over = OutboxRow { over: true, ..problem("problem-over") };
-    bench.put(vec![row("open", 1, false, p), row("over", 1, true, p), problem("problem"), over]).await;
-    bench.put(vec![row("waiting", 1, true, p), link("open", "problem"), link("x", "y")]).await;
-    for job in bench.claim().await.into_iter().filter(|job| job.record != "waiting") {
-        bench.settle(&job, stored("1"), now()).await;
-    }
-    bench.store_all().await;
-    let sweep = |days: i64| {
-        let store = bench.store.clone();
-        async move {
-            let at = move |tx: &Tx<'_>| cap::sweep(&Tx::new(tx, now().plus(days * DAY), u64::MAX), 500);
-            store.write(at).await.unwrap();
-            let rows = store.outbox_rows(100).await.unwrap();
-            let mut left: Vec<String> = rows.into_iter().map(|row| row.record).collect();
-            left.sort_unstable();
-            left
-        }
-    };
-    let all = ["open", "open-problem", "over", "problem", "problem-over", "waiting", "x-y"];
-    assert_eq!(sweep(39).await, all);
-    let left = sweep(41).await;
-    assert_eq!(
-        left.iter().filter(|r| *r != "x-y").collect::<Vec<_>>(),
-        ["open", "problem", "problem-over", "waiting"]
-    );
-    assert_eq!(sweep(500).await, ["open", "problem", "waiting"]);
-    assert_eq!(bench.store.forget(None, "open").await.unwrap(), 1);
-    assert_eq!(bench.store.forget(Some("rt"), "waiting").await.unwrap(), 0, "it still waits");
     bench.check().await;
 }
 

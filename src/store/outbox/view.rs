@@ -36,7 +36,8 @@ pub struct OutboxView {
     pub operation: Option<String>,
     /// Failed attempts since the far end last stored something.
     pub attempts: u32,
-    /// When it may be tried; absent while it does not wait, or waits for both ends of its link. The epoch means at once.
+    /// When it may be tried; absent while it does not wait, or waits for both ends of its link. The epoch
+    /// means at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Stamp>,
     /// Why the last attempt failed.
@@ -49,7 +50,8 @@ pub struct OutboxView {
     pub bytes: u64,
 }
 
-const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, last_error, remote_id, bytes";
+const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, \
+     last_error, remote_id, bytes";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
     Ok(OutboxView {
@@ -70,8 +72,8 @@ fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
 }
 
 impl Store {
-    /// Up to `limit` rows (at most 10 000): dead letters, then what waits or is being sent in order of age, then what is
-    /// stored, newest first.
+    /// Up to `limit` rows (at most 10 000): dead letters, then what waits or is being sent in order of age,
+    /// then what is stored, newest first.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -148,9 +150,9 @@ impl Store {
         .await
     }
 
-    /// Gives up what waits of a record: a record that the far end holds goes on with its next revision, one that was never
-    /// created is dropped with all that follows, and `reason` is kept. False when there is no such row, or it is being
-    /// sent, or nothing waits.
+    /// Gives up what waits of a record: a record that the far end holds goes on with its next revision, one
+    /// that was never created is dropped with all that follows, and `reason` is kept. False when there is no
+    /// such row, or it is being sent, or nothing waits.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -172,7 +174,8 @@ impl Store {
         .await
     }
 
-    /// Forgets what the far end holds of a record, at one destination or at all; rows that wait stay. Returns how many.
+    /// Forgets what the far end holds of a record, at one destination or at all; rows that wait stay. Returns
+    /// how many.
     ///
     /// # Errors
     /// See [`StoreError`].

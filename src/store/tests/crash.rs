@@ -17,8 +17,9 @@ impl Random {
     }
 }
 
-/// Copies of database and log are taken at random moments, the log is cut or spoiled at a random place: each time the store
-/// opens without complaint at exactly one of the commits before that moment, and a whole log gives the last one.
+/// Copies of database and log are taken at random moments, the log is cut or spoiled at a random place: each
+/// time the store opens without complaint at exactly one of the commits before that moment, and a whole log
+/// gives the last one.
 #[tokio::test]
 async fn a_torn_log_gives_an_earlier_commit_whole() {
     let mut random = Random(0x5E_C570);
