@@ -102,9 +102,6 @@ impl Window {
             }
             None => {}
         }
-        if let Body::Since(since) = &mut self.body {
-            *since = if value == 0.0 { None } else { since.or(Some(at)) };
-        }
         self.newest = Some(Sample { at, value });
         self.advance(at);
     }
@@ -148,7 +145,8 @@ impl Window {
             Body::Line(ring) => cell.put(ring, line),
             Body::Told(ring) => Cell { at: until, ..cell }.put_told(ring, Stretch::held(value, at, until)),
             Body::Quantiles(quantiles) => quantiles.push(at, value),
-            Body::Empty | Body::Since(_) => {}
+            Body::Since(since) => *since = if value == 0.0 { None } else { since.or(Some(at)) },
+            Body::Empty => {}
         }
     }
 
@@ -169,7 +167,8 @@ impl Window {
 
     /// Whether samples are joined in buckets rather than kept one by one.
     fn is_bucketed(&self) -> bool {
-        self.interval > 0 && self.span > self.interval.saturating_mul(SLOTS)
+        let exact = if self.keeps == Keeps::Quantiles { quantile::EXACT as i64 } else { SLOTS };
+        self.interval > 0 && self.span > self.interval.saturating_mul(exact)
     }
 
     fn bucket(&self) -> i64 {
@@ -257,8 +256,8 @@ impl Window {
 
     /// Since when the condition of a [`Keeps::Held`] window is true.
     pub fn since(&self) -> Option<i64> {
-        match &self.body {
-            Body::Since(since) => *since,
+        match (&self.body, self.newest) {
+            (Body::Since(since), Some(newest)) if newest.value != 0.0 => since.or(Some(newest.at)),
             _ => None,
         }
     }
