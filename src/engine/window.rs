@@ -123,11 +123,11 @@ impl Window {
     fn empty_body(&self) -> Body {
         match self.keeps {
             Keeps::Held => Body::Since(None),
-            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Ring::new()),
-            Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::new()),
-            Keeps::Extremes => Body::Extremes(Ring::new()),
-            Keeps::Ends => Body::Ends(Ring::new()),
-            Keeps::Line => Body::Line(Ring::new()),
+            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Ring::default()),
+            Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::default()),
+            Keeps::Extremes => Body::Extremes(Ring::default()),
+            Keeps::Ends => Body::Ends(Ring::default()),
+            Keeps::Line => Body::Line(Ring::default()),
             Keeps::Quantiles => Body::Quantiles(Box::new(Quantiles::new(self.span, self.interval))),
         }
     }
@@ -283,7 +283,7 @@ impl Cell {
 
     fn put<F: Fold>(self, ring: &mut Ring<F>, fold: F) {
         let key = if self.bucketed { self.start(self.at) } else { self.at };
-        let full = self.bucketed || ring.len() >= CELLS;
+        let full = self.bucketed || ring.cells() >= CELLS;
         match ring.newest() {
             Some(newest) if full && self.start(newest) == self.start(self.at) => ring.extend(key, fold),
             _ => ring.push(key, fold),
@@ -293,7 +293,7 @@ impl Cell {
     /// A told value's cell is keyed by its end: it has left the window when its end has.
     fn put_told(self, ring: &mut Ring<Stretch>, fold: Stretch) {
         match ring.newest() {
-            Some(newest) if ring.len() >= SLOTS as usize && self.start(newest) == self.start(self.at) => {
+            Some(newest) if ring.cells() >= SLOTS as usize && self.start(newest) == self.start(self.at) => {
                 ring.extend(self.at, fold);
             }
             _ => ring.push(self.at, fold),
