@@ -102,9 +102,6 @@ impl Window {
             }
             None => {}
         }
-        if let Body::Since(since) = &mut self.body {
-            *since = if value == 0.0 { None } else { since.or(Some(at)) };
-        }
         self.newest = Some(Sample { at, value });
         self.advance(at);
     }
@@ -126,11 +123,11 @@ impl Window {
     fn empty_body(&self) -> Body {
         match self.keeps {
             Keeps::Held => Body::Since(None),
-            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Ring::new()),
-            Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::new()),
-            Keeps::Extremes => Body::Extremes(Ring::new()),
-            Keeps::Ends => Body::Ends(Ring::new()),
-            Keeps::Line => Body::Line(Ring::new()),
+            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Ring::default()),
+            Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::default()),
+            Keeps::Extremes => Body::Extremes(Ring::default()),
+            Keeps::Ends => Body::Ends(Ring::default()),
+            Keeps::Line => Body::Line(Ring::default()),
             Keeps::Quantiles => Body::Quantiles(Box::new(Quantiles::new(self.span, self.interval))),
         }
     }
@@ -148,7 +145,8 @@ impl Window {
             Body::Line(ring) => cell.put(ring, line),
             Body::Told(ring) => Cell { at: until, ..cell }.put_told(ring, Stretch::held(value, at, until)),
             Body::Quantiles(quantiles) => quantiles.push(at, value),
-            Body::Empty | Body::Since(_) => {}
+            Body::Since(since) => *since = if value == 0.0 { None } else { since.or(Some(at)) },
+            Body::Empty => {}
         }
     }
 
@@ -169,7 +167,8 @@ impl Window {
 
     /// Whether samples are joined in buckets rather than kept one by one.
     fn is_bucketed(&self) -> bool {
-        self.interval > 0 && self.span > self.interval.saturating_mul(SLOTS)
+        let exact = if self.keeps == Keeps::Quantiles { quantile::EXACT as i64 } else { SLOTS };
+        self.interval > 0 && self.span > self.interval.saturating_mul(exact)
     }
 
     fn bucket(&self) -> i64 {
@@ -257,8 +256,8 @@ impl Window {
 
     /// Since when the condition of a [`Keeps::Held`] window is true.
     pub fn since(&self) -> Option<i64> {
-        match &self.body {
-            Body::Since(since) => *since,
+        match (&self.body, self.newest) {
+            (Body::Since(since), Some(newest)) if newest.value != 0.0 => since.or(Some(newest.at)),
             _ => None,
         }
     }
@@ -284,7 +283,7 @@ impl Cell {
 
     fn put<F: Fold>(self, ring: &mut Ring<F>, fold: F) {
         let key = if self.bucketed { self.start(self.at) } else { self.at };
-        let full = self.bucketed || ring.len() >= CELLS;
+        let full = self.bucketed || ring.cells() >= CELLS;
         match ring.newest() {
             Some(newest) if full && self.start(newest) == self.start(self.at) => ring.extend(key, fold),
             _ => ring.push(key, fold),
@@ -294,7 +293,7 @@ impl Cell {
     /// A told value's cell is keyed by its end: it has left the window when its end has.
     fn put_told(self, ring: &mut Ring<Stretch>, fold: Stretch) {
         match ring.newest() {
-            Some(newest) if ring.len() >= SLOTS as usize && self.start(newest) == self.start(self.at) => {
+            Some(newest) if ring.cells() >= SLOTS as usize && self.start(newest) == self.start(self.at) => {
                 ring.extend(self.at, fold);
             }
             _ => ring.push(self.at, fold),

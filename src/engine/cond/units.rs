@@ -51,7 +51,7 @@ fn bytes(value: f64) -> String {
 
 fn seconds(value: f64) -> String {
     match value.abs() {
-        size if size == 0.0 => "0s".to_owned(),
+        0.0 => "0s".to_owned(),
         size if size < 0.001 => format!("{}us", decimals(value * 1e6, 1)),
         size if size < 1.0 => format!("{}ms", decimals(value * 1e3, 1)),
         size if size < 60.0 => format!("{}s", decimals(value, 1)),

@@ -65,19 +65,28 @@ pub struct Line {
     pub tt: f64,
     /// Σ(tᵢ − t)(xᵢ − x).
     pub tx: f64,
+    /// Σ(xᵢ − x)².
+    pub xx: f64,
     /// The oldest value.
     pub first: f64,
 }
 
+/// A correlation of time and value below this is rounding, not a slope.
+const NO_CORRELATION: f64 = 1e-9;
+
 impl Line {
     /// One point.
     pub fn point(t: f64, x: f64) -> Self {
-        Self { n: 1.0, t, x, tt: 0.0, tx: 0.0, first: x }
+        Self { n: 1.0, t, x, tt: 0.0, tx: 0.0, xx: 0.0, first: x }
     }
 
-    /// Change per second; NaN for fewer than two moments.
+    /// Change per second; NaN for fewer than two moments, and zero where only rounding leans.
     pub fn slope(&self) -> f64 {
-        if self.tt > 0.0 { self.tx / self.tt } else { f64::NAN }
+        match self.tt {
+            tt if tt <= 0.0 => f64::NAN,
+            tt if self.tx.abs() <= NO_CORRELATION * (tt * self.xx).sqrt() => 0.0,
+            tt => self.tx / tt,
+        }
     }
 }
 
@@ -92,6 +101,7 @@ impl Fold for Line {
             x: self.x + dx * later.n / n,
             tt: self.tt + later.tt + dt * dt * weight,
             tx: self.tx + later.tx + dt * dx * weight,
+            xx: self.xx + later.xx + dx * dx * weight,
             first: self.first,
         }
     }

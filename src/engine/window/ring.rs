@@ -21,14 +21,15 @@ pub struct Ring<F> {
     back: Option<F>,
 }
 
-impl<F: Fold> Ring<F> {
-    /// An empty ring.
-    pub fn new() -> Self {
+impl<F> Default for Ring<F> {
+    fn default() -> Self {
         Self { cells: VecDeque::new(), front: 0, back: None }
     }
+}
 
+impl<F: Fold> Ring<F> {
     /// Number of cells.
-    pub fn len(&self) -> usize {
+    pub fn cells(&self) -> usize {
         self.cells.len()
     }
 
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_total_is_the_fold_over_what_is_left() {
-        let mut ring = Ring::new();
+        let mut ring = Ring::default();
         for key in 1..=200_i64 {
             ring.push(key, Span(key, key, 1));
             ring.evict(key - 7);
@@ -117,16 +118,16 @@ mod tests {
             assert_eq!(ring.total(), Some(Span(first, key, key - first + 1)), "after {key}");
         }
         ring.evict(500);
-        assert_eq!((ring.total(), ring.len()), (None, 0));
+        assert_eq!((ring.total(), ring.cells()), (None, 0));
     }
 
     #[test]
     fn a_cell_is_extended_on_both_sides_of_a_turn() {
-        let mut ring = Ring::new();
+        let mut ring = Ring::default();
         ring.push(1, Span(1, 1, 1));
         ring.push(2, Span(2, 2, 1));
         ring.extend(2, Span(3, 3, 1));
-        assert_eq!(ring.len(), 2);
+        assert_eq!(ring.cells(), 2);
         ring.evict(1);
         ring.extend(2, Span(4, 4, 1));
         assert_eq!(ring.total(), Some(Span(2, 4, 3)));
