@@ -1,5 +1,6 @@
-//! sexton: collects availability and capacity signals of a host, judges them by rules, raises incidents, correlates repeats
-//! into problem candidates and hands every record to the ITSM. See docs/ARCHITECTURE.md for the house.
+//! sexton: collects availability and capacity signals of a host, judges them by rules, raises incidents,
+//! correlates repeats into problem candidates and hands every record to the ITSM. See docs/ARCHITECTURE.md
+//! for the house.
 
 pub mod check;
 pub mod cli;

@@ -1,7 +1,8 @@
 //! Logs: one sentence plus fields, on stderr.
 //!
-//! Under systemd the journal stamps the time, so lines carry only the priority prefix of sd-daemon(3); on a terminal they
-//! carry the time of day. Secrets never reach this file: they are [`secrecy::SecretString`] and print as redacted.
+//! Under systemd the journal stamps the time, so lines carry only the priority prefix of sd-daemon(3); on a
+//! terminal they carry the time of day. Secrets never reach this file: they are [`secrecy::SecretString`] and
+//! print as redacted.
 
 use std::fmt;
 

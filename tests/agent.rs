@@ -1,4 +1,5 @@
-//! The real binary, as a user runs it: agent and desk as two processes, a process that is watched, a rule that is edited.
+//! The real binary, as a user runs it: agent and desk as two processes, a process that is watched, a rule
+//! that is edited.
 
 mod host;
 
@@ -66,7 +67,7 @@ async fn a_bad_rule_file_is_an_incident_until_it_is_mended_and_the_old_rules_sta
     let bad = until("an incident about the configuration", || host.incident_of("sexton-config")).await;
     assert_eq!(bad["state"], "new");
     let shown = until("the message as evidence", || async {
-        let incident = host.incident_of("sexton-config").await?;
+        let incident = host.whole(&host.incident_of("sexton-config").await?).await?;
         incident["evidence"]["exhibits"][0]["text"].as_str().map(str::to_owned)
     })
     .await;

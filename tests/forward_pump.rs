@@ -1,4 +1,5 @@
-//! The pump over real loopback connections, against a server that misbehaves in every way we know, with an outbox in memory.
+//! The pump over real loopback connections, against a server that misbehaves in every way we know, with an
+//! outbox in memory.
 
 #[path = "forward/mod.rs"]
 mod common;

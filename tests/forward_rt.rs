@@ -1,4 +1,5 @@
-//! Forwarding against a real Request Tracker, started by `tests/services/rt` and read back with another user's token.
+//! Forwarding against a real Request Tracker, started by `tests/services/rt` and read back with another
+//! user's token.
 //!
 //! Left out with a plain message where RT is not installed (`tests/services/rt install`, Debian, as root).
 

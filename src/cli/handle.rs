@@ -36,7 +36,11 @@ pub fn ack(args: &AckArgs) -> u8 {
 
 /// Resolves an incident by hand.
 pub fn resolve(args: &NoteArgs) -> u8 {
-    post(&args.socket.socket, &format!("/v1/incidents/{}/resolve", args.incident), &json!({"note": args.text}))
+    post(
+        &args.socket.socket,
+        &format!("/v1/incidents/{}/resolve", args.incident),
+        &json!({"note": args.text}),
+    )
 }
 
 /// Writes a note on an incident.

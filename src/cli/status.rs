@@ -74,7 +74,11 @@ pub fn plain(s: &Value, collectors: bool) -> String {
 
 fn incidents(s: &Value, out: &mut String) {
     let open = items(&s["incidents"]["list"]);
-    let _ = writeln!(out, "incidents   {}", if open.is_empty() { "none open".to_owned() } else { format!("{} open", open.len()) });
+    let _ = writeln!(
+        out,
+        "incidents   {}",
+        if open.is_empty() { "none open".to_owned() } else { format!("{} open", open.len()) }
+    );
     let mut open: Vec<&Value> = open.iter().collect();
     open.sort_by_key(|i| (text(&i["priority"]), text(&i["raised_at"])));
     let row = |i: &&Value| {
@@ -105,7 +109,13 @@ fn problems(s: &Value, out: &mut String) {
     let _ = writeln!(out, "problems    {} held", list.len());
     let row = |p: &Value| {
         let why = p["why"].get(0).map(text).unwrap_or_default();
-        vec![text(&p["priority"]), text(&p["number"]), text(&p["state"]).replace('_', " "), text(&p["title"]), why]
+        vec![
+            text(&p["priority"]),
+            text(&p["number"]),
+            text(&p["state"]).replace('_', " "),
+            text(&p["title"]),
+            why,
+        ]
     };
     out.push_str(&lay_out(&list.iter().map(row).collect::<Vec<_>>()));
 }
@@ -152,7 +162,7 @@ fn sources(s: &Value, all: bool, out: &mut String) {
 }
 
 fn standing(answer: &Value) -> String {
-    let list = items(&answer["items"]);
+    let list = items(&answer["instances"]);
     let row = |r: &Value| vec![text(&r["state"]), text(&r["rule"]), text(&r["instance"]), text(&r["value"])];
     let not_ok: Vec<_> = list.iter().filter(|r| r["state"] != "ok").map(row).collect();
     format!("rules       {} of {} instances are not ok\n{}", not_ok.len(), list.len(), lay_out(&not_ok))

@@ -1,8 +1,9 @@
 //! The local API: HTTP + JSON on a Unix socket.
 //!
-//! The socket is 0660 and belongs to the service's group: who can connect may read and write, and the peer's user is
-//! written on everything it changes. This door only translates: each request becomes a [`Request`] that the daemon
-//! answers between two steps, so an answer is never half-way through a change. Errors are RFC 9457 problem details.
+//! The socket is 0660 and belongs to the service's group: who can connect may read and write, and the peer's
+//! user is written on everything it changes. This door only translates: each request becomes a [`Request`]
+//! that the daemon answers between two steps, so an answer is never half-way through a change. Errors are RFC
+//! 9457 problem details.
 //!
 //! | method and path | what |
 //! |---|---|

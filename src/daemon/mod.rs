@@ -1,8 +1,9 @@
 //! The only event loop: doors in, engine, commit, effects out, sleep until the engine's deadline.
 //!
-//! Each turn takes everything that is waiting, lets the engine judge it at one moment, commits what came of it as one
-//! transaction and only then carries out effects (wake the pump, fetch evidence, tell the narrator). A commit that fails
-//! is tried again with its step held back: nothing after it takes effect, inputs wait in bounded channels.
+//! Each turn takes everything that is waiting, lets the engine judge it at one moment, commits what came of
+//! it as one transaction and only then carries out effects (wake the pump, fetch evidence, tell the
+//! narrator). A commit that fails is tried again with its step held back: nothing after it takes effect,
+//! inputs wait in bounded channels.
 
 mod own;
 mod status;
@@ -28,7 +29,8 @@ use crate::engine::signal::Observation;
 use crate::forward::Forward;
 use crate::store::{Commit, Store};
 
-/// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the engine.
+/// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
+/// engine.
 const WAITING_BATCHES: usize = 256;
 /// Requests of clients that may wait.
 const WAITING_REQUESTS: usize = 64;
@@ -223,7 +225,9 @@ impl Daemon {
 
     async fn asked(&mut self, request: Request) {
         let answer = match request.query {
-            Query::Command(command) => self.command(&command).await.map_err(Refusal::Conflict).map(status::done),
+            Query::Command(command) => {
+                self.command(&command).await.map_err(Refusal::Conflict).map(status::done)
+            }
             Query::Reload => self.reload().await.map_err(Refusal::Failed).map(status::done),
             query => self.answer(query).await,
         };
@@ -234,8 +238,8 @@ impl Daemon {
         match query {
             Query::Status => Ok(self.status().await),
             Query::Rules => Ok(self.standing()),
-            Query::Incidents => status::list(self.engine.incidents.incidents()),
-            Query::Problems => status::list(self.engine.incidents.problems()),
+            Query::Incidents => status::list("incidents", self.engine.incidents.incidents()),
+            Query::Problems => status::list("problems", self.engine.incidents.problems()),
             Query::Incident(id) => status::one(self.engine.incidents.incident(&id), "incident", &id),
             Query::Problem(id) => {
                 let same = |p: &&crate::engine::record::Problem| p.id == id || p.number == id;
@@ -243,7 +247,7 @@ impl Daemon {
             }
             Query::Outbox => {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
-                rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(status::list)
+                rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
             }
             Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
         }
@@ -253,14 +257,18 @@ impl Daemon {
     async fn reload(&mut self) -> Result<String, String> {
         own::tell_reloading();
         let outcome = match (self.load)() {
-            Ok(config) if config.hash == self.config.hash => Ok("configuration read: nothing has changed".to_owned()),
+            Ok(config) if config.hash == self.config.hash => {
+                Ok("configuration read: nothing has changed".to_owned())
+            }
             Ok(config) => Ok(self.take_up(config).await),
             Err(message) => Err(message),
         };
         self.config_error = outcome.as_ref().err().cloned();
         match &outcome {
             Ok(message) => tracing::info!("{message}"),
-            Err(message) => tracing::error!("the configuration is refused, the old one stays in force\n{message}"),
+            Err(message) => {
+                tracing::error!("the configuration is refused, the old one stays in force\n{message}")
+            }
         }
         let now = self.clock.now();
         let own = self.config_signal(now);

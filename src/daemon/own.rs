@@ -1,7 +1,7 @@
 //! The daemon's word about itself: its own signals, and what it tells systemd.
 //!
-//! The watchdog is fed only while every loop turns: the collectors deliver, the engine judges and commits. What the far
-//! end of a destination answers does not count.
+//! The watchdog is fed only while every loop turns: the collectors deliver, the engine judges and commits.
+//! What the far end of a destination answers does not count.
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
@@ -14,7 +14,8 @@ use crate::engine::signal::{Class, Instance, Metric, Observation, metric};
 
 const OK: Metric = metric("sexton.ok");
 const USED: Metric = metric("sexton.used");
-/// A wall clock that moved this much against the steady one between two own signals has stepped (nanoseconds).
+/// A wall clock that moved this much against the steady one between two own signals has stepped
+/// (nanoseconds).
 const STEP: i64 = 2 * SECOND;
 
 /// When the own signals were last given.
@@ -26,7 +27,8 @@ pub struct Own {
 }
 
 impl Daemon {
-    /// Signals about configuration, store, outbox and destinations; none when the last ones are younger than the interval.
+    /// Signals about configuration, store, outbox and destinations; none when the last ones are younger than
+    /// the interval.
     pub(super) async fn own_signals(&mut self, now: Moment) -> Vec<Observation> {
         self.own.observed = now.mono;
         let interval = self.config.interval;
@@ -55,7 +57,9 @@ impl Daemon {
         let before = self.own.wall_ahead.replace(ahead).unwrap_or(ahead);
         out.push(part("clock", "wall").with(OK, (ahead - before).abs() < STEP));
         if let Ok(size) = self.store.size().await {
-            out.push(part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64));
+            out.push(
+                part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64),
+            );
         }
         out
     }
@@ -83,7 +87,8 @@ impl Daemon {
     /// What the daemon itself knows about an incident of class sexton.
     pub(super) fn own_exhibits(&self, wanted: &EvidenceWanted) -> Vec<Exhibit> {
         let at = self.clock.now().stamp();
-        let exhibit = |title: &str, text: &str| Exhibit { title: title.to_owned(), at, text: text.to_owned() };
+        let exhibit =
+            |title: &str, text: &str| Exhibit { title: title.to_owned(), at, text: text.to_owned() };
         if wanted.class != Class::Sexton.name() {
             return Vec::new();
         }
@@ -106,7 +111,8 @@ impl Daemon {
     /// Every loop has turned lately.
     pub(super) fn turning(&self) -> bool {
         let limit = (3 * self.config.interval).max(MINUTE);
-        self.config.collectors.is_empty() || self.clock.now().mono - self.own.observed.max(self.started.mono) < limit
+        self.config.collectors.is_empty()
+            || self.clock.now().mono - self.own.observed.max(self.started.mono) < limit
     }
 }
 
@@ -177,4 +183,3 @@ pub async fn hangup(signal: &mut Option<Signal>) {
         None => std::future::pending().await,
     }
 }
-

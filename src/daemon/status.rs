@@ -54,7 +54,7 @@ impl Daemon {
 
     /// Every rule instance with its state.
     pub(super) fn standing(&self) -> Value {
-        json!({"schema": "rules/1", "items": self.engine.rules.standing()})
+        json!({"schema": "rules/1", "instances": self.engine.rules.standing()})
     }
 
     fn rule_counts(&self) -> Value {
@@ -85,9 +85,9 @@ fn brief_problem(problem: &Problem) -> Value {
 }
 
 /// A list as the API gives it.
-pub fn list<T: Serialize>(items: impl IntoIterator<Item = T>) -> Answer {
+pub fn list<T: Serialize>(name: &str, items: impl IntoIterator<Item = T>) -> Answer {
     let items: Result<Vec<Value>, _> = items.into_iter().map(serde_json::to_value).collect();
-    items.map(|items| json!({"items": items})).map_err(|e| Refusal::Failed(e.to_string()))
+    items.map(|items| json!({name: items})).map_err(|e| Refusal::Failed(e.to_string()))
 }
 
 /// One record, or that there is none.

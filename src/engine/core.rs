@@ -1,7 +1,7 @@
 //! The engine: rule machines and the incident layer behind one door.
 //!
-//! Whatever comes in (observations, commands, a new plan, the passing of time), what comes out is appended to a
-//! [`Step`]. The daemon commits that step as one transaction before anything of it takes effect.
+//! Whatever comes in (observations, commands, a new plan, the passing of time), what comes out is appended to
+//! a [`Step`]. The daemon commits that step as one transaction before anything of it takes effect.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows nothing yet. `seed` starts the id generator of a fresh store; a restored one goes on with its own.
+    /// An engine that knows nothing yet. `seed` starts the id generator of a fresh store; a restored one goes
+    /// on with its own.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let rules = Rules::new(Arc::clone(&plan));
         Self { rules, incidents: Incidents::new(plan, seed), events: Vec::new() }

@@ -216,7 +216,8 @@ pub struct Counters {
     /// The worst value of the raising signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<f64>,
-    /// Every priority and severity it has had at the same time: a destination whose filter let one pass gets all that follows.
+    /// Every priority and severity it has had at the same time: a destination whose filter let one pass gets
+    /// all that follows.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub seen: BTreeSet<(Priority, Severity)>,
 }

@@ -1,8 +1,9 @@
 //! HTTP for connectors: one client per destination, everything bounded.
 //!
-//! Redirects are not followed, the environment's proxies are not obeyed, one idle connection is kept. A request that surely
-//! never left (name, connect, TLS) is told apart from one that may have been carried out. A body is read in pieces up to
-//! [`BODY_BYTES`], under the total deadline, so that neither a flood nor a trickle holds the pump.
+//! Redirects are not followed, the environment's proxies are not obeyed, one idle connection is kept. A
+//! request that surely never left (name, connect, TLS) is told apart from one that may have been carried out.
+//! A body is read in pieces up to [`BODY_BYTES`], under the total deadline, so that neither a flood nor a
+//! trickle holds the pump.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -64,7 +65,8 @@ impl Http {
         Ok(Self { client, base, scheme })
     }
 
-    /// Sends the request and reads the answer. `now` dates a `Retry-After` when the answer has no date of its own.
+    /// Sends the request and reads the answer. `now` dates a `Retry-After` when the answer has no date of its
+    /// own.
     ///
     /// # Errors
     /// A [`Failure`] that tells whether the request may have been carried out.
@@ -149,7 +151,8 @@ fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the answer's own date.
+/// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the
+/// answer's own date.
 pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
     let text = headers.get("retry-after")?.trim();
     let wait = match text.parse::<u64>() {

@@ -1,8 +1,9 @@
 //! Forwarding: one pump per destination empties the outbox.
 //!
-//! Owns HTTP, waiting, pace and health of destinations. It knows the outbox as a trait and a record as a body; what a desk's
-//! language is stands in `connector/`. Per record order is the outbox's promise (one operation in flight); the pump's
-//! are: nothing claimed is ever left unsettled, nothing is given up on age, a refusing destination is left in peace.
+//! Owns HTTP, waiting, pace and health of destinations. It knows the outbox as a trait and a record as a
+//! body; what a desk's language is stands in `connector/`. Per record order is the outbox's promise (one
+//! operation in flight); the pump's are: nothing claimed is ever left unsettled, nothing is given up on age,
+//! a refusing destination is left in peace.
 //!
 //! The futures of [`Outbox`] need not be `Send`, so pumps are local tasks: [`spawn`] must be called inside a
 //! [`tokio::task::LocalSet`] (or a `LocalRuntime`) on the current-thread runtime.
@@ -138,8 +139,8 @@ impl Forward {
         }
     }
 
-    /// When the pump that has not turned for longest last turned; `None` without destinations. Each turns every 10 s at least,
-    /// whatever the far end does.
+    /// When the pump that has not turned for longest last turned; `None` without destinations. Each turns
+    /// every 10 s at least, whatever the far end does.
     pub fn turned(&self) -> Option<Moment> {
         self.shared.turned.borrow().values().min_by_key(|m| m.mono).copied()
     }

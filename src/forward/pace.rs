@@ -1,7 +1,7 @@
 //! How fast a destination is served, and how long to wait after a failure.
 //!
-//! The pace is GCRA by governor on our own steady clock; nothing here sleeps. Jitter comes from a seeded generator, so that a
-//! run can be repeated and a fleet does not knock in step.
+//! The pace is GCRA by governor on our own steady clock; nothing here sleeps. Jitter comes from a seeded
+//! generator, so that a run can be repeated and a fleet does not knock in step.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -113,8 +113,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` failures in a row (1 = the first), uniform between a tenth of `least` and the ceiling
-    /// `least · 2^(failures − 1)`, at most `most`. The floor keeps a lucky draw from becoming a busy loop.
+    /// The wait after `failures` failures in a row (1 = the first), uniform between a tenth of `least` and
+    /// the ceiling `least · 2^(failures − 1)`, at most `most`. The floor keeps a lucky draw from becoming a
+    /// busy loop.
     pub fn wait(&self, failures: u32, random: &mut Random) -> i64 {
         let doublings = failures.saturating_sub(1).min(40);
         let ceiling = self.least.saturating_mul(1_i64 << doublings).min(self.most).max(1);

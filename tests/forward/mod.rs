@@ -104,7 +104,8 @@ pub struct Row {
     ends: Option<(String, String)>,
 }
 
-/// An outbox that keeps the promises of the real one: one operation per record in flight, in order, each settled once.
+/// An outbox that keeps the promises of the real one: one operation per record in flight, in order, each
+/// settled once.
 #[derive(Clone, Default)]
 pub struct Memory(pub Rc<RefCell<Inside>>);
 

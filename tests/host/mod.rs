@@ -37,7 +37,8 @@ impl Host {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let address = free_address();
         // Process names hold 15 bytes; this one is ours alone.
-        let job_name = format!("sx{:x}", std::process::id() ^ address.len() as u32 ^ u32::from(port_of(&address)) << 8);
+        let job_name =
+            format!("sx{:x}", std::process::id() ^ address.len() as u32 ^ u32::from(port_of(&address)) << 8);
         let mut host = Self { dir, address, job_name, job: None, agent: None, desk: None };
         host.write_configuration();
         host.write_rule("raise = \"proc.count < 1\"");
@@ -100,7 +101,8 @@ impl Host {
 
     pub fn start_agent(&mut self) {
         let (etc, socket) = (self.path("etc"), self.path("control.sock"));
-        let log = std::fs::File::options().create(true).append(true).open(self.path("agent.log")).expect("log");
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("agent.log")).expect("log");
         let agent = Command::new(SEXTON)
             .args(["run", "--config"])
             .arg(etc)
@@ -117,7 +119,8 @@ impl Host {
     }
 
     pub async fn start_desk(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.path("desk.log")).expect("log");
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("desk.log")).expect("log");
         let desk = Command::new(SEXTON).args(["desk", "--config"]).arg(self.path("etc")).stderr(log).spawn();
         self.desk = Some(desk.expect("the desk"));
         until("an answer of the desk", || self.get("/healthz")).await;
@@ -138,7 +141,14 @@ impl Host {
     pub async fn all(&self, path: &str) -> Vec<Value> {
         let text = self.get(path).await.unwrap_or_default();
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        answer["items"].as_array().cloned().unwrap_or_default()
+        let name = path.rsplit('/').next().unwrap_or_default();
+        answer[name].as_array().cloned().unwrap_or_default()
+    }
+
+    /// One record at the desk, whole.
+    pub async fn whole(&self, record: &Value) -> Option<Value> {
+        let id = record["id"].as_str()?;
+        serde_json::from_str(&self.get(&format!("/v1/incidents/{id}")).await?).ok()
     }
 
     /// The first record of a list at the desk.

@@ -1,7 +1,7 @@
 //! `sexton demo`: agent and desk in one process on a throw-away directory, watching this very machine.
 //!
-//! Prints the page's address at once and then what happens, one line each. `--provoke` breaks something harmless of its
-//! own (see `provoke`). Ends at Ctrl-C or after `--seconds`, and leaves nothing behind.
+//! Prints the page's address at once and then what happens, one line each. `--provoke` breaks something
+//! harmless of its own (see `provoke`). Ends at Ctrl-C or after `--seconds`, and leaves nothing behind.
 
 mod provoke;
 

@@ -1,8 +1,8 @@
 //! What `--provoke` breaks: a TCP listener and a background job, both the demo's own.
 //!
-//! The listener is watched by a `tcp` check (asked once a second), the job by the process collector (told by the kernel
-//! at its exit). Each round breaks both for a while and repairs them, so that within two minutes incidents open, get evidence,
-//! resolve, return, and become problem candidates.
+//! The listener is watched by a `tcp` check (asked once a second), the job by the process collector (told by
+//! the kernel at its exit). Each round breaks both for a while and repairs them, so that within two minutes
+//! incidents open, get evidence, resolve, return, and become problem candidates.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! What an answer means when a connector has nothing special to say about it.
 //!
-//! The table follows HTTP semantics (RFC 9110, RFC 6585) with one house rule: whatever may have been carried out is
-//! ambiguous, and the caller must look before it repeats. Redirects are a mistake in the configuration, never followed.
+//! The table follows HTTP semantics (RFC 9110, RFC 6585) with one house rule: whatever may have been carried
+//! out is ambiguous, and the caller must look before it repeats. Redirects are a mistake in the
+//! configuration, never followed.
 
 use super::Reply;
 use crate::engine::effect::Outcome;

@@ -6,9 +6,10 @@
 //!     "subject":<record id>,"time":…,"datacontenttype":"application/json","data":<whole record>}, …]
 //! 200 {"results":[{"id":OP,"status":"stored|duplicate|stale|refused","reason":…}, …]}
 //! ```
-//! A batch is cut into posts of at most [`POST_BYTES`]. When a post as a whole is refused (too large, bad for one event), it is
-//! halved until the culprit stands alone: one bad record never takes others with it. The desk keeps the highest revision, so
-//! that any event may be sent twice; nothing has to be found before a repetition.
+//! A batch is cut into posts of at most [`POST_BYTES`]. When a post as a whole is refused (too large, bad for
+//! one event), it is halved until the culprit stands alone: one bad record never takes others with it. The
+//! desk keeps the highest revision, so that any event may be sent twice; nothing has to be found before a
+//! repetition.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;

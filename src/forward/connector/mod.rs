@@ -1,11 +1,12 @@
 //! What a connector is, and the table of all of them.
 //!
-//! A connector speaks the language of one kind of desk. It is pure: given the claimed jobs and everything said so far
-//! ([`Exchange`]) it names the next request or the outcomes ([`Next`]). It never opens a socket, waits, or sees a secret;
-//! the pump owns all that. So a conversation of several calls (find, create, read back, link) is tested as a table.
+//! A connector speaks the language of one kind of desk. It is pure: given the claimed jobs and everything
+//! said so far ([`Exchange`]) it names the next request or the outcomes ([`Next`]). It never opens a socket,
+//! waits, or sees a secret; the pump owns all that. So a conversation of several calls (find, create, read
+//! back, link) is tested as a table.
 //!
-//! Invariants: `next` is deterministic (it is replayed from the start with one more exchange each time), it yields one outcome
-//! per job in the order of the jobs, and it ends within [`MOST_EXCHANGES`].
+//! Invariants: `next` is deterministic (it is replayed from the start with one more exchange each time), it
+//! yields one outcome per job in the order of the jobs, and it ends within [`MOST_EXCHANGES`].
 
 pub mod classify;
 pub mod desk;
@@ -38,8 +39,8 @@ pub struct Connector {
     pub concurrency: usize,
     /// The scheme before the token in the `Authorization` header.
     pub scheme: &'static str,
-    /// A conversation without jobs that proves the destination fit, held before the first job and after a pause.
-    /// No outcome means fit.
+    /// A conversation without jobs that proves the destination fit, held before the first job and after a
+    /// pause. No outcome means fit.
     pub hello: Option<fn(&Target, &[Exchange]) -> Next>,
     /// The request that carries a heartbeat; absent where the desk knows no heartbeats.
     pub heartbeat: Option<fn(&Target, &Json, Stamp) -> Request>,

@@ -1,8 +1,9 @@
 //! A conversation of several calls, written as straight-line code.
 //!
-//! The connector's function is replayed from its start each time an answer arrives. [`Talk::ask`] hands out the answers one by
-//! one; at the first question without one it ends the replay with `Err(Next::Send(…))`, which `?` carries up. Transport
-//! failures and answers that say "not now" end it as well, with an outcome that knows whether anything was written.
+//! The connector's function is replayed from its start each time an answer arrives. [`Talk::ask`] hands out
+//! the answers one by one; at the first question without one it ends the replay with `Err(Next::Send(…))`,
+//! which `?` carries up. Transport failures and answers that say "not now" end it as well, with an outcome
+//! that knows whether anything was written.
 
 use super::classify::{Class, class, outcome};
 use super::{Done, Exchange, Method, Next, Reply, Request};

@@ -3,8 +3,9 @@
 //! ```text
 //! turn: settle what waits → may we? (health) → hello → heartbeat → pace → claim → a task per conversation
 //! ```
-//! The loop itself never waits for the far end: conversations are tasks, and it turns at least every [`Tuning::tick`].
-//! Every claimed job is settled exactly once: by its conversation, or as unknown when that was cut short.
+//! The loop itself never waits for the far end: conversations are tasks, and it turns at least every
+//! [`Tuning::tick`]. Every claimed job is settled exactly once: by its conversation, or as unknown when that
+//! was cut short.
 
 mod flight;
 
@@ -321,7 +322,8 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             let wait = match &outcome {
                 Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
                 Outcome::Pause { .. } => gate.max(self.context.tuning.pause),
-                // When the destination is away its own gate does the waiting: the first job tried shall not come last.
+                // When the destination is away its own gate does the waiting: the first job tried shall not
+                // come last.
                 Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate,
                 Outcome::Retry { after, .. } => {
                     let told = after.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));

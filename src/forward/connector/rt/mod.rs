@@ -1,7 +1,7 @@
 //! Connector `rt`: Request Tracker 5, REST 2.0.
 //!
-//! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's ticket a member
-//! of the problem's. RT offers no idempotency, so each step is found, done and read back:
+//! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's
+//! ticket a member of the problem's. RT offers no idempotency, so each step is found, done and read back:
 //! ```text
 //! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running] → POST /ticket
 //!          → GET, compare the key → [find again, adopt the oldest]
@@ -10,9 +10,9 @@
 //! resolve  as update, and before it twins of the same key are rejected
 //! link     PUT AddMemberOf → verify
 //! ```
-//! What RT gets wrong is handled here: a refusal inside a 200, fields dropped in silence, times with a `Z`, searches that
-//! ignore case, tickets deleted, merged, moved or closed by people behind our back. A status set by a person is only
-//! changed by a change of state on the host.
+//! What RT gets wrong is handled here: a refusal inside a 200, fields dropped in silence, times with a `Z`,
+//! searches that ignore case, tickets deleted, merged, moved or closed by people behind our back. A status
+//! set by a person is only changed by a change of state on the host.
 
 mod options;
 mod steps;
@@ -58,7 +58,8 @@ pub const CONNECTOR: Connector = Connector {
     next,
 };
 
-/// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing, without a word.
+/// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing,
+/// without a word.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     let map = Map::of(target);
     let mut talk = Talk::new(exchanges, false);

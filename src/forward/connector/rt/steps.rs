@@ -19,12 +19,14 @@ const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
 
-/// Before a lost create is looked for a second time: RT may still be at work on it, or may just have come back.
+/// Before a lost create is looked for a second time: RT may still be at work on it, or may just have come
+/// back.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 const JSON: &str = "application/json";
 
-/// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among them.
+/// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among
+/// them.
 pub(super) fn check_queue(
     talk: &mut Talk,
     map: &Map,
@@ -70,7 +72,8 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         return Ok(keyless(map, &id));
     }
     if repeated && fresh {
-        // The first attempt may have been carried out after we had searched: then there are two, and the older one counts.
+        // The first attempt may have been carried out after we had searched: then there are two, and the
+        // older one counts.
         let oldest = find(talk, map, job, Duration::ZERO)?.into_iter().next();
         if let Some(oldest) = oldest.filter(|t| t.id != id) {
             id = oldest.id;
@@ -230,7 +233,8 @@ struct Said<'a> {
     fields: bool,
 }
 
-/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it may have been.
+/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it
+/// may have been.
 fn speak(
     talk: &mut Talk,
     map: &Map,
@@ -265,8 +269,8 @@ fn speak(
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
 }
 
-/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0 answers 412 to
-/// every `If-Match` on `/comment`.
+/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0
+/// answers 412 to every `If-Match` on `/comment`.
 fn speech(job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
     let mut body = json!({});
     if let Some(status) = said.status {
@@ -374,8 +378,8 @@ fn allowed<'a>(map: &Map, wanted: &Wanted, ticket: &Ticket, status: Option<&'a s
     status.filter(|s| !map.is_inactive(&ticket.status) || (wanted.reopens && !map.is_inactive(s)))
 }
 
-/// True when the record weighs more than the ticket's fields and priority say; a person's priority is kept while ours is
-/// unchanged.
+/// True when the record weighs more than the ticket's fields and priority say; a person's priority is kept
+/// while ours is unchanged.
 fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
     let other = |name: &String| wanted.fields.get(name).is_some_and(|v| !ticket.holds(name, v));
     wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))

@@ -180,7 +180,8 @@ impl<const N: usize> Concat for [Vec<Step>; N] {
     }
 }
 
-/// After a create that followed a search RT is searched again, for a ticket of an earlier attempt and for twins.
+/// After a create that followed a search RT is searched again, for a ticket of an earlier attempt and for
+/// twins.
 fn steps_with_second_look(mut steps: Vec<Step>) -> Vec<Step> {
     steps.push(ok(FIND, tickets(&[ticket(20, "new")])));
     steps.push(ok(FIND, tickets(&[ticket(20, "new")])));

@@ -102,7 +102,8 @@ pub fn problem(problem: &Problem, key: &str) -> String {
     bounded(out)
 }
 
-/// Text of a comment on an incident: what is new since the revision the desk has; `None` when nothing is worth a comment.
+/// Text of a comment on an incident: what is new since the revision the desk has; `None` when nothing is
+/// worth a comment.
 pub fn incident_comment(incident: &Incident, job: &Job) -> Option<String> {
     let fresh: Vec<_> = incident.timeline.iter().filter(|e| e.rev > job.acked_rev).collect();
     if fresh.is_empty() && job.operation == Operation::Update {

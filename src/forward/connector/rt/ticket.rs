@@ -164,7 +164,8 @@ impl Wanted {
     }
 }
 
-/// The status an incident's operation brings about: what the fresh lines of its timeline changed, or the operation itself.
+/// The status an incident's operation brings about: what the fresh lines of its timeline changed, or the
+/// operation itself.
 fn incident_status(map: &Map, job: &Job, incident: &Incident) -> Option<String> {
     let fresh = incident.timeline.iter().filter(|e| e.rev > job.acked_rev);
     let changed = fresh.filter_map(|e| e.to).next_back();
