@@ -287,6 +287,10 @@ impl Reference<'_> {
                 };
                 let Some(value) = self.num(*num, t) else { return Ok(None) };
                 let (gap, size) = ((value - limit).abs(), value.abs().max(limit.abs()));
+                let cancels = matches!(num, Num::Forecast(_) | Num::Over(Over::Deriv(_), _));
+                if cancels && limit == 0.0 && gap < 1e-9 {
+                    return Err(TooNear);
+                }
                 if gap > 1e-12 * size && gap < 1e-6 * size {
                     return Err(TooNear);
                 }
