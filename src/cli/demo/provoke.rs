@@ -56,8 +56,8 @@ impl Provoker {
     /// Breaks and repairs until dropped.
     pub async fn run(&mut self) {
         loop {
-            let well = tokio::time::Instant::now() + WELL;
-            while tokio::time::timeout_at(well, self.serve()).await.is_ok() {}
+            // The time-out is the way out: the listener serves for ever.
+            let _ = tokio::time::timeout(WELL, self.serve()).await;
             println!("{:>8}  the demo stops its listener and kills its job", "");
             self.listener = None;
             self.stop_job().await;
@@ -72,7 +72,9 @@ impl Provoker {
 
     async fn serve(&self) {
         match &self.listener {
-            Some(listener) => drop(listener.accept().await),
+            Some(listener) => loop {
+                drop(listener.accept().await);
+            },
             None => std::future::pending().await,
         }
     }

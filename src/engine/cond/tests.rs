@@ -1,3 +1,5 @@
+//! The condition language by message, by value and by fuzzing.
+
 use super::*;
 
 fn message(source: &str) -> String {

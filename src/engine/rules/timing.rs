@@ -11,7 +11,8 @@ use super::{Machine, Rules, Sight, Timer};
 
 /// A condition in which `age` or `held` is part of a calculation is judged this often.
 const TICK: i64 = 10 * SECOND;
-/// What turns by time alone is played at its own times for this long after a standstill; before that it is skipped.
+/// What turns by time alone is played at its own times for this long after a standstill; before that it is
+/// skipped.
 const CATCH_UP: i64 = 10 * MINUTE;
 
 impl Rules {
@@ -53,8 +54,8 @@ impl Rules {
         }
     }
 
-    /// Sets the deadline of a machine that was judged at `t`. A deadline is only ever moved nearer: one that comes too
-    /// early costs a judgement, moving it at every sample would cost more.
+    /// Sets the deadline of a machine that was judged at `t`. A deadline is only ever moved nearer: one that
+    /// comes too early costs a judgement, moving it at every sample would cost more.
     pub(super) fn schedule(&mut self, id: u32, t: i64, now: i64) {
         let Some(machine) = self.machines.get(id) else { return };
         if !machine.bound.is_timed && machine.steps.iter().all(|s| s.hold.is_none()) {
@@ -150,7 +151,8 @@ impl Due {
         }
     }
 
-    /// Something grows since `since` and is compared with `limit`, or used in a way that must be looked at now and then.
+    /// Something grows since `since` and is compared with `limit`, or used in a way that must be looked at
+    /// now and then.
     fn grows(&mut self, since: Option<i64>, limit: Option<i64>) {
         let Some(since) = since else { return };
         match limit {

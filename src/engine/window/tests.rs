@@ -1,3 +1,5 @@
+//! Windows: polled and told, coverage, buckets, order.
+
 use super::*;
 
 fn polled(keeps: Keeps, span: i64, values: &[f64]) -> Window {

@@ -384,10 +384,13 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
 
     /// Lets conversations finish for a while, cuts the rest short, and settles all.
     async fn drain(mut self) {
-        let deadline = tokio::time::Instant::now() + self.context.tuning.grace;
-        while let Ok(Some(landed)) = tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
-            self.land(landed).await;
-        }
+        let grace = self.context.tuning.grace;
+        let all = async {
+            while let Some(landed) = self.tasks.join_next_with_id().await {
+                self.land(landed).await;
+            }
+        };
+        let _ = tokio::time::timeout(grace, all).await;
         self.tasks.abort_all();
         while let Some(landed) = self.tasks.join_next_with_id().await {
             self.land(landed).await;

@@ -1,4 +1,5 @@
-//! Random conditions over random series, judged by the engine and by a reference that scans the whole history each time.
+//! Random conditions over random series, judged by the engine and by a reference that scans the whole history
+//! each time.
 
 use proptest::prelude::*;
 
@@ -382,7 +383,8 @@ fn cond() -> impl Strategy<Value = Cond> {
     })
 }
 
-/// Seconds to the next observation, what it says of each signal, and seconds after which it is looked at once more.
+/// Seconds to the next observation, what it says of each signal, and seconds after which it is looked at once
+/// more.
 type Beat = (i64, [Option<Option<i32>>; 3], i64);
 
 fn beat() -> impl Strategy<Value = Beat> {

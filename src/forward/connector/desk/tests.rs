@@ -1,3 +1,5 @@
+//! The desk connector: what it sends, and what it makes of each answer.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -3,8 +3,8 @@
 //! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's
 //! ticket a member of the problem's. RT offers no idempotency, so each step is found, done and read back:
 //! ```text
-//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running] → POST /ticket
-//!          → GET, compare the key → [find again, adopt the oldest]
+//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running]
+//!          → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
 //! update   GET (status, ETag) → [history: is the marker there?] → [PUT weight] → POST /comment → verify
 //! resolve  as update, and before it twins of the same key are rejected
