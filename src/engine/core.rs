@@ -69,6 +69,10 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Step) {
         self.rules.handle_timeout(now, &mut self.events);
         self.finish(now, out);
+        for (incident, rule, instance) in self.incidents.aftermath_due(now) {
+            let series = self.rules.series(&rule, &instance);
+            self.incidents.aftermath(now, &incident, &series, out);
+        }
         self.incidents.handle_timeout(now, out);
     }
 

@@ -48,7 +48,7 @@ impl Rules {
             None => String::new(),
         };
         let (value, limit) = self.numbers(machine, step, t.mono);
-        let series = if kind == EventKind::Clear { Vec::new() } else { self.plots(machine, step, now) };
+        let series = self.plots(machine, step, now);
         let (rule, instance) =
             (Arc::clone(&bound.rule), Arc::clone(&self.subjects.get(machine.subject)?.instance));
         let title = self.title(machine, t.mono);
