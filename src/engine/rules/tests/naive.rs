@@ -366,10 +366,19 @@ fn num() -> impl Strategy<Value = Num> {
     ]
 }
 
-fn cond() -> impl Strategy<Value = Cond> {
+/// What depends on no window.
+fn plain() -> impl Strategy<Value = Num> {
+    prop_oneof![
+        (0..3_usize).prop_map(Num::Ref),
+        (0..3_usize).prop_map(Num::Age),
+        (0..6).prop_map(|n| Num::Held(f64::from(n))),
+    ]
+}
+
+fn cond(num: impl Strategy<Value = Num> + 'static) -> impl Strategy<Value = Cond> {
     let op = proptest::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]);
     let leaf = prop_oneof![
-        8 => (num(), op, 0..8_i32).prop_map(|(n, op, l)| Cond::Compare(n, op, f64::from(l))),
+        8 => (num, op, 0..8_i32).prop_map(|(n, op, l)| Cond::Compare(n, op, f64::from(l))),
         1 => (0..3_usize, 1..300_i64).prop_map(|(i, d)| Cond::Silent(i, d)),
     ];
     leaf.prop_recursive(3, 8, 2, |inner| {
@@ -396,7 +405,7 @@ fn verdict(rules: &mut Rules, second: i64) -> Option<bool> {
     let (t, mut out) = (Moment::at(second * SECOND), Vec::new());
     rules.handle_timeout(t, &mut out);
     let id = rules.machines.iter().next().unwrap().0;
-    rules.judge(id, t, t, &mut out);
+    rules.judge(id, 0, t, t, &mut out);
     let machine = rules.machines.get(id).unwrap();
     let raise = machine.bound.raise(0);
     rules.sight(machine, t.mono).at(raise).verdict(&raise.program)
@@ -440,16 +449,64 @@ fn compare(cond: &Cond, beats: &[Beat], interval: i64) {
     }
 }
 
+/// All but means over time of told signals, which move all the while and are looked at in steps of w/60.
+fn turning() -> impl Strategy<Value = Num> {
+    let moves = |n: &Num| matches!(n, Num::Over(Over::Avg(_) | Over::Frac(_), _));
+    num().prop_filter("moves all the while", move |n| !moves(n))
+}
+
+/// Whether the deadlines an engine asks for are enough (windows over polled signals apart: those wait for the next sample as
+/// long as the signal is alive): one that is called only when it wants to be must stand, at every
+/// whole second, where one stands that judges every second.
+fn deadlines(cond: &Cond, beats: &[Beat], interval: i64) {
+    let (raise, clear) = (cond.text(), format!("not ({})", cond.text()));
+    let make = || rule("r", Class::Host, &[], &[(&raise, &clear, 5 * SECOND, 7 * SECOND, WARNING)]);
+    let [mut lazy, mut eager] = [(); 2].map(|()| Stage::new(host(), interval * SECOND, &[make()]));
+    let latch = |stage: &Stage| {
+        let machine = stage.rules.machines.iter().next();
+        machine.map(|(_, m)| m.steps[0].latched.is_some())
+    };
+    let mut second = START;
+    for (gap, words, later) in beats {
+        for _ in 0..gap + later {
+            second += 1;
+            lazy.wait(second);
+            eager.wait(second);
+            if eager.rules.machines.get(0).is_some() {
+                verdict(&mut eager.rules, second);
+            }
+            assert_eq!(latch(&lazy), latch(&eager), "{raise} at {}", second - START);
+        }
+        let seen = words
+            .iter()
+            .zip(NAMES)
+            .filter_map(|(word, name)| word.map(|value| (name, value.map(|v| Value::Num(f64::from(v))))));
+        let seen: Vec<_> = seen.collect();
+        lazy.see(second, &seen);
+        eager.see(second, &seen);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn polled_signals_as_the_reference_says(cond in cond(), beats in proptest::collection::vec(beat(), 1..250)) {
+    fn polled_signals_as_the_reference_says(cond in cond(num()), beats in proptest::collection::vec(beat(), 1..250)) {
         compare(&cond, &beats, 10);
     }
 
     #[test]
-    fn told_signals_as_the_reference_says(cond in cond(), beats in proptest::collection::vec(beat(), 1..50)) {
+    fn told_signals_as_the_reference_says(cond in cond(num()), beats in proptest::collection::vec(beat(), 1..50)) {
         compare(&cond, &beats, 0);
+    }
+
+    #[test]
+    fn deadlines_of_polled_signals_suffice(cond in cond(plain()), beats in proptest::collection::vec(beat(), 1..60)) {
+        deadlines(&cond, &beats, 10);
+    }
+
+    #[test]
+    fn deadlines_of_told_signals_suffice(cond in cond(turning()), beats in proptest::collection::vec(beat(), 1..40)) {
+        deadlines(&cond, &beats, 0);
     }
 }
