@@ -1,7 +1,8 @@
 //! Cost of the rule engine per sample and rule instance: the figure behind the promise of 100 ns.
 //!
-//! Throughput is counted in judgements: its inverse is the time of one. Each group runs with one rule on one series and with
-//! 10 000 rule instances on 1 000 series; values change at every sample and stay below their limits.
+//! Throughput is counted in judgements: its inverse is the time of one. Each group runs with one rule on one
+//! series and with 10 000 rule instances on 1 000 series; values change at every sample and stay below their
+//! limits.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -1,14 +1,15 @@
 //! State machines per rule, bound instance and step: samples in, [`Event`]s out.
 //!
-//! An observation touches the series it names, the windows those feed and the machines that depend on them, by number;
-//! nothing else is looked at. What can change by time alone (`for`, `keep`, staleness, `nodata`, a window of a told signal)
-//! has a deadline in one ordered set; the owner asks [`Rules::poll_timeout`] and calls [`Rules::handle_timeout`]. Deadlines
-//! that have passed are played at the time they were due, before any later sample is looked at, so a late loop or a
-//! suspended machine changes no verdict. Nothing here reads a clock or knows of incidents.
+//! An observation touches the series it names, the windows those feed and the machines that depend on them,
+//! by number; nothing else is looked at. What can change by time alone (`for`, `keep`, staleness, `nodata`, a
+//! window of a told signal) has a deadline in one ordered set; the owner asks [`Rules::poll_timeout`] and
+//! calls [`Rules::handle_timeout`]. Deadlines that have passed are played at the time they were due, before
+//! any later sample is looked at, so a late loop or a suspended machine changes no verdict. Nothing here
+//! reads a clock or knows of incidents.
 //!
-//! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`, a told one
-//! when "no value" is told; "no value" is unknown at once for both. A rule that names only told signals and is new or
-//! changed is judged without waiting for the next word.
+//! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`,
+//! a told one when "no value" is told; "no value" is unknown at once for both. A rule that names only told
+//! signals and is new or changed is judged without waiting for the next word.
 
 mod binding;
 mod bound;
@@ -141,7 +142,8 @@ impl Rules {
         &self.plan
     }
 
-    /// Samples refused because they were older than the newest of their series or of another class than their instance.
+    /// Samples refused because they were older than the newest of their series or of another class than their
+    /// instance.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -237,8 +239,9 @@ impl Rules {
         }
     }
 
-    /// Gives a window its next sample. The first polled signal of its expression sets the pace, so that two signals read a
-    /// moment apart do not count twice; an expression over told signals is sampled at every word.
+    /// Gives a window its next sample. The first polled signal of its expression sets the pace, so that two
+    /// signals read a moment apart do not count twice; an expression over told signals is sampled at every
+    /// word.
     fn feed(&mut self, id: u32, t: i64) {
         use super::cond::program::{Input, Num, Truth};
         let Some(pane) = self.panes.get(id) else { return };
@@ -269,8 +272,8 @@ impl Rules {
         }
     }
 
-    /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of the sample that
-    /// called for it, 0 for a told one or a timer.
+    /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of
+    /// the sample that called for it, 0 for a told one or a timer.
     fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
         let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {
             return;
@@ -311,7 +314,8 @@ impl Rules {
         }
     }
 
-    /// Rows of machines whose latches, pending stamps or due times changed since the last call; never for a mere sample.
+    /// Rows of machines whose latches, pending stamps or due times changed since the last call; never for a
+    /// mere sample.
     pub fn changed_state(&mut self, out: &mut Vec<StateChange>) {
         self.drain_rows(out);
     }

@@ -1,13 +1,14 @@
-//! Incremental windows: what a function such as `avg(cpu.busy, 10m)` needs to know, kept up to date sample by sample.
+//! Incremental windows: what a function such as `avg(cpu.busy, 10m)` needs to know, kept up to date sample by
+//! sample.
 //!
-//! A window is (t − w, t]. Up to 60 intervals it holds the samples themselves; beyond that 60 buckets of w/60 aligned to
-//! the epoch, the running one included. A sample costs O(1) amortised and, once the ring has its size, no allocation.
-//! The newest sample stands apart, so that one with an equal stamp can still replace it.
+//! A window is (t − w, t]. Up to 60 intervals it holds the samples themselves; beyond that 60 buckets of w/60
+//! aligned to the epoch, the running one included. A sample costs O(1) amortised and, once the ring has its
+//! size, no allocation. The newest sample stands apart, so that one with an equal stamp can still replace it.
 //!
-//! *Polled* signals count sample by sample, and the window is unknown below the coverage asked for: samples seen over
-//! samples expected, w / interval. *Told* signals (interval 0) hold their value until the next word: means and shares weigh
-//! by time, and the window is known as long as a value is held, for what has been seen of it.
-//! This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
+//! *Polled* signals count sample by sample, and the window is unknown below the coverage asked for: samples
+//! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next
+//! word: means and shares weigh by time, and the window is known as long as a value is held, for what has
+//! been seen of it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
 
 pub mod fold;
 mod quantile;
@@ -25,7 +26,8 @@ pub const SLOTS: i64 = 60;
 pub const LONGEST: i64 = 400 * DAY;
 /// Shortest window.
 pub const SHORTEST: i64 = SECOND;
-/// Most cells of a ring; a door that samples faster than it says has its samples joined in buckets from here on.
+/// Most cells of a ring; a door that samples faster than it says has its samples joined in buckets from here
+/// on.
 const CELLS: usize = 2 * SLOTS as usize;
 
 /// What a window is asked for; windows of one kind over one expression and span are kept once.
@@ -86,8 +88,8 @@ impl Window {
         Self { keeps, span, interval: 0, origin: 0, newest: None, before: None, body: Body::Empty }
     }
 
-    /// Takes in a sample; one with an equal stamp replaces the last, an older one is ignored. `interval` is the expected
-    /// distance to the next, 0 when the value is told and held.
+    /// Takes in a sample; one with an equal stamp replaces the last, an older one is ignored. `interval` is
+    /// the expected distance to the next, 0 when the value is told and held.
     pub fn push(&mut self, at: i64, value: f64, interval: i64) {
         self.interval = interval;
         if matches!(self.body, Body::Empty) {
@@ -220,8 +222,8 @@ impl Window {
         (seen > 0.0 && seen + 1e-9 >= min_coverage * expected).then_some(reading)
     }
 
-    /// When the window may read differently although no sample comes: while a polled signal is alive the next sample is
-    /// waited for, so only told signals and silent ones say something here.
+    /// When the window may read differently although no sample comes: while a polled signal is alive the next
+    /// sample is waited for, so only told signals and silent ones say something here.
     pub fn next_change(&self, t: i64) -> Option<i64> {
         if self.keeps == Keeps::Held {
             return None;
@@ -358,7 +360,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Sum of the samples, of the growth or of the changes; a told counter that is not heard of does not grow.
+    /// Sum of the samples, of the growth or of the changes; a told counter that is not heard of does not
+    /// grow.
     pub fn sum(&self) -> f64 {
         let told = self.stretch().map(|f| f.sum);
         told.or(self.total().map(|f| f.sum)).unwrap_or(0.0)

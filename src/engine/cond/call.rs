@@ -1,7 +1,8 @@
 //! Checking of function calls: shapes of arguments, the windows they need, the type they give.
 //!
-//! A window takes any expression over signals of the bound instance and of the host, as long as no window stands inside it;
-//! counters (`rate`, `increase`) and `age`, `nodata`, `changes` take the bare name of a signal.
+//! A window takes any expression over signals of the bound instance and of the host, as long as no window
+//! stands inside it; counters (`rate`, `increase`) and `age`, `nodata`, `changes` take the bare name of a
+//! signal.
 
 use std::ops::Range;
 use std::sync::Arc;

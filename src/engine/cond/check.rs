@@ -1,7 +1,7 @@
 //! From syntax tree to program: every name resolved, every type checked, windows found and shared.
 //!
-//! A name resolves in the rule's class, then in `host`. Different types never mix, except where arithmetic gives them a
-//! meaning (ratio × bytes = bytes, bytes / bytes = ratio, bytes/s × seconds = bytes).
+//! A name resolves in the rule's class, then in `host`. Different types never mix, except where arithmetic
+//! gives them a meaning (ratio × bytes = bytes, bytes / bytes = ratio, bytes/s × seconds = bytes).
 
 use std::sync::Arc;
 
@@ -203,7 +203,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `age(x) > 5m` turns when x is five minutes old: gives the clock that was noted on the way its turning point.
+    /// `age(x) > 5m` turns when x is five minutes old: gives the clock that was noted on the way its turning
+    /// point.
     fn set_turning_point(&mut self, compare: &Compare, since: usize) {
         let limit = compare.left.constant().or(compare.right.constant());
         let ns = limit.filter(|s| s.is_finite()).map(|s| (s * 1e9) as i64);

@@ -1,8 +1,8 @@
 //! The clear condition of a rule that gives none.
 //!
-//! One numeric comparison gets a margin of 5 % of its limit against flutter; everything else is plainly negated. Things that
-//! are counted have no margin (`proc.count < 1` must clear at 1, not at 1.05), and a ratio is not pushed out of 0 %…100 %,
-//! where it would never clear.
+//! One numeric comparison gets a margin of 5 % of its limit against flutter; everything else is plainly
+//! negated. Things that are counted have no margin (`proc.count < 1` must clear at 1, not at 1.05), and a
+//! ratio is not pushed out of 0 %…100 %, where it would never clear.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ const MARGIN: f64 = 0.05;
 /// Gauges that count things.
 const COUNTS: &[Metric] = &[metric("proc.count"), metric("cpu.count")];
 
-/// The clear condition of a rule that gives none: `not raise`, with a 5 % margin if raise is one numeric comparison.
+/// The clear condition of a rule that gives none: `not raise`, with a 5 % margin if raise is one numeric
+/// comparison.
 pub fn default_clear(raise: &Cond) -> Cond {
     let program = raise.program.as_ref();
     let with_margin = match &program.root {

@@ -171,8 +171,8 @@ impl Expr {
         }
     }
 
-    /// This tree with every name that `find` knows replaced by what it stands for, all of it bearing the bytes of the
-    /// name, so that a later message points at the place of use.
+    /// This tree with every name that `find` knows replaced by what it stands for, all of it bearing the
+    /// bytes of the name, so that a later message points at the place of use.
     ///
     /// # Errors
     /// Too deep or too large once everything is put in.
@@ -253,7 +253,8 @@ impl Expr {
     }
 }
 
-/// The canonical spelling: one space around operators, brackets only where needed, literals in their largest whole unit.
+/// The canonical spelling: one space around operators, brackets only where needed, literals in their largest
+/// whole unit.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.node {

@@ -1,4 +1,5 @@
-//! What to say when something does not fit: the nearest name, the unit that is missing, the function that was meant.
+//! What to say when something does not fit: the nearest name, the unit that is missing, the function that was
+//! meant.
 
 use super::expr::{Expr, Node};
 use super::{CondError, Lets};

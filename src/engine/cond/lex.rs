@@ -1,7 +1,8 @@
 //! Text to tokens, each with the bytes it came from.
 //!
-//! A number carries its unit from here on: no space stands between the two, and `/s`, `/m`, `/h` make it a quantity per
-//! second. A `-` inside a name belongs to the name. Any input gives tokens or an error, never a panic.
+//! A number carries its unit from here on: no space stands between the two, and `/s`, `/m`, `/h` make it a
+//! quantity per second. A `-` inside a name belongs to the name. Any input gives tokens or an error, never a
+//! panic.
 
 use std::ops::Range;
 

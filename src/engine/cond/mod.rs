@@ -1,8 +1,9 @@
 //! The condition language: text in, checked program out.
 //!
-//! `lex` → `parse` → `let` expressions put in → `check` (names, types, windows) → `program`. Whoever evaluates gives the
-//! program a [`program::View`] of one instance; `explain` says with numbers why a verdict is what it is. Nothing here knows
-//! where a value comes from. Any input gives a program or an error with the bytes to underline, never a panic.
+//! `lex` → `parse` → `let` expressions put in → `check` (names, types, windows) → `program`. Whoever
+//! evaluates gives the program a [`program::View`] of one instance; `explain` says with numbers why a verdict
+//! is what it is. Nothing here knows where a value comes from. Any input gives a program or an error with the
+//! bytes to underline, never a panic.
 
 mod call;
 mod check;

@@ -1,7 +1,8 @@
 //! Tokens to a syntax tree, by recursive descent along the grammar of docs/rules.md.
 //!
-//! The parser knows no names and no types. Nesting is bounded twice: `level` bounds the parser's own recursion, and
-//! [`Expr::new`] bounds the tree, so that neither `((((…` nor `1 + 1 + 1 + …` can exhaust the stack.
+//! The parser knows no names and no types. Nesting is bounded twice: `level` bounds the parser's own
+//! recursion, and [`Expr::new`] bounds the tree, so that neither `((((…` nor `1 + 1 + 1 + …` can exhaust the
+//! stack.
 
 use std::ops::Range;
 

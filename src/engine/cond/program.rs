@@ -1,8 +1,8 @@
 //! A checked condition: a tree whose every node has its domain by construction, with names resolved to slots.
 //!
-//! Three kinds of node, so that nothing is checked twice: [`Num`] (NaN = unknown), [`Truth`] (Kleene: `None` = unknown) and
-//! [`Words`]. Signals are slots into the list the program carries, windows are indices into its windows; whoever evaluates
-//! provides both as a [`View`]. Evaluation allocates nothing.
+//! Three kinds of node, so that nothing is checked twice: [`Num`] (NaN = unknown), [`Truth`] (Kleene: `None`
+//! = unknown) and [`Words`]. Signals are slots into the list the program carries, windows are indices into
+//! its windows; whoever evaluates provides both as a [`View`]. Evaluation allocates nothing.
 
 use std::sync::Arc;
 

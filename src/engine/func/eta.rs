@@ -13,8 +13,9 @@ pub const SPEC: Spec = Spec {
     about: "time until the line through the window reaches a limit: 0 when it is past, infinite when it never will",
 };
 
-/// Moving away from the limit is "past" when the window began on its other side, else "never": whether a limit that was
-/// passed before the window began is a ceiling or a floor cannot be told, so a rule compares the level as well.
+/// Moving away from the limit is "past" when the window began on its other side, else "never": whether a
+/// limit that was passed before the window began is a ceiling or a floor cannot be told, so a rule compares
+/// the level as well.
 fn eta(r: &Reading<'_>, limit: f64) -> f64 {
     let (slope, gap) = (r.slope(), limit - r.last());
     if slope.is_nan() || gap.is_nan() {

@@ -1,4 +1,5 @@
-//! `forecast`: the value some time ahead, last + slope × ahead, so that `forecast(x, w, eta(x, l, w))` is `l`.
+//! `forecast`: the value some time ahead, last + slope × ahead, so that `forecast(x, w, eta(x, l, w))` is
+//! `l`.
 
 use super::{Form, Gives, Shape, Spec, param};
 use crate::engine::window::Keeps;

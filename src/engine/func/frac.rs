@@ -1,4 +1,5 @@
-//! `frac`: share of the samples in the window for which the condition is true; of a told signal, share of the time.
+//! `frac`: share of the samples in the window for which the condition is true; of a told signal, share of the
+//! time.
 
 use super::{C_W, Form, Gives, Spec};
 use crate::engine::window::Keeps;

@@ -1,7 +1,7 @@
 //! The functions of the condition language: one file each, one line each in [`FUNCTIONS`].
 //!
-//! A file holds a `SPEC`: the name, the shapes of its arguments, the rule for its type and how its value is found. The type
-//! checker (`cond/check.rs`) knows shapes and forms, never a name.
+//! A file holds a `SPEC`: the name, the shapes of its arguments, the rule for its type and how its value is
+//! found. The type checker (`cond/check.rs`) knows shapes and forms, never a name.
 
 mod abs;
 mod age;

@@ -1,5 +1,5 @@
-//! Binding: which rules an instance gets, the series and windows they need, and what happens to all of it when the plan,
-//! the instance's labels or the instance itself goes.
+//! Binding: which rules an instance gets, the series and windows they need, and what happens to all of it
+//! when the plan, the instance's labels or the instance itself goes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::series::Trail;
 use super::{Machine, Rules, Subject, Timer, machine};
 
 impl Rules {
-    /// Puts a new plan in force. Machines go on by rule id and instance, windows by what they hold; machines that have no
-    /// rule any more retire.
+    /// Puts a new plan in force. Machines go on by rule id and instance, windows by what they hold; machines
+    /// that have no rule any more retire.
     pub fn reload(&mut self, now: Moment, plan: Arc<Plan>, out: &mut Vec<Event>) {
         self.advance(now, now, out);
         self.plan = plan;
@@ -116,8 +116,8 @@ impl Rules {
         machines
     }
 
-    /// Gives an instance the machines of the plan in force, each going on where `old` or the restored one of its rule
-    /// stood. Returns the old ones that have no rule any more.
+    /// Gives an instance the machines of the plan in force, each going on where `old` or the restored one of
+    /// its rule stood. Returns the old ones that have no rule any more.
     fn rebind(&mut self, subject: u32, old: Vec<Machine>, t: Moment) -> Vec<Machine> {
         let Some(instance) = self.subjects.get(subject).map(|s| Arc::clone(&s.instance)) else { return old };
         let mut old: BTreeMap<String, Machine> =

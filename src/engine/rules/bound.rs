@@ -1,4 +1,5 @@
-//! A rule made ready to be judged: its programs in a row, so that a machine needs only two lists of numbers to bind it.
+//! A rule made ready to be judged: its programs in a row, so that a machine needs only two lists of numbers
+//! to bind it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! One rule on one instance: a latch per step, and what makes it close and open.
 //!
-//! Invariant: the latched steps are the lowest ones of the ranking (severity, then position); the highest of them is the
-//! severity of the incident. This file must not know where verdicts come from.
+//! Invariant: the latched steps are the lowest ones of the ranking (severity, then position); the highest of
+//! them is the severity of the incident. This file must not know where verdicts come from.
 
 use crate::engine::moment::Moment;
 
@@ -40,7 +40,8 @@ impl Hold {
 }
 
 impl Step {
-    /// Follows a condition; true when it has held for `needed`. Unknown stops the clock for at most `patience`.
+    /// Follows a condition; true when it has held for `needed`. Unknown stops the clock for at most
+    /// `patience`.
     fn follow(&mut self, verdict: Option<bool>, t: Moment, needed: i64, patience: i64) -> bool {
         match (verdict, &mut self.hold) {
             (Some(false), hold) => {
@@ -96,7 +97,8 @@ pub trait Verdicts {
 pub struct Outcome {
     /// Some latch or hold is different now.
     pub changed: bool,
-    /// Since when what happened is so: the earliest breach that latched, or the latest clear that opened a latch.
+    /// Since when what happened is so: the earliest breach that latched, or the latest clear that opened a
+    /// latch.
     pub since: Option<Moment>,
 }
 
@@ -177,8 +179,8 @@ pub fn highest(steps: &[Step], order: &[usize]) -> Option<usize> {
     order.iter().rev().copied().find(|i| steps.get(*i).is_some_and(|s| s.latched.is_some()))
 }
 
-/// The states a changed rule goes on with: step by step; latches above the last step move down to it, and the invariant
-/// is restored for the new ranking.
+/// The states a changed rule goes on with: step by step; latches above the last step move down to it, and the
+/// invariant is restored for the new ranking.
 pub fn carry_over(old: &[Step], order: &[usize]) -> Box<[Step]> {
     let mut steps: Box<[Step]> = (0..order.len()).map(|i| old.get(i).copied().unwrap_or_default()).collect();
     let beyond = old.iter().skip(order.len()).filter_map(|s| s.latched).min();

@@ -1,9 +1,10 @@
 //! Machines on disk: one row per machine that is not plainly ok, and what becomes of it after a restart.
 //!
-//! A row is JSON with `"v":1`; a row of another version, or one that cannot be read, is ignored: the machine starts anew.
-//! Times are `[steady, wall]` in ns. A restored machine waits for its instance; one that has not come after ten minutes, or
-//! whose rule is gone, retires. While anything is pending, a row of its own says every 15 s that we live: the gap of a
-//! restart is measured from there, and a `for` or `keep` goes on when the gap is not longer than it may be unknown.
+//! A row is JSON with `"v":1`; a row of another version, or one that cannot be read, is ignored: the machine
+//! starts anew. Times are `[steady, wall]` in ns. A restored machine waits for its instance; one that has not
+//! come after ten minutes, or whose rule is gone, retires. While anything is pending, a row of its own says
+//! every 15 s that we live: the gap of a restart is measured from there, and a `for` or `keep` goes on when
+//! the gap is not longer than it may be unknown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -258,7 +259,8 @@ impl Saved {
         })
     }
 
-    /// A stand-in for a rule that is gone: its id, its class and its severities, and conditions that never hold.
+    /// A stand-in for a rule that is gone: its id, its class and its severities, and conditions that never
+    /// hold.
     fn ghost(&self) -> Rule {
         let never = || cond::never();
         let step = |severity: &Severity| StepPlan {

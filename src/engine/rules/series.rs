@@ -1,5 +1,5 @@
-//! What is known of one signal of one instance: the value now, how old it is, who wants to hear of it, and its last ten
-//! minutes for the plot on a ticket.
+//! What is known of one signal of one instance: the value now, how old it is, who wants to hear of it, and
+//! its last ten minutes for the plot on a ticket.
 
 use std::collections::VecDeque;
 
@@ -88,7 +88,8 @@ impl Trail {
         }
     }
 
-    /// At most 120 points in seconds since the epoch: the newest 60 as they are, older ones thinned out evenly.
+    /// At most 120 points in seconds since the epoch: the newest 60 as they are, older ones thinned out
+    /// evenly.
     pub fn points(&self, now: Moment, held: Option<&Value>) -> Vec<(f64, Option<f64>)> {
         let all: Vec<_> = self.points.iter().copied().filter(|p| p.0 >= now.mono - PAST).collect();
         let end = held.and_then(plotted).map(|v| (now.mono, v));

@@ -51,8 +51,8 @@ impl Fold for Ends {
     }
 }
 
-/// A least-squares line: means and central moments, joined by the formula of Chan, Golub and LeVeque (1979), which stays
-/// exact where the textbook's running sums of t² lose everything after a month.
+/// A least-squares line: means and central moments, joined by the formula of Chan, Golub and LeVeque (1979),
+/// which stays exact where the textbook's running sums of t² lose everything after a month.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
     /// Samples.
@@ -149,7 +149,8 @@ impl Stretch {
         }
     }
 
-    /// Mean over the time since `from`, weighted by time; the first value's part before `from` does not count.
+    /// Mean over the time since `from`, weighted by time; the first value's part before `from` does not
+    /// count.
     pub fn mean_since(&self, from: i64) -> f64 {
         let before = from.saturating_sub(self.start).clamp(0, self.first_held) as f64 / 1e9;
         let held = self.held - before;

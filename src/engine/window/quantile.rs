@@ -1,7 +1,8 @@
-//! Quantiles of a window: exact while it holds at most [`EXACT`] samples, beyond that counts in logarithmic bins.
+//! Quantiles of a window: exact while it holds at most [`EXACT`] samples, beyond that counts in logarithmic
+//! bins.
 //!
-//! The bins have a relative width of 2 %, so a quantile is off by at most 1 % of its value. Counts are whole numbers: taking
-//! an old bucket out again is exact. Quantiles are by nearest rank, ⌈q·n⌉.
+//! The bins have a relative width of 2 %, so a quantile is off by at most 1 % of its value. Counts are whole
+//! numbers: taking an old bucket out again is exact. Quantiles are by nearest rank, ⌈q·n⌉.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,9 +1,10 @@
 //! A queue that always knows the fold over everything in it, in O(1) amortised and without ever subtracting.
 //!
-//! Two stacks in one buffer: the leading `front` cells hold the fold from themselves to the end of that part, the others
-//! are raw and folded into `back`. When the front is used up, one pass turns the raw cells into it. Nothing is subtracted,
-//! so no rounding error outlives the sample that brought it, and minimum, maximum, sums and regressions share one
-//! implementation (Tangwongsan et al., "In-order sliding-window aggregation in worst-case constant time", 2021).
+//! Two stacks in one buffer: the leading `front` cells hold the fold from themselves to the end of that part,
+//! the others are raw and folded into `back`. When the front is used up, one pass turns the raw cells into
+//! it. Nothing is subtracted, so no rounding error outlives the sample that brought it, and minimum, maximum,
+//! sums and regressions share one implementation (Tangwongsan et al., "In-order sliding-window aggregation in
+//! worst-case constant time", 2021).
 
 use std::collections::VecDeque;
 
