@@ -272,8 +272,8 @@ impl Rules {
         }
     }
 
-    /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of the sample that
-    /// called for it, 0 for a told one or a timer.
+    /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of
+    /// the sample that called for it, 0 for a told one or a timer.
     fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
         let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {
             return;

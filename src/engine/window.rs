@@ -6,9 +6,9 @@
 //! size, no allocation. The newest sample stands apart, so that one with an equal stamp can still replace it.
 //!
 //! *Polled* signals count sample by sample, and the window is unknown below the coverage asked for: samples
-//! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next word: means
-//! and shares weigh by time, and the window is known as long as a value is held, for what has been seen of
-//! it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
+//! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next
+//! word: means and shares weigh by time, and the window is known as long as a value is held, for what has
+//! been seen of it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
 
 pub mod fold;
 mod quantile;

@@ -11,7 +11,8 @@ use super::{Machine, Rules, Sight, Timer};
 
 /// A condition in which `age` or `held` is part of a calculation is judged this often.
 const TICK: i64 = 10 * SECOND;
-/// What turns by time alone is played at its own times for this long after a standstill; before that it is skipped.
+/// What turns by time alone is played at its own times for this long after a standstill; before that it is
+/// skipped.
 const CATCH_UP: i64 = 10 * MINUTE;
 
 impl Rules {
@@ -53,9 +54,9 @@ impl Rules {
         }
     }
 
-    /// Sets the deadline of a machine that was judged at `t`. A deadline is only ever moved nearer: one that comes too
-    /// early costs a judgement, moving it at every sample would cost more. After a polled sample (`pace` above 0) windows
-    /// need none: the next sample comes, and if it does not, the series is watched.
+    /// Sets the deadline of a machine that was judged at `t`. A deadline is only ever moved nearer: one that
+    /// comes too early costs a judgement, moving it at every sample would cost more. After a polled sample
+    /// (`pace` above 0) windows need none: the next sample comes, and if it does not, the series is watched.
     pub(super) fn schedule(&mut self, id: u32, pace: i64, t: i64, now: i64) {
         let Some(machine) = self.machines.get(id) else { return };
         let turns = machine.bound.is_timed && (pace == 0 || machine.bound.has_clocks);
@@ -152,7 +153,8 @@ impl Due {
         }
     }
 
-    /// Something grows since `since` and is compared with `limit`, or used in a way that must be looked at now and then.
+    /// Something grows since `since` and is compared with `limit`, or used in a way that must be looked at
+    /// now and then.
     fn grows(&mut self, since: Option<i64>, limit: Option<i64>) {
         let Some(since) = since else { return };
         match limit {

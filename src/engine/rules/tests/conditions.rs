@@ -171,7 +171,8 @@ pub fn cond(num: impl Strategy<Value = Num> + 'static) -> impl Strategy<Value = 
     })
 }
 
-/// Seconds to the next observation, what it says of each signal, and seconds after which it is looked at once more.
+/// Seconds to the next observation, what it says of each signal, and seconds after which it is looked at once
+/// more.
 pub type Beat = (i64, [Option<Option<i32>>; 3], i64);
 
 pub fn beat() -> impl Strategy<Value = Beat> {

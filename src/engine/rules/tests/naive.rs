@@ -1,4 +1,5 @@
-//! Random conditions over random series, judged by the engine and by a reference that scans the whole history each time.
+//! Random conditions over random series, judged by the engine and by a reference that scans the whole history
+//! each time.
 
 use proptest::prelude::*;
 
@@ -272,9 +273,9 @@ fn compare(cond: &Cond, beats: &[Beat], interval: i64) {
     }
 }
 
-/// Whether the deadlines an engine asks for are enough (windows over polled signals apart: those wait for the next sample as
-/// long as the signal is alive): one that is called only when it wants to be must stand, at every
-/// whole second, where one stands that judges every second.
+/// Whether the deadlines an engine asks for are enough (windows over polled signals apart: those wait for the
+/// next sample as long as the signal is alive): one that is called only when it wants to be must stand, at
+/// every whole second, where one stands that judges every second.
 fn deadlines(cond: &Cond, beats: &[Beat], interval: i64) {
     let (raise, clear) = (cond.text(), format!("not ({})", cond.text()));
     let make = || rule("r", Class::Host, &[], &[(&raise, &clear, 5 * SECOND, 7 * SECOND, WARNING)]);
