@@ -92,3 +92,27 @@ async fn a_changed_threshold_is_judged_at_once_and_keeps_the_incident() {
     let resolved = until("the resolve by the new rule", || host.incident_in("resolved")).await;
     assert_eq!(resolved["id"], incident["id"]);
 }
+
+#[tokio::test]
+async fn while_the_store_cannot_write_it_answers_and_ends_when_asked() {
+    let mut host = Host::start().await;
+    let store = host.store();
+    store.execute_batch("BEGIN IMMEDIATE").expect("the lock of a writer");
+    host.kill_job();
+    let said = until("the trouble in the status", || async { host.store_error() }).await;
+    assert!(said.contains("locked"), "{said}");
+    assert_eq!(host.end_agent(), Some(0));
+    drop(store);
+    host.start_agent();
+    until("the incident after all", || host.incident_in("new")).await;
+}
+
+#[tokio::test]
+async fn a_store_that_no_retry_mends_ends_the_daemon() {
+    let mut host = Host::start().await;
+    let foreign = "INSERT INTO journal SELECT max(seq) + 1, 0, 'foreign', '', '' FROM journal";
+    host.store().execute_batch(foreign).expect("an entry that is not the daemon's");
+    host.kill_job();
+    let code = until("the end of the daemon", || std::future::ready(host.agent_ended())).await;
+    assert_eq!(code, 2);
+}

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::{FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
+use super::{COULD_NOT_RUN, FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
 use crate::config::{self, Config};
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Ended, Setup};
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &RunArgs) -> u8 {
@@ -21,18 +21,20 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(why) => return fail(super::COULD_NOT_RUN, &why),
+        Err(why) => return fail(COULD_NOT_RUN, &why),
     };
     let local = tokio::task::LocalSet::new();
     let outcome = local.block_on(&runtime, async {
-        Daemon::start(setup).await?.run(asked_to_end()).await;
-        Ok::<(), String>(())
+        match Daemon::start(setup).await.map_err(|why| (FINDING, why))?.run(asked_to_end()).await {
+            Ended::Asked => Ok(()),
+            Ended::Broken(why) => Err((COULD_NOT_RUN, why)),
+        }
     });
     // A hung mount must not keep the process: what blocks is left behind.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => FINE,
-        Err(why) => fail(FINDING, &why),
+        Err((code, why)) => fail(code, &why),
     }
 }
 

@@ -65,6 +65,9 @@ pub fn plain(s: &Value, collectors: bool) -> String {
         let first = error.lines().next().unwrap_or_default();
         let _ = writeln!(out, "            REFUSED what is on disk now: {first} (sexton check shows all)");
     }
+    if let Some(error) = s["store"]["error"].as_str() {
+        let _ = writeln!(out, "store       {error}; everything waits for it");
+    }
     incidents(s, &mut out);
     problems(s, &mut out);
     destinations(s, &mut out);

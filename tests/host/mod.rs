@@ -55,7 +55,7 @@ impl Host {
         host
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -116,6 +116,37 @@ impl Host {
     /// SIGKILL.
     pub fn kill_agent(&mut self) {
         end(&mut self.agent);
+    }
+
+    /// SIGTERM; the exit code, or none when it has not ended within the patience.
+    pub fn end_agent(&mut self) -> Option<i32> {
+        let agent = self.agent.as_mut()?;
+        let pid = agent.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        let end = std::time::Instant::now() + PATIENCE;
+        while std::time::Instant::now() < end {
+            if let Some(status) = agent.try_wait().expect("the agent's end") {
+                self.agent = None;
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    /// The agent's exit code, once it has ended by itself.
+    pub fn agent_ended(&mut self) -> Option<i32> {
+        self.agent.as_mut()?.try_wait().expect("the agent's end")?.code()
+    }
+
+    /// The agent's database, opened beside it.
+    pub fn store(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("agent/state.db")).expect("the agent's database")
+    }
+
+    /// What the agent says is wrong with its store.
+    pub fn store_error(&self) -> Option<String> {
+        self.sexton(&["status", "--json"])?["store"]["error"].as_str().map(str::to_owned)
     }
 
     pub async fn start_desk(&mut self) {
