@@ -109,6 +109,9 @@ impl Daemon {
     /// The whole message for a person: the configuration is wrong, or store or socket cannot be had.
     pub async fn start(setup: Setup) -> Result<Self, String> {
         let clock = Clock::start();
+        // Watched before it is read: a change in between is not missed.
+        let (changed_tx, changed) = mpsc::channel(1);
+        let watch = setup.watch.as_deref().map(|path| watch::spawn(path, changed_tx)).transpose()?;
         let config = (setup.load)()?;
         for warning in &config.warnings {
             tracing::warn!("{}", warning);
@@ -124,9 +127,7 @@ impl Daemon {
         }
         let (tx, observations) = mpsc::channel(WAITING_BATCHES);
         let (request_tx, requests) = mpsc::channel(WAITING_REQUESTS);
-        let (changed_tx, changed) = mpsc::channel(1);
         let control = Control::listen(&setup.socket, request_tx).await?;
-        let watch = setup.watch.as_deref().map(|path| watch::spawn(path, changed_tx)).transpose()?;
         let host = config.plan.host.host.clone();
         Ok(Self {
             clock,
@@ -407,3 +408,6 @@ fn seed(now: Moment) -> u64 {
         Err(_) => now.wall.unsigned_abs() ^ (u64::from(std::process::id()) << 40),
     }
 }
+
+#[cfg(test)]
+mod tests;
