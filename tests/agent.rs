@@ -116,3 +116,14 @@ async fn a_store_that_no_retry_mends_ends_the_daemon() {
     let code = until("the end of the daemon", || std::future::ready(host.agent_ended())).await;
     assert_eq!(code, 2);
 }
+
+#[tokio::test]
+async fn exit_codes_tell_a_finding_from_what_could_not_run() {
+    let host = Host::start().await;
+    assert_eq!(host.run_again("other.sock"), Some(2), "the store is in use");
+    assert_eq!(host.run_again("control.sock"), Some(2), "the store is in use, and so is the socket");
+    host.write_rule("raise = \"proc.cuont < 1\"");
+    assert_eq!(host.run_again("other.sock"), Some(1), "a mistake in the configuration");
+    std::fs::remove_dir_all(host.path("etc")).expect("the configuration");
+    assert_eq!(host.run_again("other.sock"), Some(2), "no configuration");
+}

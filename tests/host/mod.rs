@@ -134,6 +134,13 @@ impl Host {
         None
     }
 
+    /// The exit code of a second agent on the same configuration.
+    pub fn run_again(&self, socket: &str) -> Option<i32> {
+        let mut agent = Command::new(SEXTON);
+        agent.args(["run", "--config"]).arg(self.path("etc")).arg("--socket").arg(self.path(socket));
+        agent.stderr(Stdio::null()).status().expect("a second agent").code()
+    }
+
     /// The agent's exit code, once it has ended by itself.
     pub fn agent_ended(&mut self) -> Option<i32> {
         self.agent.as_mut()?.try_wait().expect("the agent's end")?.code()
