@@ -127,3 +127,9 @@ async fn exit_codes_tell_a_finding_from_what_could_not_run() {
     std::fs::remove_dir_all(host.path("etc")).expect("the configuration");
     assert_eq!(host.run_again("other.sock"), Some(2), "no configuration");
 }
+
+#[tokio::test]
+async fn a_reader_that_has_gone_is_no_panic() {
+    let host = Host::start().await;
+    assert_eq!(host.status_unread(), Some(0));
+}

@@ -141,6 +141,15 @@ impl Host {
         agent.stderr(Stdio::null()).status().expect("a second agent").code()
     }
 
+    /// The exit code of `sexton status` when nobody reads what it prints.
+    pub fn status_unread(&self) -> Option<i32> {
+        let mut status = Command::new(SEXTON);
+        status.args(["status", "--json", "--socket"]).arg(self.path("control.sock"));
+        let mut child = status.stdout(Stdio::piped()).spawn().expect("sexton status");
+        drop(child.stdout.take());
+        child.wait().expect("its end").code()
+    }
+
     /// The agent's exit code, once it has ended by itself.
     pub fn agent_ended(&mut self) -> Option<i32> {
         self.agent.as_mut()?.try_wait().expect("the agent's end")?.code()
