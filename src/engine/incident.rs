@@ -166,6 +166,11 @@ impl Incidents {
         self.flush(now, out);
     }
 
+    /// Follows the wall clock between events: when it steps forward, due times come nearer.
+    pub fn keep_time(&mut self, now: Moment) {
+        self.shift = now.mono - now.wall;
+    }
+
     /// When [`Incidents::handle_timeout`] wants to be called, in steady nanoseconds; may lie in the past.
     pub fn poll_timeout(&self) -> Option<i64> {
         let wall = self.wall.first().into_iter().chain(self.problems.first_due());
