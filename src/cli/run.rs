@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
 use crate::config::{self, Config};
 use crate::daemon::{Daemon, Setup};
+use crate::engine::record::Record;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &RunArgs) -> u8 {
@@ -17,7 +18,7 @@ pub fn run(args: &RunArgs) -> u8 {
         }),
         watch: Some(path),
         socket: args.socket.socket.clone(),
-        narrator: None,
+        narrator: Some(Box::new(log)),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -42,4 +43,28 @@ pub fn run(args: &RunArgs) -> u8 {
 /// Every mistake, rendered for a person.
 pub fn load(path: &Path) -> Result<Config, String> {
     config::load(path, &doors::doors(), &host::facts()).map_err(|d| d.render(false))
+}
+
+/// One line for each change of an incident's state and each new problem; all else is on the record.
+fn log(record: &Record) {
+    match record {
+        Record::Incident(i) => {
+            let changes = i.timeline.iter().filter(|e| e.rev == i.rev && e.to.is_some());
+            for entry in changes {
+                tracing::info!(
+                    rule = %i.rule.id,
+                    priority = ?i.priority,
+                    reason = %entry.note,
+                    "{} {}: {}",
+                    i.number,
+                    entry.kind,
+                    i.title
+                );
+            }
+        }
+        Record::Problem(p) if p.rev == 1 => {
+            tracing::info!(priority = ?p.priority, "{} opened: {}", p.number, p.title);
+        }
+        Record::Problem(_) | Record::Link(_) => {}
+    }
 }
