@@ -1,5 +1,6 @@
 //! `sexton ack`, `resolve`, `note`, `reload`: incidents handled from the shell of their host.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use clap::Args;
@@ -110,13 +111,10 @@ async fn send(socket: &Path, method: &str, path: &str, body: &Value) -> Result<V
     if !body.is_null() {
         request = request.json(body);
     }
-    let reply = request.send().await.map_err(|error| {
-        let reason = root_cause(&error);
-        RequestError::NotReachable(format!(
-            "no daemon answers on {} ({reason}); is `sexton run` running, and may you use the socket?",
-            socket.display()
-        ))
-    })?;
+    let reply = request
+        .send()
+        .await
+        .map_err(|error| RequestError::NotReachable(unreachable_why(socket, root_cause(&error))))?;
     let status = reply.status();
     let answer: Value =
         reply.json().await.map_err(|e| RequestError::Failed(format!("the answer is not JSON: {e}")))?;
@@ -127,10 +125,42 @@ async fn send(socket: &Path, method: &str, path: &str, body: &Value) -> Result<V
     Err(RequestError::Refused(why.to_owned()))
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn unreachable_why(socket: &Path, cause: &(dyn std::error::Error + 'static)) -> String {
+    let socket = socket.display();
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(ErrorKind::PermissionDenied) => {
+            format!("you may not use {socket}: that is for root and the members of its group (sexton)")
+        }
+        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            format!("no daemon answers on {socket} ({cause}); is `sexton run` running?")
+        }
+        _ => format!("the daemon on {socket} does not answer: {cause}"),
+    }
+}
+
+fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreachable_daemon_is_told_apart_from_a_forbidden_one() {
+        let socket = Path::new("/run/sexton/control.sock");
+        for (kind, wanted) in [
+            (ErrorKind::PermissionDenied, "you may not use /run/sexton/control.sock"),
+            (ErrorKind::NotFound, "is `sexton run` running?"),
+            (ErrorKind::ConnectionRefused, "is `sexton run` running?"),
+            (ErrorKind::TimedOut, "does not answer"),
+        ] {
+            let why = unreachable_why(socket, &std::io::Error::from(kind));
+            assert!(why.contains(wanted), "{why}");
+        }
+    }
 }

@@ -140,7 +140,7 @@ pub fn say(text: &str) {
 
 /// Prints an error the way every verb does and returns the exit code.
 pub fn fail(code: u8, why: &str) -> u8 {
-    eprintln!("sexton: {why}");
+    crate::telemetry::last_words(why);
     code
 }
 

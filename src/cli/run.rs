@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::{COULD_NOT_RUN, FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
 use crate::config::{self, Config};
 use crate::daemon::{Daemon, Ended, Setup};
+use crate::engine::record::Record;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &RunArgs) -> u8 {
@@ -26,7 +27,7 @@ pub fn run(args: &RunArgs) -> u8 {
         }),
         watch: Some(path),
         socket: args.socket.socket.clone(),
-        narrator: None,
+        narrator: Some(Box::new(log)),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -56,4 +57,28 @@ pub fn load(path: &Path) -> Result<Config, (u8, String)> {
         let code = if mistakes.unreadable { COULD_NOT_RUN } else { FINDING };
         (code, mistakes.render(false))
     })
+}
+
+/// One line for each change of an incident's state and each new problem; all else is on the record.
+fn log(record: &Record) {
+    match record {
+        Record::Incident(i) => {
+            let changes = i.timeline.iter().filter(|e| e.rev == i.rev && e.to.is_some());
+            for entry in changes {
+                tracing::info!(
+                    rule = %i.rule.id,
+                    priority = ?i.priority,
+                    reason = %entry.note,
+                    "{} {}: {}",
+                    i.number,
+                    entry.kind,
+                    i.title
+                );
+            }
+        }
+        Record::Problem(p) if p.rev == 1 => {
+            tracing::info!(priority = ?p.priority, "{} opened: {}", p.number, p.title);
+        }
+        Record::Problem(_) | Record::Link(_) => {}
+    }
 }

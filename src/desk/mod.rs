@@ -133,7 +133,6 @@ impl Desk {
     /// [`DeskError::Listen`] when the listener fails for good.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), DeskError> {
         let Desk { listener, address, app, stop } = self;
-        tracing::info!(%address, "the desk listens");
         let mut stopped = app.stop.clone();
         let server = axum::serve(listener, router(Arc::clone(&app)))
             .with_graceful_shutdown(async move {

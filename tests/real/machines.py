@@ -95,11 +95,11 @@ class Machine:
             shutil.copy(image / name, self.dir / name)
         (self.dir / "key").chmod(0o600)
         run("cp", "--sparse=always", "--reflink=auto", image / "disk.img", self.dir / "disk.img", seconds=300)
-        self.port = free_port()
         cleanups.append(self.cut)
 
     def boot(self):
-        env = {**os.environ, "VM_SSH_PORT": str(self.port)}
+        # A port that was free at the last boot may have become an end of somebody's connection since.
+        env = {**os.environ, "VM_SSH_PORT": str(free_port())}
         with open(WORK / "vm-boot.log", "wb") as log:
             words = [SERVICES / "vm", "boot", self.dir]
             done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=400, env=env)
