@@ -15,6 +15,7 @@ memory is /proc/PID/smaps_rollup. On a machine that does other work, compare the
 floor in the same run) rather than the seconds, and repeat (`--runs`): printed are the medians.
 """
 import argparse
+import contextlib
 import json
 import pathlib
 import re
@@ -277,14 +278,14 @@ def one_death(program, database):
 
 
 def raised(database):
-    """Incidents of the rule that stand open in the committed state; None as long as there is no store."""
+    """Incidents whose rule says raised in the committed state; None as long as there is no store."""
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1) as db:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)) as db:
             rows = db.execute("SELECT body FROM state WHERE kind = 'incident'").fetchall()
     except sqlite3.Error:
         return None
-    open_states = ("new", "in_progress", "acknowledged")
-    return sum(json.loads(body)["state"] in open_states for (body,) in rows if '"gone"' in body)
+    held = [json.loads(body) for (body,) in rows]
+    return sum(h["side"]["raised"] and h["record"]["rule"]["id"] == "gone" for h in held)
 
 
 def until(done, seconds, what):
