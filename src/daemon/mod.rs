@@ -354,6 +354,7 @@ impl Daemon {
             pause = (pause * 2).min(COMMIT_RETRY_MOST);
         }
         if forwarded {
+            self.own.outbox_grew();
             self.forward.wake();
         }
         for wanted in step.evidence_wanted {
