@@ -200,10 +200,10 @@ class Daemon(Process):
         self.socket = self.dir / "control.sock"
         (self.dir / "rules.d").mkdir(parents=True, exist_ok=True)
         self.state.mkdir(exist_ok=True)
-        own = f'[store]\ndir = "{self.state}"\n[control]\nsocket = "{self.socket}"\n'
+        own = f'[store]\ndir = "{self.state}"\n'
         (self.dir / "sexton.toml").write_text(f"schema = 1\n{config}\n{own}")
         (self.dir / "rules.d" / "10-test.toml").write_text(rules)
-        super().__init__(name + "-log", BIN, "run", "--config", self.dir, env=env)
+        super().__init__(name + "-log", BIN, "run", "--config", self.dir, "--socket", self.socket, env=env)
 
     def check_config(self):
         done = subprocess.run([BIN, "check", "--config", self.dir], capture_output=True, text=True)
