@@ -93,12 +93,38 @@ fn a_repeated_comment_is_looked_for_in_the_history() {
     let (done, _) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [stored("20")], "said already, nothing to do");
     for other in ["No Subject".to_owned(), format!("re: [{key}] is what?"), format!("[{KEY}-1-c]")] {
-        let said = vec![ok(HISTORY, marked(&other)), says("POST /ticket/20/comment", 201, comments(&[]))];
-        play(&[], &job, [there(), said].concat_steps());
+        let look = || [there(), vec![ok(HISTORY, marked(&other))]].concat_steps();
+        let said = || vec![says("POST /ticket/20/comment", 201, comments(&[]))];
+        let (_, asked) = play(&[], &job, [look(), look(), said()].concat_steps());
+        assert_eq!(asked[2].after, Duration::from_secs(3), "RT may still be at work on the lost attempt");
+        let refused = Job { unknown: false, ..job.clone() };
+        play(&[], &refused, [look(), said()].concat_steps());
     }
     job.unknown = false;
     let steps = [there(), vec![ok(HISTORY, marked(&format!("INC000042 updated [{key}]\n")))]].concat_steps();
     play(&[], &job, steps);
+}
+
+/// RT took a second for a comment whose sender was killed, and the next daemon looked in between.
+#[test]
+fn what_a_lost_attempt_is_still_doing_is_not_done_twice() {
+    let nothing = || ok(HISTORY, json!({"items": []}));
+    let said = || ok(HISTORY, json!({"items": [{"Type": "Comment", "Data": format!("x [{KEY}-2-r]")}]}));
+    let open = || ok("GET /ticket/20", ticket(20, "open"));
+    let over = || ok("GET /ticket/20", ticket(20, "resolved"));
+    let twins = || ok(FIND, tickets(&[]));
+    let job = repeated(resolve());
+    for (name, steps) in [
+        ("comment and status on their way", vec![open(), twins(), nothing(), over(), said()]),
+        ("comment there, status on its way", vec![open(), twins(), said(), over()]),
+        ("both there", vec![over(), twins(), said()]),
+    ] {
+        assert_eq!(play(&[], &job, steps).0.outcomes, [stored("20")], "{name}");
+    }
+    let rest = ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'open' to 'resolved'"]));
+    let (done, asked) = play(&[], &job, vec![open(), twins(), said(), open(), rest]);
+    assert_eq!(done.outcomes, [stored("20")], "the lost attempt broke off after its comment");
+    assert_eq!(asked[4].body.as_ref().unwrap()["Status"], "resolved");
 }
 
 #[test]

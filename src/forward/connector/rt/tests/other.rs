@@ -12,6 +12,8 @@ fn a_link_is_a_membership_and_is_verified() {
     let mut member = ticket(20, "open");
     member["_hyperlinks"] = json!([{"ref": "self", "id": 20}, {"ref": "parent", "id": "30"}]);
     let told = || ok("PUT /ticket/20", json!(["Ticket 20 gehört zu 30"]));
+    let (done, _) = play(&[], &repeated(link()), vec![ok("GET /ticket/20", member.clone())]);
+    assert_eq!(done.outcomes, [Outcome::Stored { remote_id: None }], "a lost attempt has made it");
     let (done, _) = play(&[], &link(), vec![told(), ok("GET /ticket/20", member)]);
     assert_eq!(done.outcomes, [Outcome::Stored { remote_id: None }], "another language");
     let failed = ok("PUT /ticket/20", json!(["Couldn't resolve '30' into a Link."]));
