@@ -9,7 +9,7 @@ fn a_first_create_posts_and_reads_back() {
     assert_eq!(done, Done::from(stored("20")), "no warning, no pause");
     let body = asked[0].body.as_ref().unwrap();
     assert_eq!(body["Queue"], "Incidents");
-    assert_eq!(body["Subject"], "/data is 91 % full");
+    assert_eq!(body["Subject"], "web-01: /data is 91 % full");
     assert_eq!((body["Priority"].as_i64(), body["Status"].as_str()), (Some(20), Some("new")));
     assert_eq!(body["ContentType"], "text/plain");
     assert_eq!(

@@ -35,6 +35,7 @@ fn a_problem_has_its_own_queue_and_fields() {
     let target = target(&[("queue.problem", "Known trouble"), ("field.source", "")]);
     let Next::Send(request) = next(&target, &[job], &[]) else { panic!("must send") };
     let body = request.body.unwrap();
+    assert_eq!(body["Subject"], "web-01: /data fills up again and again");
     assert_eq!(body["Queue"], "Known trouble");
     assert_eq!(body["CustomFields"]["KnownError"], "no");
     assert_eq!(body["CustomFields"]["OccurrenceCount"], "3");
@@ -81,7 +82,10 @@ fn odd_records_and_names_do_no_harm() {
     let body = request.body.unwrap();
     let subject = body["Subject"].as_str().unwrap();
     assert!(
-        subject.starts_with("a bß") && subject.ends_with('…') && subject.chars().count() == 200,
+        subject.starts_with("x x x")
+            && subject.contains(" x: a bß")
+            && subject.ends_with('…')
+            && subject.chars().count() == 200,
         "{subject}"
     );
     assert!(body["CustomFields"]["CI"].as_str().unwrap().chars().count() <= 255);
