@@ -50,7 +50,7 @@ fn a_raise_opens_a_whole_record() {
     assert_eq!((i.counters.events, i.counters.peak), (1, Some(0.91)));
     for part in [
         "fs.used 91.0 % > 85 %",
-        "2026-09-21T14:13:20Z",
+        "2026-09-21 14:13:20Z",
         "held for 10m",
         "`fs.used < 80%` has held for 5m",
         "Writers will fail soon.",
