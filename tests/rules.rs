@@ -1,10 +1,10 @@
 //! The built-in rules, proven: trace in, journal out.
 //!
 //! `rules/<rule>.txt` holds the cases of one built-in rule. A case is a trace (see `rules/trace.rs`) and what
-//! the real engine makes of it with the whole built-in configuration and the real doors: each line with `>` is
-//! one transition of an incident, of whatever rule. A rule without its cases fails, and so does a case whose
-//! journal does not show what its name promises. `REWRITE=1 cargo test --test rules` writes the journals anew,
-//! for a person to read before they are committed.
+//! the real engine makes of it with the whole built-in configuration and the real doors: each line with `>`
+//! is one transition of an incident, of whatever rule. A rule without its cases fails, and so does a case
+//! whose journal does not show what its name promises. `REWRITE=1 cargo test --test rules` writes the
+//! journals anew, for a person to read before they are committed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -186,6 +186,20 @@ fn every_file_of_cases_has_its_rule() {
             assert!(config.plan.rules.iter().any(|r| r.id == rule), "{name}: there is no such rule");
         }
     }
+}
+
+#[test]
+fn what_is_unknown_says_why() {
+    let mut engine = Engine::new(built_in().plan, 1);
+    let mut trace = Trace::default();
+    for line in ["host every 10s", "cpu.busy 5%", "psi.mem.full none", "psi.mem.some none", "mem.used 40%"] {
+        trace.line(line);
+    }
+    engine.observe(START, &trace.at(START, 0), &mut Step::default());
+    let reason = |rule: &str| engine.rules.standing().into_iter().find(|s| s.rule == rule)?.reason;
+    assert_eq!(reason("cpu-saturated").as_deref(), Some("too few samples in its window yet"));
+    assert_eq!(reason("mem-pressure").as_deref(), Some("no value of psi.mem.full, psi.mem.some"));
+    assert_eq!(reason("mem-low"), None);
 }
 
 fn differences(before: &str, after: &str) -> String {
