@@ -188,6 +188,20 @@ fn every_file_of_cases_has_its_rule() {
     }
 }
 
+#[test]
+fn what_is_unknown_says_why() {
+    let mut engine = Engine::new(built_in().plan, 1);
+    let mut trace = Trace::default();
+    for line in ["host every 10s", "cpu.busy 5%", "psi.mem.full none", "psi.mem.some none", "mem.used 40%"] {
+        trace.line(line);
+    }
+    engine.observe(START, &trace.at(START, 0), &mut Step::default());
+    let reason = |rule: &str| engine.rules.standing().into_iter().find(|s| s.rule == rule)?.reason;
+    assert_eq!(reason("cpu-saturated").as_deref(), Some("too few samples in its window yet"));
+    assert_eq!(reason("mem-pressure").as_deref(), Some("no value of psi.mem.full, psi.mem.some"));
+    assert_eq!(reason("mem-low"), None);
+}
+
 fn differences(before: &str, after: &str) -> String {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (before, after) = (lines(before), lines(after));

@@ -166,7 +166,10 @@ fn sources(s: &Value, all: bool, out: &mut String) {
 
 fn standing(answer: &Value) -> String {
     let list = items(&answer["instances"]);
-    let row = |r: &Value| vec![text(&r["state"]), text(&r["rule"]), text(&r["instance"]), text(&r["value"])];
+    let row = |r: &Value| {
+        let said = if r["reason"].is_null() { &r["value"] } else { &r["reason"] };
+        vec![text(&r["state"]), text(&r["rule"]), text(&r["instance"]), text(said)]
+    };
     let not_ok: Vec<_> = list.iter().filter(|r| r["state"] != "ok").map(row).collect();
     format!("rules       {} of {} instances are not ok\n{}", not_ok.len(), list.len(), lay_out(&not_ok))
 }

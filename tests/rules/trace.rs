@@ -5,8 +5,8 @@
 //!   fs.used    84%*1h 84%..96%*2h 90%       value*duration, a ramp, and to the end
 //!   fs.avail   1GiB|2GiB/30s*1h none*5m silent*5m gone
 //! ```
-//! `a|b/30s` changes between two values every 30 s, without `/` at every sample. `none` is "there is no value
-//! now", `silent` no word at all, `gone` the farewell to the instance. A told signal is given when it
+//! `a|b/30s` changes between two values every 30 s, without `/` at every sample. `none` is "there is no
+//! value now", `silent` no word at all, `gone` the farewell to the instance. A told signal is given when it
 //! changes.
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::engine::moment::Stamp;
 use crate::engine::record::Severity;
+use crate::engine::signal::Metric;
 
 use super::machine::highest;
 use super::{Machine, Rules};
@@ -43,6 +44,9 @@ pub struct Standing {
     /// What it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
+    /// Why it is unknown: which signals have no value, or that a window has too few samples yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Rules {
@@ -61,12 +65,16 @@ impl Rules {
         let pending = bound.order.iter().rev().copied().find(is_pending);
         let sight = self.sight(machine, t);
         let is_unknown = |i: usize| sight.at(bound.raise(i)).verdict(&bound.raise(i).program).is_none();
+        let unknown = (0..bound.rule.steps.len()).find(|i| is_unknown(*i));
         let (state, step, since) = match (latched, pending) {
             (Some(i), _) => (Health::Raised, Some(i), machine.steps[i].latched),
             (None, Some(i)) => (Health::Pending, Some(i), machine.steps[i].hold.map(|h| h.since)),
-            (None, None) if (0..bound.rule.steps.len()).any(is_unknown) => (Health::Unknown, None, None),
-            (None, None) => (Health::Ok, None, None),
+            (None, None) => match unknown {
+                Some(_) => (Health::Unknown, None, None),
+                None => (Health::Ok, None, None),
+            },
         };
+        let reason = unknown.filter(|_| state == Health::Unknown).map(|i| self.ignorance(machine, i));
         let shown = step.or(bound.order.first().copied());
         let (value, limit) = shown.map_or((None, None), |i| self.numbers(machine, i, t));
         Some(Standing {
@@ -77,6 +85,22 @@ impl Rules {
             since: since.map(|m| m.stamp()),
             value,
             limit,
+            reason,
         })
+    }
+
+    /// Why the raise condition of a step cannot be judged now.
+    fn ignorance(&self, machine: &Machine, step: usize) -> String {
+        let (bound, t) = (&machine.bound, self.clock.mono);
+        let is_known = |m: &&Metric| {
+            let series = self.known_series(machine.subject, **m).and_then(|s| self.series.get(s));
+            series.and_then(|s| s.fresh(t, bound.rule.stale)).is_some()
+        };
+        let metrics = bound.raise(step).program.metrics.iter();
+        let missing: Vec<_> = metrics.filter(|m| !is_known(m)).map(|m| m.name()).collect();
+        if missing.is_empty() {
+            return "too few samples in its window yet".to_owned();
+        }
+        format!("no value of {}", missing.join(", "))
     }
 }
