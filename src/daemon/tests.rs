@@ -1,3 +1,5 @@
+//! The start of the daemon: what happens between its steps.
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
