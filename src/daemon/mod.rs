@@ -276,6 +276,15 @@ impl Daemon {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
                 rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
             }
+            Query::Requeue { destination, record } => {
+                let done = self.store.requeue(&destination, &record).await;
+                self.forward.wake();
+                status::repaired(done, "put back into the line", "dead letter", &record)
+            }
+            Query::Drop { destination, record, reason } => {
+                let done = self.store.drop(&destination, &record, &reason).await;
+                status::repaired(done, "given up", "waiting record", &record)
+            }
             Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
         }
     }

@@ -3,6 +3,8 @@
 //! The watchdog is fed only while every loop turns: the collectors deliver, the engine judges and commits.
 //! What the far end of a destination answers does not count.
 
+use std::collections::BTreeMap;
+
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 
@@ -24,6 +26,8 @@ pub struct Own {
     given: i64,
     observed: i64,
     wall_ahead: Option<i64>,
+    /// Dead letters by destination.
+    parked: BTreeMap<String, u64>,
 }
 
 impl Daemon {
@@ -42,9 +46,14 @@ impl Daemon {
         };
         let mut out = vec![self.config_signal(now)];
         out.push(part("store", "state").with(OK, self.store_error.take().is_none()));
+        if let Ok(counts) = self.store.outbox_counts().await {
+            let parked = |(id, rows): (String, BTreeMap<String, u64>)| Some((id, *rows.get("parked")?));
+            self.own.parked = counts.into_iter().filter_map(parked).collect();
+        }
         for destination in self.forward.status() {
             // A destination that has not been tried yet is neither up nor down.
             let up = match destination.state.as_str() {
+                _ if self.own.parked.contains_key(&destination.id) => Some(false.into()),
                 "up" => Some(true.into()),
                 "down" | "paused" => Some(false.into()),
                 _ => None,
@@ -101,7 +110,14 @@ impl Daemon {
                 .forward
                 .status()
                 .iter()
-                .map(|d| format!("{} ({}): {} {}", d.id, d.kind, d.state, d.reason.as_deref().unwrap_or("")))
+                .map(|d| {
+                    let refused = match self.own.parked.get(&d.id) {
+                        Some(n) => format!("; {n} refused for good, see sexton outbox"),
+                        None => String::new(),
+                    };
+                    let reason = d.reason.as_deref().unwrap_or("");
+                    format!("{} ({}): {} {reason}{refused}", d.id, d.kind, d.state)
+                })
                 .collect();
             out.push(exhibit("destinations", &lines.join("\n")));
         }
