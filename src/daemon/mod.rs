@@ -218,7 +218,7 @@ impl Daemon {
     }
 
     fn wait(&self) -> Duration {
-        let due = self.engine.poll_timeout().unwrap_or(i64::MAX);
+        let due = self.engine.poll_timeout().unwrap_or(i64::MAX).min(self.own_due());
         let left = due.saturating_sub(self.clock.now().mono).max(0);
         Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
     }
@@ -229,6 +229,7 @@ impl Daemon {
         for batch in &batches {
             self.engine.observe(now, batch, &mut step);
         }
+        self.observed_at(now);
         let own = self.own_signals(now).await;
         self.engine.observe(now, &own, &mut step);
         self.finish(step).await;
@@ -236,6 +237,12 @@ impl Daemon {
 
     async fn timeouts(&mut self) {
         let now = self.clock.now();
+        if self.own_due() <= now.mono {
+            let mut step = Step::default();
+            let own = self.own_signals(now).await;
+            self.engine.observe(now, &own, &mut step);
+            self.finish(step).await;
+        }
         if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
             let mut step = Step::default();
             self.engine.handle_timeout(now, &mut step);

@@ -34,7 +34,6 @@ impl Daemon {
     /// Signals about configuration, store, outbox and destinations; none when the last ones are younger than
     /// the interval.
     pub(super) async fn own_signals(&mut self, now: Moment) -> Vec<Observation> {
-        self.own.observed = now.mono;
         let interval = self.config.interval;
         if self.own.given != 0 && now.mono - self.own.given < interval / 2 {
             return Vec::new();
@@ -71,6 +70,17 @@ impl Daemon {
             );
         }
         out
+    }
+
+    /// The collectors have delivered.
+    pub(super) fn observed_at(&mut self, now: Moment) {
+        self.own.observed = now.mono;
+    }
+
+    /// When the own signals are given though nothing was observed: they usually go with what the collectors
+    /// deliver, but must not depend on it.
+    pub(super) fn own_due(&self) -> i64 {
+        self.own.given.max(self.started.mono).saturating_add(self.config.interval / 2 * 3)
     }
 
     fn heartbeat(&self, now: Moment) -> serde_json::Value {

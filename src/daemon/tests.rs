@@ -40,3 +40,35 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
     });
     assert_eq!(lived.await, Ok(Ended::Asked), "the change is read");
 }
+
+#[tokio::test]
+async fn it_speaks_of_itself_though_nothing_is_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let off: String = crate::collect::TABLE.iter().map(|s| format!("{} = false\n", s.door.kind)).collect();
+    let store = dir.path().join("store");
+    let text = format!("[collect]\ninterval = \"1s\"\n{off}[store]\ndir = \"{}\"\n", store.display());
+    let load = move || {
+        let facts = HostFacts { machine_id: "m".to_owned(), hostname: "h".to_owned() };
+        config::load_texts(&[("sexton.toml", &text)], &doors(), &facts).map_err(|d| d.render(false))
+    };
+    let socket = dir.path().join("control.sock");
+    let setup = Setup { load: Box::new(load), watch: None, socket: socket.clone(), narrator: None };
+    let told = async {
+        loop {
+            let socket = socket.clone();
+            let ask =
+                move || crate::cli::handle::request(&socket, "GET", "/v1/status", &serde_json::Value::Null);
+            let status = tokio::task::spawn_blocking(ask).await.unwrap();
+            if status.is_ok_and(|s| s["rules"]["instances"].as_u64() > Some(0)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let local = LocalSet::new();
+    let lived = local.run_until(async {
+        let daemon = Daemon::start(setup).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), daemon.run(told)).await
+    });
+    assert_eq!(lived.await, Ok(Ended::Asked), "rules about sexton itself have their instances");
+}
