@@ -3,7 +3,7 @@
 //! The watchdog is fed only while every loop turns: the collectors deliver, the engine judges and commits.
 //! What the far end of a destination answers does not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
@@ -26,6 +26,8 @@ pub struct Own {
     given: i64,
     observed: i64,
     wall_ahead: Option<i64>,
+    /// Destinations that were spoken of.
+    destinations: BTreeSet<String>,
     /// Dead letters by destination.
     parked: BTreeMap<String, u64>,
 }
@@ -49,7 +51,14 @@ impl Daemon {
             let parked = |(id, rows): (String, BTreeMap<String, u64>)| Some((id, *rows.get("parked")?));
             self.own.parked = counts.into_iter().filter_map(parked).collect();
         }
-        for destination in self.forward.status() {
+        let destinations = self.forward.status();
+        let present: BTreeSet<String> = destinations.iter().map(|d| d.id.clone()).collect();
+        for removed in std::mem::replace(&mut self.own.destinations, present.clone()).difference(&present) {
+            let mut last = part("destination", removed);
+            last.gone = true;
+            out.push(last);
+        }
+        for destination in destinations {
             // A destination that has not been tried yet is neither up nor down.
             let up = match destination.state.as_str() {
                 _ if self.own.parked.contains_key(&destination.id) => Some(false.into()),
