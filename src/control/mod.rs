@@ -11,7 +11,7 @@
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
 //! | `POST /v1/incidents/ID/{ack,resolve,note}` | `{"note": "…"}` |
-//! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back into the line, or is given up; `{"note": "…"}` |
+//! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
