@@ -133,3 +133,32 @@ async fn a_reader_that_has_gone_is_no_panic() {
     let host = Host::start().await;
     assert_eq!(host.status_unread(), Some(0));
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_an_incident_until_it_is_put_back() {
+    let mut host = Host::start().await;
+    host.write_rule(
+        "raise = \"proc.count < 1\"\n[[rule]]\nid = \"dead-letters\"\non = \"sexton\"\n\
+         match = { part = [\"destination\"] }\nfor = \"0s\"\nkeep = \"0s\"\nraise = \"not sexton.ok\"\nclear = \"sexton.ok\"",
+    );
+    host.stop_desk();
+    host.kill_job();
+    until("an incident on the host", || async { host.open_here().filter(|n| *n >= 1) }).await;
+    let park = "UPDATE outbox SET state = 'parked', due = NULL RETURNING record";
+    let store = host.store();
+    let record: String = store.query_row(park, [], |row| row.get(0)).expect("the waiting record");
+    host.start_desk().await;
+    until("the incident at the desk", || host.incident_of("dead-letters")).await;
+    until("the destination up", || async { host.destination().filter(|d| d["state"] == "up") }).await;
+    let (up, before) = ("an uptime", host.uptime().unwrap_or(0.0));
+    until(up, || async { host.uptime().filter(|now| *now > before + 3.0) }).await;
+    let open = host.incident_of("dead-letters").await.unwrap_or(Value::Null);
+    assert_eq!(open["state"], "new", "the destination takes records, and yet one is refused");
+    assert!(host.requeue("nonsense").is_none());
+    assert!(host.requeue(&record).is_some());
+    until("the record at the desk", || host.incident_in("new")).await;
+    until("the end of the trouble", || async {
+        host.incident_of("dead-letters").await.filter(|i| i["state"] == "resolved")
+    })
+    .await;
+}

@@ -54,7 +54,8 @@ pub fn reload(args: &SocketArgs) -> u8 {
     post(&args.socket, "/v1/reload", &Value::Null)
 }
 
-fn post(socket: &Path, path: &str, body: &Value) -> u8 {
+/// Asks for a change and prints what the daemon says.
+pub fn post(socket: &Path, path: &str, body: &Value) -> u8 {
     match request(socket, "POST", path, body) {
         Ok(answer) => {
             if let Some(text) = answer.get("message").and_then(Value::as_str) {

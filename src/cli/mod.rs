@@ -10,6 +10,7 @@ pub mod desk;
 pub mod doors;
 pub mod handle;
 pub mod host;
+pub mod outbox;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -62,6 +63,8 @@ enum Verb {
     Resolve(handle::NoteArgs),
     /// Write a note on an incident
     Note(handle::NoteArgs),
+    /// Show what waits for the destinations; put dead letters back into the line
+    Outbox(outbox::OutboxArgs),
     /// Make the daemon read its configuration again
     Reload(SocketArgs),
 }
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Verb::Ack(args) => handle::ack(&args),
         Verb::Resolve(args) => handle::resolve(&args),
         Verb::Note(args) => handle::note(&args),
+        Verb::Outbox(args) => outbox::run(&args),
         Verb::Reload(args) => handle::reload(&args),
     })
 }

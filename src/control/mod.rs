@@ -11,6 +11,7 @@
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
 //! | `POST /v1/incidents/ID/{ack,resolve,note}` | `{"note": "…"}` |
+//! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
@@ -42,6 +43,8 @@ pub enum Query {
     Problems,
     Problem(String),
     Outbox,
+    Requeue { destination: String, record: String },
+    Drop { destination: String, record: String, reason: String },
     Rules,
     Reload,
     Command(Command),
@@ -120,6 +123,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/problems", get(|s| ask(s, Query::Problems)))
         .route("/v1/problems/{id}", get(|s, UrlPath(id)| ask(s, Query::Problem(id))))
         .route("/v1/outbox", get(|s| ask(s, Query::Outbox)))
+        .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })
@@ -162,6 +166,24 @@ async fn change(
         _ => return problem(StatusCode::NOT_FOUND, "no such verb: ack, resolve or note"),
     };
     ask(state, Query::Command(command)).await
+}
+
+async fn repair(
+    state: State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath((destination, record, verb)): UrlPath<(String, String, String)>,
+    body: axum::body::Bytes,
+) -> Response {
+    let note = match note_of(&body) {
+        Ok(note) => note,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    let query = match verb.as_str() {
+        "requeue" => Query::Requeue { destination, record },
+        "drop" => Query::Drop { destination, record, reason: format!("{}: {note}", peer.user) },
+        _ => return problem(StatusCode::NOT_FOUND, "no such verb: requeue or drop"),
+    };
+    ask(state, query).await
 }
 
 fn note_of(body: &[u8]) -> Result<String, String> {

@@ -218,7 +218,7 @@ impl Daemon {
     }
 
     fn wait(&self) -> Duration {
-        let due = self.engine.poll_timeout().unwrap_or(i64::MAX);
+        let due = self.engine.poll_timeout().unwrap_or(i64::MAX).min(self.own_due());
         let left = due.saturating_sub(self.clock.now().mono).max(0);
         Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
     }
@@ -229,6 +229,7 @@ impl Daemon {
         for batch in &batches {
             self.engine.observe(now, batch, &mut step);
         }
+        self.observed_at(now);
         let own = self.own_signals(now).await;
         self.engine.observe(now, &own, &mut step);
         self.finish(step).await;
@@ -236,6 +237,12 @@ impl Daemon {
 
     async fn timeouts(&mut self) {
         let now = self.clock.now();
+        if self.own_due() <= now.mono {
+            let mut step = Step::default();
+            let own = self.own_signals(now).await;
+            self.engine.observe(now, &own, &mut step);
+            self.finish(step).await;
+        }
         if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
             let mut step = Step::default();
             self.engine.handle_timeout(now, &mut step);
@@ -275,6 +282,15 @@ impl Daemon {
             Query::Outbox => {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
                 rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
+            }
+            Query::Requeue { destination, record } => {
+                let done = self.store.requeue(&destination, &record).await;
+                self.forward.wake();
+                status::repaired(done, "put back into the line", "dead letter", &record)
+            }
+            Query::Drop { destination, record, reason } => {
+                let done = self.store.drop(&destination, &record, &reason).await;
+                status::repaired(done, "given up", "waiting record", &record)
             }
             Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
         }

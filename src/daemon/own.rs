@@ -3,6 +3,8 @@
 //! The watchdog is fed only while every loop turns: the collectors deliver, the engine judges and commits.
 //! What the far end of a destination answers does not count.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 
@@ -18,9 +20,9 @@ const USED: Metric = metric("sexton.used");
 /// (nanoseconds).
 const STEP: i64 = 2 * SECOND;
 
-/// Longest time for which a share of the outbox in use is told again without asking the store (nanoseconds).
+/// Longest time for which what the store said of the outbox is told again without asking it (nanoseconds).
 /// The store's upkeep runs when it is asked for something, so this also is its pulse.
-const SHARE_AGE: i64 = MINUTE;
+const OUTBOX_AGE: i64 = MINUTE;
 
 /// When the own signals were last given.
 #[derive(Debug, Default)]
@@ -28,26 +30,31 @@ pub struct Own {
     given: i64,
     observed: i64,
     wall_ahead: Option<i64>,
-    share: Share,
+    outbox: Outbox,
+    /// Destinations that were spoken of.
+    destinations: BTreeSet<String>,
 }
 
-/// The share of the outbox in use. Asking wakes the store's thread: not at every interval of a host at rest.
+/// What the store says of the outbox. Asking wakes the store's thread: not at every interval of a host at rest.
 #[derive(Debug, Default)]
-struct Share {
+struct Outbox {
     asked: Option<i64>,
+    /// Share of its limit in use.
     used: Option<f64>,
+    /// Dead letters by destination.
+    parked: BTreeMap<String, u64>,
 }
 
-impl Share {
+impl Outbox {
     fn is_due(&self, now: i64) -> bool {
-        self.asked.is_none_or(|asked| now - asked >= SHARE_AGE)
+        self.asked.is_none_or(|asked| now - asked >= OUTBOX_AGE)
     }
 }
 
 impl Own {
-    /// Rows were added to the outbox: its share is asked for at the next opportunity.
+    /// Rows were added to the outbox: the store is asked at the next opportunity.
     pub(super) fn outbox_grew(&mut self) {
-        self.share.asked = None;
+        self.outbox.asked = None;
     }
 }
 
@@ -55,7 +62,6 @@ impl Daemon {
     /// Signals about configuration, store, outbox and destinations; none when the last ones are younger than
     /// the interval.
     pub(super) async fn own_signals(&mut self, now: Moment) -> Vec<Observation> {
-        self.own.observed = now.mono;
         let interval = self.config.interval;
         if self.own.given != 0 && now.mono - self.own.given < interval / 2 {
             return Vec::new();
@@ -69,9 +75,20 @@ impl Daemon {
         };
         let mut out = vec![self.config_signal(now)];
         out.push(part("store", "state").with(OK, self.store_error.take().is_none()));
-        for destination in self.forward.status() {
+        if self.own.outbox.is_due(now.mono) {
+            self.ask_outbox(now).await;
+        }
+        let destinations = self.forward.status();
+        let present: BTreeSet<String> = destinations.iter().map(|d| d.id.clone()).collect();
+        for removed in std::mem::replace(&mut self.own.destinations, present.clone()).difference(&present) {
+            let mut last = part("destination", removed);
+            last.gone = true;
+            out.push(last);
+        }
+        for destination in destinations {
             // A destination that has not been tried yet is neither up nor down.
             let up = match destination.state.as_str() {
+                _ if self.own.outbox.parked.contains_key(&destination.id) => Some(false.into()),
                 "up" => Some(true.into()),
                 "down" | "paused" => Some(false.into()),
                 _ => None,
@@ -83,15 +100,32 @@ impl Daemon {
         let ahead = now.wall - now.mono;
         let before = self.own.wall_ahead.replace(ahead).unwrap_or(ahead);
         out.push(part("clock", "wall").with(OK, (ahead - before).abs() < STEP));
-        if self.own.share.is_due(now.mono) {
-            let size = self.store.size().await.ok();
-            let used = size.map(|s| s.outbox as f64 / s.outbox_limit.max(1) as f64);
-            self.own.share = Share { asked: used.map(|_| now.mono), used };
-        }
-        if let Some(used) = self.own.share.used {
+        if let Some(used) = self.own.outbox.used {
             out.push(part("outbox", "bytes").with(USED, used));
         }
         out
+    }
+
+    async fn ask_outbox(&mut self, now: Moment) {
+        let size = self.store.size().await.ok();
+        let counts = self.store.outbox_counts().await.unwrap_or_default();
+        let parked = |(id, rows): (String, BTreeMap<String, u64>)| Some((id, *rows.get("parked")?));
+        self.own.outbox = Outbox {
+            asked: size.map(|_| now.mono),
+            used: size.map(|s| s.outbox as f64 / s.outbox_limit.max(1) as f64),
+            parked: counts.into_iter().filter_map(parked).collect(),
+        };
+    }
+
+    /// The collectors have delivered.
+    pub(super) fn observed_at(&mut self, now: Moment) {
+        self.own.observed = now.mono;
+    }
+
+    /// When the own signals are given though nothing was observed: they usually go with what the collectors
+    /// deliver, but must not depend on it.
+    pub(super) fn own_due(&self) -> i64 {
+        self.own.given.max(self.started.mono).saturating_add(self.config.interval / 2 * 3)
     }
 
     fn heartbeat(&self, now: Moment) -> serde_json::Value {
@@ -131,7 +165,14 @@ impl Daemon {
                 .forward
                 .status()
                 .iter()
-                .map(|d| format!("{} ({}): {} {}", d.id, d.kind, d.state, d.reason.as_deref().unwrap_or("")))
+                .map(|d| {
+                    let refused = match self.own.outbox.parked.get(&d.id) {
+                        Some(n) => format!("; {n} refused for good, see sexton outbox"),
+                        None => String::new(),
+                    };
+                    let reason = d.reason.as_deref().unwrap_or("");
+                    format!("{} ({}): {} {reason}{refused}", d.id, d.kind, d.state)
+                })
                 .collect();
             out.push(exhibit("destinations", &lines.join("\n")));
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Daemon;
 use crate::control::{Answer, Refusal};
 use crate::engine::record::{Incident, Problem};
+use crate::store::StoreError;
 
 /// Most outbox rows in one answer.
 pub const OUTBOX_ROWS: usize = 1000;
@@ -95,6 +96,15 @@ pub fn list<T: Serialize>(name: &str, items: impl IntoIterator<Item = T>) -> Ans
 pub fn one<T: Serialize>(item: Option<&T>, what: &str, id: &str) -> Answer {
     let item = item.ok_or_else(|| Refusal::NotFound(format!("no {what} {id} is held here")))?;
     serde_json::to_value(item).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// What became of a repair of the outbox.
+pub fn repaired(outcome: Result<bool, StoreError>, done: &str, what: &str, record: &str) -> Answer {
+    match outcome {
+        Ok(true) => Ok(json!({"message": format!("{record} is {done}")})),
+        Ok(false) => Err(Refusal::NotFound(format!("there is no {what} {record} for that destination"))),
+        Err(error) => Err(Refusal::Failed(error.to_string())),
+    }
 }
 
 /// A change that was carried out.

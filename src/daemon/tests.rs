@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::*;
 use crate::cli::doors::doors;
+use crate::cli::handle::request;
 use crate::config::{self, HostFacts};
 
 #[tokio::test]
@@ -39,4 +41,74 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
         tokio::time::timeout(Duration::from_secs(60), daemon.run(again.notified())).await
     });
     assert_eq!(lived.await, Ok(Ended::Asked), "the change is read");
+}
+
+/// Waits until the daemon's status satisfies the condition.
+async fn until(socket: &std::path::Path, is_so: impl Fn(&Value) -> bool) {
+    loop {
+        let status = ask(socket, "GET", "/v1/status").await;
+        if status.as_ref().is_ok_and(&is_so) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn ask(socket: &std::path::Path, method: &'static str, path: &'static str) -> Result<Value, ()> {
+    let socket = socket.to_owned();
+    let ask = move || request(&socket, method, path, &Value::Null).map_err(drop);
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+fn load_text(text: &str) -> Result<Config, String> {
+    let facts = HostFacts { machine_id: "m".to_owned(), hostname: "h".to_owned() };
+    config::load_texts(&[("sexton.toml", text)], &doors(), &facts).map_err(|d| d.render(false))
+}
+
+/// A configuration that collects nothing, with its own signals every second.
+fn quiet(dir: &std::path::Path) -> String {
+    let off: String = crate::collect::TABLE.iter().map(|s| format!("{} = false\n", s.door.kind)).collect();
+    format!("[collect]\ninterval = \"1s\"\n{off}[store]\ndir = \"{}\"\n", dir.join("store").display())
+}
+
+#[tokio::test]
+async fn it_speaks_of_itself_though_nothing_is_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = quiet(dir.path());
+    let socket = dir.path().join("control.sock");
+    let load = Box::new(move || load_text(&text));
+    let setup = Setup { load, watch: None, socket: socket.clone(), narrator: None };
+    let told = until(&socket, |s| s["rules"]["instances"].as_u64() > Some(0));
+    let local = LocalSet::new();
+    let lived = local.run_until(async {
+        let daemon = Daemon::start(setup).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), daemon.run(told)).await
+    });
+    assert_eq!(lived.await, Ok(Ended::Asked), "rules about sexton itself have their instances");
+}
+
+#[tokio::test]
+async fn the_incident_of_a_destination_ends_when_the_destination_is_taken_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "[[rule]]\nid = \"away\"\non = \"sexton\"\nmatch = { part = [\"destination\"] }\n\
+                raise = \"not sexton.ok\"\nclear = \"sexton.ok\"\nfor = \"0s\"\nkeep = \"0s\"\n";
+    let destination = "[[destination]]\nid = \"desk\"\nkind = \"desk\"\nurl = \"http://127.0.0.1:9\"\n\
+                       token = { file = \"/nonexistent/token\" }\n";
+    let without = format!("{}{rule}", quiet(dir.path()));
+    let with = format!("{without}{destination}");
+    let socket = dir.path().join("control.sock");
+    let first = Cell::new(true);
+    let load = Box::new(move || load_text(if first.replace(false) { &with } else { &without }));
+    let setup = Setup { load, watch: None, socket: socket.clone(), narrator: None };
+    let story = async {
+        until(&socket, |s| s["incidents"]["open"] == 1).await;
+        ask(&socket, "POST", "/v1/reload").await.unwrap();
+        until(&socket, |s| s["incidents"]["open"] == 0).await;
+    };
+    let local = LocalSet::new();
+    let lived = local.run_until(async {
+        let daemon = Daemon::start(setup).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), daemon.run(story)).await
+    });
+    assert_eq!(lived.await, Ok(Ended::Asked), "nothing is left that could clear it");
 }

@@ -66,7 +66,7 @@ impl Host {
              proc = {{ watch = [\"{job}\"] }}\n[correlate]\nfailure_gap = \"100ms\"\nflap_half_life = \"1s\"\n\
              [store]\ndir = \"{dir}/agent\"\n[desk]\nlisten = \"{address}\"\ndir = \"{dir}/desk\"\ntokens = {{ file = \"{dir}/token\" }}\n\
              [[destination]]\nid = \"desk\"\nkind = \"desk\"\nurl = \"http://{address}\"\ntoken = {{ file = \"{dir}/token\" }}\n\
-             # only what these tests are about\n[[override]]\nrule = [\"*\", \"!job-missing\", \"!sexton-config\"]\nset = {{ enabled = false }}\n",
+             # only what these tests are about\n[[override]]\nrule = [\"*\", \"!job-missing\", \"!sexton-config\", \"!dead-letters\"]\nset = {{ enabled = false }}\n",
             job = self.job_name,
             address = self.address,
         );
@@ -158,6 +158,24 @@ impl Host {
     /// The agent's database, opened beside it.
     pub fn store(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path("agent/state.db")).expect("the agent's database")
+    }
+
+    /// State of the one destination.
+    pub fn destination(&self) -> Option<Value> {
+        Some(self.sexton(&["status", "--json"])?["destinations"][0].clone())
+    }
+
+    /// Seconds since the agent started.
+    pub fn uptime(&self) -> Option<f64> {
+        self.sexton(&["status", "--json"])?["uptime"].as_f64()
+    }
+
+    /// Puts a dead letter back into the line.
+    pub fn requeue(&self, record: &str) -> Option<String> {
+        let mut outbox = Command::new(SEXTON);
+        outbox.args(["outbox", "--socket"]).arg(self.path("control.sock"));
+        let out = outbox.args(["requeue", "desk", record]).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
     }
 
     /// What the agent says is wrong with its store.
