@@ -35,7 +35,8 @@ pub struct Own {
     destinations: BTreeSet<String>,
 }
 
-/// What the store says of the outbox. Asking wakes the store's thread: not at every interval of a host at rest.
+/// What the store says of the outbox. Asking wakes the store's thread: not at every interval of a host at
+/// rest.
 #[derive(Debug, Default)]
 struct Outbox {
     asked: Option<i64>,

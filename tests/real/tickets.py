@@ -1,6 +1,7 @@
 """A real Request Tracker, three faults of a watched process, and what RT must hold afterwards."""
 import base64
 import datetime
+import random
 import time
 import urllib.parse
 
@@ -220,10 +221,19 @@ def stage():
     return rt, daemon, Episodes(watched.name, rt, watched.down, watched.up)
 
 
-def nothing_waits(daemon):
+def storm(daemon, times):
+    """Kills the daemon: at first soon after the change, into commit and delivery, then whenever."""
+    for n in range(times):
+        time.sleep(random.uniform(0, 0.4 if n == 0 else 1.5))
+        daemon.must_live()
+        daemon.kill()
+        daemon.start()
+
+
+def nothing_waits(daemon, destination="rt"):
     """The daemon agrees that everything was delivered."""
     status = daemon.status()
     rows = {d["id"]: d.get("rows", {}) for d in status.get("destinations", [])}
-    check("rt" in rows, f"status names no destination rt: {rows}")
-    left = {state: n for state, n in rows["rt"].items() if n and state != "acked"}
+    check(destination in rows, f"status names no destination {destination}: {rows}")
+    left = {state: n for state, n in rows[destination].items() if n and state != "acked"}
     check(not left, f"the outbox still holds {left}")

@@ -245,6 +245,22 @@ async fn links_wait_until_both_ends_are_stored() {
 }
 
 #[tokio::test]
+async fn a_link_whose_end_a_filter_keeps_out_is_blocked_and_no_backlog() {
+    let bench = Bench::new(1 << 30);
+    bench.put(vec![row("i", 1, false, Priority::P4), link("i", "p")]).await;
+    let counts = || async { bench.store.outbox_counts().await.unwrap()["rt"].clone() };
+    assert_eq!(counts().await, [("blocked".to_owned(), 1), ("pending".to_owned(), 1)].into());
+    bench.store_all().await;
+    assert_eq!(counts().await, [("acked".to_owned(), 1), ("blocked".to_owned(), 1)].into());
+    assert_eq!(bench.state("i-p").await, "blocked");
+    // The problem has grown heavy enough for the filter: both ends are there, the link goes.
+    bench.put(vec![problem("p")]).await;
+    bench.store_all().await;
+    bench.store_all().await;
+    assert_eq!(counts().await, [("acked".to_owned(), 3)].into());
+}
+
+#[tokio::test]
 async fn after_a_restart_what_was_being_sent_is_unknown_and_repeated_byte_for_byte() {
     let bench = Bench::new(1 << 30);
     bench.put(vec![row("a", 1, false, Priority::P3), row("b", 1, false, Priority::P3)]).await;

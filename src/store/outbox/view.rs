@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::super::error::StoreError;
+use super::super::worker::Tx;
 use super::super::{Store, int, uint};
 use super::row::RowState;
 use super::{cap, table};
@@ -29,15 +30,15 @@ pub struct OutboxView {
     pub rev: u64,
     /// The revision the far end holds; 0 when none.
     pub acked_rev: u64,
-    /// `pending`, `sending`, `acked`, `unknown` or `parked`.
+    /// `pending`, `blocked` (a link of which the destination does not hold both ends, perhaps because its
+    /// filter keeps one out), `sending`, `acked`, `unknown` or `parked`.
     pub state: String,
     /// The claimed operation that is not settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
     /// Failed attempts since the far end last stored something.
     pub attempts: u32,
-    /// When it may be tried; absent while it does not wait, or waits for both ends of its link. The epoch
-    /// means at once.
+    /// When it may be tried; absent while it does not wait, or is blocked. The epoch means at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Stamp>,
     /// Why the last attempt failed.
@@ -50,7 +51,8 @@ pub struct OutboxView {
     pub bytes: u64,
 }
 
-const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, state, op, attempts, due, \
+const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, \
+     iif(state = 'pending' AND due IS NULL, 'blocked', state), op, attempts, due, \
      last_error, remote_id, bytes";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
@@ -114,7 +116,7 @@ impl Store {
         .await
     }
 
-    /// Rows by destination and state; states without rows are absent.
+    /// Rows by destination and state as in [`OutboxView::state`]; states without rows are absent.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -127,6 +129,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 counts.entry(row.get(0)?).or_default().insert(row.get(1)?, uint(row.get(2)?));
             }
+            set_blocked_apart(tx, &mut counts)?;
             Ok(counts)
         })
         .await
@@ -203,4 +206,27 @@ impl Store {
         })
         .await
     }
+}
+
+/// Blocked links are pending on disk, but nothing has to be done about them: they go when a filter lets their
+/// other end pass, and are swept when it never does.
+fn set_blocked_apart(
+    tx: &Tx<'_>,
+    counts: &mut BTreeMap<String, BTreeMap<String, u64>>,
+) -> Result<(), StoreError> {
+    let mut select = tx.prepare_cached(
+        "SELECT destination, count(*) FROM outbox INDEXED BY outbox_blocked
+         WHERE state = 'pending' AND due IS NULL GROUP BY destination",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (destination, blocked): (String, u64) = (row.get(0)?, uint(row.get(1)?));
+        let states = counts.entry(destination).or_default();
+        let pending = states.remove("pending").unwrap_or(0).saturating_sub(blocked);
+        if pending > 0 {
+            states.insert("pending".to_owned(), pending);
+        }
+        states.insert("blocked".to_owned(), blocked);
+    }
+    Ok(())
 }

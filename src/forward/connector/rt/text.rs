@@ -65,6 +65,9 @@ pub fn incident(incident: &Incident, key: &str) -> String {
         fact(&mut out, "Labels", &labels.join(" "));
     }
     fact(&mut out, "Record", &format!("{} {key}", incident.number));
+    if let Some(previous) = &incident.links.previous {
+        fact(&mut out, "Previous", &format!("sx-{previous} (the same trouble, over for too long to reopen)"));
+    }
     evidence(&mut out, &incident.evidence);
     if !incident.timeline.is_empty() {
         line(&mut out, "\nTimeline");

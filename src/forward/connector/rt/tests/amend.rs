@@ -22,6 +22,17 @@ fn an_update_comments_only_what_is_new_and_leaves_the_status_to_people() {
 }
 
 #[test]
+fn a_new_ticket_names_the_key_of_the_ticket_before_it() {
+    let mut job = create();
+    job.body["links"]["previous"] = json!("019aaf00-0000-7000-8000-000000000009");
+    let Next::Send(request) = next(&target(&[]), &[job], &[]) else { panic!("must send") };
+    let body = request.body.unwrap();
+    assert!(
+        body["Content"].as_str().unwrap().contains("Previous    sx-019aaf00-0000-7000-8000-000000000009 (")
+    );
+}
+
+#[test]
 fn a_comment_says_what_has_become_of_it_and_nothing_twice() {
     let first_lines = |job: &Job| {
         let incident = serde_json::from_value(job.body.clone()).unwrap();
