@@ -263,11 +263,11 @@ mod tests {
     #[test]
     fn the_store_is_asked_once_a_minute_and_after_the_outbox_grew() {
         let mut own = Own::default();
-        assert!(own.share.is_due(0), "never asked");
-        own.share = Share { asked: Some(5), used: Some(0.1) };
-        assert!(!own.share.is_due(SHARE_AGE) && own.share.is_due(SHARE_AGE + 5));
+        assert!(own.outbox.is_due(0), "never asked");
+        own.outbox = Outbox { asked: Some(5), used: Some(0.1), ..Outbox::default() };
+        assert!(!own.outbox.is_due(OUTBOX_AGE) && own.outbox.is_due(OUTBOX_AGE + 5));
         own.outbox_grew();
-        assert!(own.share.is_due(6));
-        assert_eq!(own.share.used, Some(0.1), "told until the store has answered");
+        assert!(own.outbox.is_due(6));
+        assert_eq!(own.outbox.used, Some(0.1), "told until the store has answered");
     }
 }
