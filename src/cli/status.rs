@@ -143,6 +143,9 @@ fn destinations(s: &Value, out: &mut String) {
         vec![text(&d["id"]), text(&d["kind"]), text(&d["state"]), note]
     };
     out.push_str(&lay_out(&list.iter().map(row).collect::<Vec<_>>()));
+    if let Some(dropped) = s["outbox_dropped"].as_u64().filter(|n| *n > 0) {
+        let _ = writeln!(out, "            {dropped} DROPPED so far because the outbox was full");
+    }
 }
 
 fn sources(s: &Value, all: bool, out: &mut String) {

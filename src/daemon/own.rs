@@ -182,9 +182,11 @@ impl Daemon {
 
     /// Every loop has turned lately.
     pub(super) fn turning(&self) -> bool {
-        let limit = (3 * self.config.interval).max(MINUTE);
-        self.config.collectors.is_empty()
-            || self.clock.now().mono - self.own.observed.max(self.started.mono) < limit
+        // Told signals may be silent for a minute; pumps turn every ten seconds.
+        let limit = (3 * self.config.interval).max(3 * MINUTE);
+        let lately = |at: i64| self.clock.now().mono - at.max(self.started.mono) < limit;
+        let collected = self.config.collectors.is_empty() || lately(self.own.observed);
+        collected && self.forward.turned().is_none_or(|at| lately(at.mono))
     }
 }
 
@@ -212,7 +214,7 @@ impl Watchdog {
         if turning {
             still_alive();
         } else {
-            tracing::error!("the collectors have not delivered for too long; the watchdog is not fed");
+            tracing::error!("collectors or pumps have not turned for too long; the watchdog is not fed");
         }
     }
 }

@@ -51,6 +51,7 @@ impl Daemon {
             "collectors": self.collectors.status(),
             "checks": self.checks.status(),
             "destinations": destinations,
+            "outbox_dropped": self.store.dropped(),
         })
     }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 use clap::Args;
 
 use self::provoke::Provoker;
-use super::{COULD_NOT_RUN, FINE, asked_to_end, doors, fail, host, runtime};
+use super::{COULD_NOT_RUN, FINE, asked_to_end, doors, fail, host, runtime, say};
 use crate::clock::Clock;
 use crate::config;
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::{Daemon, Ended, Setup};
 use crate::desk;
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DeskPlan, SecretRef};
@@ -59,8 +59,10 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
     std::fs::write(&token, random_hex()?).map_err(|e| format!("cannot write {}: {e}", token.display()))?;
     let desk = open_desk(args, dir, &token).await?;
     let address = desk.address().to_string();
-    println!("sexton demo: open http://{address}/ in a browser; Ctrl-C ends it");
-    println!("watching this machine once a second with the shipped rules\n");
+    say(&format!(
+        "sexton demo: open http://{address}/ in a browser; Ctrl-C ends it\n\
+         watching this machine once a second with the shipped rules\n\n"
+    ));
     let mut provoker = if args.provoke { Some(Provoker::start(dir).await?) } else { None };
     let text = demo_toml(dir, &token, &address, provoker.as_ref());
     let socket = dir.join("control.sock");
@@ -85,11 +87,16 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
             () = provoke_for_ever(&mut provoker) => {}
         }
     };
-    daemon.run(end).await;
+    let ended = daemon.run(end).await;
     let _ = end_desk.send(());
     let _ = page.await;
-    println!("\nsexton demo: ended, nothing is left behind");
-    Ok(())
+    match ended {
+        Ended::Asked => {
+            say("\nsexton demo: ended, nothing is left behind\n");
+            Ok(())
+        }
+        Ended::Broken(why) => Err(why),
+    }
 }
 
 async fn open_desk(args: &DemoArgs, dir: &Path, token: &Path) -> Result<desk::Desk, String> {
@@ -124,14 +131,18 @@ fn demo_toml(dir: &Path, token: &Path, address: &str, provoker: Option<&Provoker
 
 /// One line for what has happened to a record.
 fn tell(record: &Record) {
-    let (number, priority, state, title, timeline) = match record {
-        Record::Incident(i) => (&i.number, i.priority, format!("{:?}", i.state), &i.title, &i.timeline),
-        Record::Problem(p) => (&p.number, p.priority, format!("{:?}", p.state), &p.title, &p.timeline),
+    let (number, priority, state, title, timeline, rev) = match record {
+        Record::Incident(i) => {
+            (&i.number, i.priority, format!("{:?}", i.state), &i.title, &i.timeline, i.rev)
+        }
+        Record::Problem(p) => (&p.number, p.priority, format!("{:?}", p.state), &p.title, &p.timeline, p.rev),
         Record::Link(_) => return,
     };
-    let Some(last) = timeline.last() else { return };
-    let state = words(&state);
-    println!("{}  {number}  {priority:?}  {state:<12} {title}: {}", clock_time(last.at), last.note);
+    // What this revision brought; a change of state says more than what came with it.
+    let news = || timeline.iter().filter(|e| e.rev == rev);
+    let Some(entry) = news().rfind(|e| e.to.is_some()).or_else(|| news().next_back()) else { return };
+    let (at, state) = (clock_time(entry.at), words(&state));
+    say(&format!("{at}  {number}  {priority:?}  {state:<12} {title}: {}\n", entry.note));
 }
 
 fn words(state: &str) -> String {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
+use crate::cli::say;
+
 /// Name of the background job, as its process is called.
 const JOB: &str = "sexton-demo-job";
 /// Everything runs this long before the first round and between rounds.
@@ -58,11 +60,11 @@ impl Provoker {
         loop {
             // The time-out is the way out: the listener serves for ever.
             let _ = tokio::time::timeout(WELL, self.serve()).await;
-            println!("{:>8}  the demo stops its listener and kills its job", "");
+            say("          the demo stops its listener and kills its job\n");
             self.listener = None;
             self.stop_job().await;
             tokio::time::sleep(BROKEN).await;
-            println!("{:>8}  the demo repairs both", "");
+            say("          the demo repairs both\n");
             self.listener = TcpListener::bind(self.address).await.ok();
             if let Err(why) = self.start_job() {
                 eprintln!("sexton: {why}");
