@@ -92,3 +92,44 @@ async fn a_changed_threshold_is_judged_at_once_and_keeps_the_incident() {
     let resolved = until("the resolve by the new rule", || host.incident_in("resolved")).await;
     assert_eq!(resolved["id"], incident["id"]);
 }
+
+#[tokio::test]
+async fn while_the_store_cannot_write_it_answers_and_ends_when_asked() {
+    let mut host = Host::start().await;
+    let store = host.store();
+    store.execute_batch("BEGIN IMMEDIATE").expect("the lock of a writer");
+    host.kill_job();
+    let said = until("the trouble in the status", || async { host.store_error() }).await;
+    assert!(said.contains("locked"), "{said}");
+    assert_eq!(host.end_agent(), Some(0));
+    drop(store);
+    host.start_agent();
+    until("the incident after all", || host.incident_in("new")).await;
+}
+
+#[tokio::test]
+async fn a_store_that_no_retry_mends_ends_the_daemon() {
+    let mut host = Host::start().await;
+    let foreign = "INSERT INTO journal SELECT max(seq) + 1, 0, 'foreign', '', '' FROM journal";
+    host.store().execute_batch(foreign).expect("an entry that is not the daemon's");
+    host.kill_job();
+    let code = until("the end of the daemon", || std::future::ready(host.agent_ended())).await;
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
+async fn exit_codes_tell_a_finding_from_what_could_not_run() {
+    let host = Host::start().await;
+    assert_eq!(host.run_again("other.sock"), Some(2), "the store is in use");
+    assert_eq!(host.run_again("control.sock"), Some(2), "the store is in use, and so is the socket");
+    host.write_rule("raise = \"proc.cuont < 1\"");
+    assert_eq!(host.run_again("other.sock"), Some(1), "a mistake in the configuration");
+    std::fs::remove_dir_all(host.path("etc")).expect("the configuration");
+    assert_eq!(host.run_again("other.sock"), Some(2), "no configuration");
+}
+
+#[tokio::test]
+async fn a_reader_that_has_gone_is_no_panic() {
+    let host = Host::start().await;
+    assert_eq!(host.status_unread(), Some(0));
+}

@@ -6,18 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sexton::cli::doors::doors;
 use sexton::config::diagnose::{Diagnostic, Diagnostics};
 use sexton::config::{self, BUILTIN, Config, HostFacts};
 
-#[path = "config/doors.rs"]
-mod doors;
 #[path = "config/garbage.rs"]
 mod garbage;
 #[path = "config/layers.rs"]
 mod layers;
 #[path = "config/verb.rs"]
 mod verb;
-use doors::doors;
 
 fn facts() -> HostFacts {
     HostFacts { machine_id: "0123456789abcdef0123456789abcdef\n".into(), hostname: "web-01.example".into() }
@@ -102,6 +100,25 @@ fn every_shipped_file_loads_without_a_doubt() {
     for file in entries("config/examples") {
         let config = good(load(&file));
         assert_eq!(rendered(&config.warnings), "", "{}", file.display());
+    }
+}
+
+#[test]
+fn what_stands_as_a_comment_or_in_the_documentation_loads() {
+    let (_, tables) = BUILTIN.split_once("the tables, as comments\n").unwrap();
+    let (tables, _) = tables.split_once("defaults of all rules\n").unwrap();
+    let lines: Vec<_> =
+        tables.lines().filter_map(|l| l.strip_prefix("# ")).filter(|l| !l.starts_with('-')).collect();
+    let config = good(texts(&[&lines.join("\n")]));
+    assert_eq!((config.checks.len(), config.destinations.len()), (1, 1));
+    assert_eq!(rendered(&config.warnings), "");
+    for file in ["README.md", "docs/configuration.md", "docs/rules.md"] {
+        let text = fs::read_to_string(file).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default();
+            let config = good(texts(&[block]));
+            assert_eq!(rendered(&config.warnings), "", "{file}: {block}");
+        }
     }
 }
 

@@ -184,7 +184,7 @@ fn an_episode_with_its_problem_is_in_rt_as_it_happened() {
         stored(&forward, &outbox).await;
         let ticket = rt.read(&format!("/ticket/{number}")).await;
         assert_eq!(ticket["Priority"], "100");
-        assert_eq!(ticket["Subject"], "/data is 97 % full");
+        assert_eq!(ticket["Subject"], "web-01: /data is 97 % full");
         assert_eq!(ticket["Status"], "new", "a step changes no status");
         assert_eq!((field(&ticket, "Impact"), field(&ticket, "Urgency")), ("1-High".into(), "1-High".into()));
 
@@ -227,7 +227,7 @@ async fn created_as_told(rt: &Rt, number: &str, id: &str) {
     ] {
         assert_eq!(field(&ticket, name), value, "{name}");
     }
-    assert_eq!(ticket["Subject"], "/data is 91 % full");
+    assert_eq!(ticket["Subject"], "web-01: /data is 91 % full");
     assert_eq!((ticket["Status"].as_str(), ticket["Priority"].as_str()), (Some("new"), Some("20")));
     let queue = rt.read("/queue/Incidents").await;
     assert_eq!(ticket["Queue"]["id"].as_str().unwrap(), queue["id"].to_string().trim_matches('"'));
@@ -253,7 +253,7 @@ async fn reopened_and_linked(rt: &Rt, number: &str, problem: &str) {
     let parents: Vec<_> = links.iter().filter(|l| l["ref"] == "parent").map(|l| l["id"].as_str()).collect();
     assert_eq!(parents, [Some(problem)]);
     let problem = rt.read(&format!("/ticket/{problem}")).await;
-    assert_eq!(problem["Subject"], "/data fills up again and again");
+    assert_eq!(problem["Subject"], "web-01: /data fills up again and again");
     assert_eq!(
         (field(&problem, "KnownError"), field(&problem, "OccurrenceCount")),
         ("no".into(), "3".into())

@@ -1,6 +1,6 @@
 //! `sexton desk`: takes records and shows them on a web page.
 
-use super::{COULD_NOT_RUN, ConfigArgs, FINDING, FINE, asked_to_end, fail, run, runtime};
+use super::{COULD_NOT_RUN, ConfigArgs, FINE, asked_to_end, fail, run, runtime};
 use crate::clock::Clock;
 use crate::desk;
 
@@ -9,7 +9,7 @@ pub fn run(args: &ConfigArgs) -> u8 {
     crate::telemetry::init(tracing::Level::INFO);
     let config = match run::load(&args.config) {
         Ok(config) => config,
-        Err(why) => return fail(FINDING, &why),
+        Err((code, why)) => return fail(code, &why),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime};
+use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime, say};
 
 /// What `sexton ack` takes.
 #[derive(Clone, Debug, Args)]
@@ -58,7 +58,7 @@ fn post(socket: &Path, path: &str, body: &Value) -> u8 {
     match request(socket, "POST", path, body) {
         Ok(answer) => {
             if let Some(text) = answer.get("message").and_then(Value::as_str) {
-                println!("{text}");
+                say(&format!("{text}\n"));
             }
             FINE
         }

@@ -14,6 +14,7 @@ pub mod run;
 pub mod status;
 pub mod table;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -130,6 +131,11 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .max_blocking_threads(16)
         .build()
         .map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// Prints to standard output. That nobody reads any more (`sexton status | head`) is no error.
+pub fn say(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Prints an error the way every verb does and returns the exit code.

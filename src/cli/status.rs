@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::handle::request;
 use super::table::lay_out;
-use super::{FINE, SocketArgs};
+use super::{FINE, SocketArgs, say};
 use crate::engine::moment::{SECOND, Stamp, human};
 
 /// What `sexton status` takes.
@@ -34,13 +34,13 @@ pub fn run(args: &StatusArgs) -> u8 {
         Err(error) => return error.report(),
     };
     if args.json {
-        println!("{answer:#}");
+        say(&format!("{answer:#}\n"));
         return FINE;
     }
-    print!("{}", plain(&answer, args.collectors));
+    say(&plain(&answer, args.collectors));
     if args.rules {
         match request(&args.socket.socket, "GET", "/v1/rules", &Value::Null) {
-            Ok(answer) => print!("{}", standing(&answer)),
+            Ok(answer) => say(&standing(&answer)),
             Err(error) => return error.report(),
         }
     }
@@ -64,6 +64,9 @@ pub fn plain(s: &Value, collectors: bool) -> String {
     if let Some(error) = config["error"].as_str() {
         let first = error.lines().next().unwrap_or_default();
         let _ = writeln!(out, "            REFUSED what is on disk now: {first} (sexton check shows all)");
+    }
+    if let Some(error) = s["store"]["error"].as_str() {
+        let _ = writeln!(out, "store       {error}; everything waits for it");
     }
     incidents(s, &mut out);
     problems(s, &mut out);

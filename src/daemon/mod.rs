@@ -3,7 +3,8 @@
 //! Each turn takes everything that is waiting, lets the engine judge it at one moment, commits what came of
 //! it as one transaction and only then carries out effects (wake the pump, fetch evidence, tell the
 //! narrator). A commit that fails is tried again with its step held back: nothing after it takes effect,
-//! inputs wait in bounded channels.
+//! inputs wait in bounded channels, questions are answered. A store that no retry can mend ends the daemon,
+//! because only a start checks it and moves it aside.
 
 mod own;
 mod status;
@@ -27,7 +28,7 @@ use crate::engine::record::{Exhibit, Record};
 use crate::engine::route::route;
 use crate::engine::signal::Observation;
 use crate::forward::Forward;
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Store, StoreError};
 
 /// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
 /// engine.
@@ -68,6 +69,8 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     store_error: Option<String>,
+    /// The store failed in a way that no retry mends; nothing takes effect any more.
+    broken: Option<String>,
     collectors: Collectors,
     checks: Checks,
     forward: Forward,
@@ -81,6 +84,15 @@ pub struct Daemon {
     _watch: Option<Watch>,
 }
 
+/// Why the daemon has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The store cannot go on; the next start checks it.
+    Broken(String),
+}
+
 enum Turn {
     Observed,
     Asked(Request),
@@ -88,7 +100,6 @@ enum Turn {
     Reload,
     Watchdog,
     Timeout,
-    End,
 }
 
 impl Daemon {
@@ -98,6 +109,9 @@ impl Daemon {
     /// The whole message for a person: the configuration is wrong, or store or socket cannot be had.
     pub async fn start(setup: Setup) -> Result<Self, String> {
         let clock = Clock::start();
+        // Watched before it is read: a change in between is not missed.
+        let (changed_tx, changed) = mpsc::channel(1);
+        let watch = setup.watch.as_deref().map(|path| watch::spawn(path, changed_tx)).transpose()?;
         let config = (setup.load)()?;
         for warning in &config.warnings {
             tracing::warn!("{}", warning);
@@ -113,11 +127,9 @@ impl Daemon {
         }
         let (tx, observations) = mpsc::channel(WAITING_BATCHES);
         let (request_tx, requests) = mpsc::channel(WAITING_REQUESTS);
-        let (changed_tx, changed) = mpsc::channel(1);
         let control = Control::listen(&setup.socket, request_tx).await?;
-        let watch = setup.watch.as_deref().map(|path| watch::spawn(path, changed_tx)).transpose()?;
         let host = config.plan.host.host.clone();
-        let mut daemon = Self {
+        Ok(Self {
             clock,
             started: now,
             config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
@@ -127,6 +139,7 @@ impl Daemon {
             engine,
             store: store.clone(),
             store_error: loaded.recovered,
+            broken: None,
             collectors: collect::spawn(&config.collectors, clock, tx.clone()),
             checks: crate::check::spawn(&config.checks, clock, tx),
             forward: crate::forward::spawn(&config.destinations, store, host, clock),
@@ -139,28 +152,38 @@ impl Daemon {
             own: own::Own::default(),
             _control: control,
             _watch: watch,
-        };
-        let mut step = Step::default();
-        let body = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "config": daemon.config.hash});
-        daemon.engine.incidents.journal(now, "boot", "sexton", body.to_string(), &mut step);
-        daemon.finish(step).await;
-        daemon.forward.wake();
-        Ok(daemon)
+        })
     }
 
-    /// Turns until `shutdown` completes; what is committed by then stays for the next start.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        tokio::pin!(shutdown);
-        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
-        let mut watchdog = own::watchdog();
+    /// Turns until `shutdown` completes or the store is broken; what is committed by then stays for the next
+    /// start. A turn that is cut short by the shutdown is to the store as a crash at that point: a commit
+    /// under way is completed, one that waits for its retry is left out.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Ended {
         own::tell_ready();
         let rules = self.config.plan.rules.len();
         tracing::info!(rules, destinations = self.config.destinations.len(), "sexton is watching");
+        let ended = tokio::select! {
+            () = shutdown => Ended::Asked,
+            why = self.turn_until_broken() => Ended::Broken(why),
+        };
+        own::tell_stopping();
+        tracing::info!("sexton is stopping");
+        self.forward.stop().await;
+        self.store.close().await;
+        ended
+    }
+
+    async fn turn_until_broken(&mut self) -> String {
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut watchdog = own::watchdog();
+        self.boot().await;
         loop {
+            if let Some(why) = self.broken.take() {
+                return why;
+            }
             let mut batches = Vec::new();
             let wait = self.wait();
             let turn = tokio::select! {
-                () = &mut shutdown => Turn::End,
                 _ = self.observations.recv_many(&mut batches, WAITING_BATCHES) => Turn::Observed,
                 Some(request) = self.requests.recv() => Turn::Asked(request),
                 Some(command) = self.exhibits.1.recv() => Turn::Exhibits(command),
@@ -170,7 +193,6 @@ impl Daemon {
                 () = tokio::time::sleep(wait) => Turn::Timeout,
             };
             match turn {
-                Turn::End => break,
                 Turn::Observed => self.observed(batches).await,
                 Turn::Asked(request) => self.asked(request).await,
                 Turn::Exhibits(command) => {
@@ -184,10 +206,15 @@ impl Daemon {
             }
             self.timeouts().await;
         }
-        own::tell_stopping();
-        tracing::info!("sexton is stopping");
-        self.forward.stop().await;
-        self.store.close().await;
+    }
+
+    async fn boot(&mut self) {
+        let mut step = Step::default();
+        let body = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "config": self.config.hash});
+        let now = self.clock.now();
+        self.engine.incidents.journal(now, "boot", "sexton", body.to_string(), &mut step);
+        self.finish(step).await;
+        self.forward.wake();
     }
 
     fn wait(&self) -> Duration {
@@ -305,7 +332,7 @@ impl Daemon {
 
     /// Commits the step, then lets it take effect.
     async fn finish(&mut self, step: Step) {
-        if step.is_empty() {
+        if step.is_empty() || self.broken.is_some() {
             return;
         }
         let records = step.records;
@@ -314,15 +341,20 @@ impl Daemon {
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         let mut pause = Duration::from_millis(100);
         while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
+            if matches!(error, StoreError::Corrupt(_) | StoreError::Conflict { .. } | StoreError::Closed) {
+                self.broken = Some(error.to_string());
+                return;
+            }
             if self.store_error.is_none() {
                 tracing::error!(reason = %error, "the store cannot write; everything waits for it");
             }
             self.store_error = Some(error.to_string());
             own::still_alive();
-            tokio::time::sleep(pause).await;
+            self.answer_for(pause).await;
             pause = (pause * 2).min(COMMIT_RETRY_MOST);
         }
         if forwarded {
+            self.own.outbox_grew();
             self.forward.wake();
         }
         for wanted in step.evidence_wanted {
@@ -330,6 +362,26 @@ impl Daemon {
         }
         if let Some(narrator) = &mut self.narrator {
             records.iter().for_each(narrator);
+        }
+    }
+
+    /// Lets a while pass in which questions are answered and changes are refused.
+    async fn answer_for(&mut self, pause: Duration) {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            let request = tokio::select! {
+                () = &mut over => return,
+                Some(request) = self.requests.recv() => request,
+            };
+            let answer = match request.query {
+                Query::Command(_) | Query::Reload => {
+                    let why = self.store_error.as_deref().unwrap_or_default();
+                    Err(Refusal::Failed(format!("nothing can be changed now: {why}")))
+                }
+                query => self.answer(query).await,
+            };
+            let _ = request.reply.send(answer);
         }
     }
 
@@ -357,3 +409,6 @@ fn seed(now: Moment) -> u64 {
         Err(_) => now.wall.unsigned_abs() ^ (u64::from(std::process::id()) << 40),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,12 +18,37 @@ const USED: Metric = metric("sexton.used");
 /// (nanoseconds).
 const STEP: i64 = 2 * SECOND;
 
+/// Longest time for which a share of the outbox in use is told again without asking the store (nanoseconds).
+/// The store's upkeep runs when it is asked for something, so this also is its pulse.
+const SHARE_AGE: i64 = MINUTE;
+
 /// When the own signals were last given.
 #[derive(Debug, Default)]
 pub struct Own {
     given: i64,
     observed: i64,
     wall_ahead: Option<i64>,
+    share: Share,
+}
+
+/// The share of the outbox in use. Asking wakes the store's thread: not at every interval of a host at rest.
+#[derive(Debug, Default)]
+struct Share {
+    asked: Option<i64>,
+    used: Option<f64>,
+}
+
+impl Share {
+    fn is_due(&self, now: i64) -> bool {
+        self.asked.is_none_or(|asked| now - asked >= SHARE_AGE)
+    }
+}
+
+impl Own {
+    /// Rows were added to the outbox: its share is asked for at the next opportunity.
+    pub(super) fn outbox_grew(&mut self) {
+        self.share.asked = None;
+    }
 }
 
 impl Daemon {
@@ -36,7 +61,9 @@ impl Daemon {
             return Vec::new();
         }
         self.own.given = now.mono;
-        self.forward.heartbeat(self.heartbeat(now));
+        if !self.config.destinations.is_empty() {
+            self.forward.heartbeat(self.heartbeat(now));
+        }
         let part = |part: &str, name: &str| {
             Observation::new(now, Instance::of(Class::Sexton, &[("part", part), ("name", name)]), interval)
         };
@@ -56,10 +83,13 @@ impl Daemon {
         let ahead = now.wall - now.mono;
         let before = self.own.wall_ahead.replace(ahead).unwrap_or(ahead);
         out.push(part("clock", "wall").with(OK, (ahead - before).abs() < STEP));
-        if let Ok(size) = self.store.size().await {
-            out.push(
-                part("outbox", "bytes").with(USED, size.outbox as f64 / size.outbox_limit.max(1) as f64),
-            );
+        if self.own.share.is_due(now.mono) {
+            let size = self.store.size().await.ok();
+            let used = size.map(|s| s.outbox as f64 / s.outbox_limit.max(1) as f64);
+            self.own.share = Share { asked: used.map(|_| now.mono), used };
+        }
+        if let Some(used) = self.own.share.used {
+            out.push(part("outbox", "bytes").with(USED, used));
         }
         out
     }
@@ -181,5 +211,21 @@ pub async fn hangup(signal: &mut Option<Signal>) {
             signal.recv().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_asked_once_a_minute_and_after_the_outbox_grew() {
+        let mut own = Own::default();
+        assert!(own.share.is_due(0), "never asked");
+        own.share = Share { asked: Some(5), used: Some(0.1) };
+        assert!(!own.share.is_due(SHARE_AGE) && own.share.is_due(SHARE_AGE + 5));
+        own.outbox_grew();
+        assert!(own.share.is_due(6));
+        assert_eq!(own.share.used, Some(0.1), "told until the store has answered");
     }
 }

@@ -43,6 +43,7 @@ impl Daemon {
                 "error": self.config_error,
                 "warnings": self.config.warnings.len(),
             },
+            "store": {"error": self.store_error},
             "rules": self.rule_counts(),
             "incidents": {"open": open.len(), "by_priority": by_priority, "list": open},
             "problems": problems,

@@ -42,6 +42,7 @@ impl Engine {
         for observation in batch {
             self.rules.observe(now, observation, &mut self.events);
         }
+        self.incidents.keep_time(now);
         self.finish(now, out);
     }
 
@@ -69,6 +70,10 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Moment, out: &mut Step) {
         self.rules.handle_timeout(now, &mut self.events);
         self.finish(now, out);
+        for (incident, rule, instance) in self.incidents.aftermath_due(now) {
+            let series = self.rules.series(&rule, &instance);
+            self.incidents.aftermath(now, &incident, &series, out);
+        }
         self.incidents.handle_timeout(now, out);
     }
 
@@ -77,5 +82,73 @@ impl Engine {
             self.incidents.event(now, &event, out);
         }
         self.rules.changed_state(&mut out.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::moment::{HOUR, MINUTE};
+    use crate::engine::plan::{Correlate, Host, MATRIX, SLA};
+    use crate::engine::record::HostRef;
+    use crate::engine::signal::{Class, Instance, metric};
+
+    fn plan() -> Arc<Plan> {
+        let (id, name) = ("00c0ffee00c0ffee".to_owned(), "web-01".to_owned());
+        let host = Host { host: HostRef { id, name }, labels: Default::default(), service: None, tier: None };
+        let condition = |text| crate::engine::cond::compile(text, Class::Host, &[]).expect("a condition");
+        let rule = crate::engine::plan::Rule {
+            id: "busy".to_owned(),
+            hash: String::new(),
+            origin: String::new(),
+            class: Class::Host,
+            matches: Default::default(),
+            title: String::new(),
+            description: String::new(),
+            runbook: None,
+            nature: crate::engine::record::Nature::Fault,
+            category: String::new(),
+            outage: false,
+            service: None,
+            labels: Default::default(),
+            reopen: HOUR,
+            stale: 0,
+            min_coverage: 0.5,
+            steps: vec![crate::engine::plan::StepPlan {
+                severity: crate::engine::record::Severity::Warning,
+                impact: None,
+                urgency: 3,
+                raise: condition("cpu.busy > 90%"),
+                clear: condition("cpu.busy < 80%"),
+                for_: 0,
+                keep: 0,
+            }],
+            lets: Vec::new(),
+        };
+        let (rules, overrides, services) = (vec![Arc::new(rule)], Vec::new(), Vec::new());
+        let correlate = Correlate::default();
+        Arc::new(Plan { host, rules, overrides, services, correlate, matrix: MATRIX, sla: SLA })
+    }
+
+    #[test]
+    fn a_wall_clock_that_steps_forward_brings_due_times_nearer_with_the_next_sample() {
+        let mut engine = Engine::new(plan(), 7);
+        let see = |engine: &mut Engine, now: Moment, busy: f64| {
+            let host = Instance::of(Class::Host, &[]);
+            let seen = Observation::new(now, host, MINUTE).with(metric("cpu.busy"), busy);
+            let mut step = Step::default();
+            engine.observe(now, &[seen], &mut step);
+            step
+        };
+        let start = Moment::at(100 * HOUR);
+        assert_eq!(see(&mut engine, start, 0.95).records.len(), 1);
+        // P5: a person should answer within 24 h, and 75 % of that is warned of.
+        assert_eq!(engine.incidents.poll_timeout(), Some(start.mono + 18 * HOUR));
+        let stepped = Moment { mono: start.mono + MINUTE, wall: start.wall + 20 * HOUR };
+        see(&mut engine, stepped, 0.95);
+        assert!(engine.poll_timeout().is_some_and(|due| due <= stepped.mono), "it is late already");
+        let mut step = Step::default();
+        engine.handle_timeout(stepped, &mut step);
+        assert_eq!(step.records.len(), 1, "the warning");
     }
 }

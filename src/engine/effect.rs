@@ -122,6 +122,9 @@ pub struct OutboxRow {
     pub priority: Priority,
     /// The record is over (resolved, closed, cancelled) at this revision.
     pub over: bool,
+    /// The destination's filter lets the record in. Otherwise the row only follows what the destination has
+    /// been sent of it before, and goes nowhere when that is nothing.
+    pub opens: bool,
     /// The whole record as JSON text.
     pub body: String,
     /// For a link: incident id and problem id, both of which must be stored at the destination first.

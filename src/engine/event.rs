@@ -45,6 +45,6 @@ pub struct Event {
     pub why: String,
     /// The title with `{placeholders}` filled.
     pub title: String,
-    /// The last 10 minutes of the signals the condition names (`Raise` and `Step` only).
+    /// The last 10 minutes of the signals the condition names; empty for `Retire`.
     pub series: Vec<Series>,
 }

@@ -29,7 +29,7 @@ use super::id;
 use super::moment::Moment;
 use super::plan::Plan;
 use super::problem::{Opened, Problems};
-use super::record::{Actor, Exhibit, Incident, Problem, State};
+use super::record::{Actor, Exhibit, Incident, Problem, Series, State};
 use super::signal::Class;
 use facts::Sight;
 use held::{Change, Held};
@@ -145,6 +145,30 @@ impl Incidents {
         }
         self.problems.handle_timeout(now);
         self.flush(now, out);
+    }
+
+    /// Incidents whose series after the breach are due, as (id, rule, instance key).
+    pub fn aftermath_due(&self, now: Moment) -> Vec<(String, String, String)> {
+        let due = |held: &&Held| held.side.aftermath_due.is_some_and(|at| at <= now.mono);
+        let ids = self.mono.due(now.mono);
+        let held = ids.iter().filter_map(|id| self.held.get(id)).filter(due);
+        held.map(|h| (h.record.id.clone(), h.record.rule.id.clone(), h.record.instance.clone())).collect()
+    }
+
+    /// Adds the series after the breach to an incident's evidence; with none, only the waiting ends.
+    pub fn aftermath(&mut self, now: Moment, incident: &str, series: &[Series], out: &mut Step) {
+        self.shift = now.mono - now.wall;
+        let change = if series.is_empty() { Change::Row } else { Change::Revision };
+        self.apply(&Id::from(incident), |held| {
+            held.aftermath(series);
+            change
+        });
+        self.flush(now, out);
+    }
+
+    /// Follows the wall clock between events: when it steps forward, due times come nearer.
+    pub fn keep_time(&mut self, now: Moment) {
+        self.shift = now.mono - now.wall;
     }
 
     /// When [`Incidents::handle_timeout`] wants to be called, in steady nanoseconds; may lie in the past.
@@ -307,8 +331,12 @@ impl Incidents {
             held.close(now, "quiet since it was resolved");
             revised = true;
         }
-        if revised {
-            self.mark(id, Change::Revision);
+        // Whoever has the series gives them before this ([`Incidents::aftermath`]); nobody did.
+        let waited = held.side.aftermath_due.take_if(|due| *due <= now.mono).is_some();
+        match (revised, waited) {
+            (true, _) => self.mark(id, Change::Revision),
+            (false, true) => self.mark(id, Change::Row),
+            (false, false) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which destinations a record goes to. Pure: a record and the destinations in, outbox rows out.
 //!
-//! A filter never takes back what it has let pass: it looks at every weight an incident has had, so that the
+//! A filter never takes back what it has let pass: it looks at every weight an incident has had, and a record
+//! that it does not let in follows where it went before (another weight, another filter since), so that the
 //! resolve follows wherever the create went.
 
 use super::effect::{OutboxRow, RecordKind};
@@ -8,15 +9,18 @@ use super::incident::json;
 use super::option::{DestinationPlan, Filter};
 use super::record::{Priority, ProblemState, Record, Severity};
 
-/// One outbox row for each destination whose filter accepts the record. Links pass where incidents and
-/// problems both do; they carry no priority and wait at the destination until both ends are there.
+/// One outbox row for each destination; whether it may open a row there says its filter. Links pass only
+/// where incidents and problems both do; they carry no priority and wait at the destination until both ends
+/// are there.
 pub fn route(record: &Record, destinations: &[DestinationPlan]) -> Vec<OutboxRow> {
-    let passing: Vec<_> = destinations.iter().filter(|d| accepts(&d.filter, record)).collect();
-    if passing.is_empty() {
+    let link = matches!(record, Record::Link(_));
+    let judged = destinations.iter().map(|d| (d, accepts(&d.filter, record)));
+    let rows: Vec<_> = judged.filter(|(_, opens)| *opens || !link).collect();
+    if rows.is_empty() {
         return Vec::new();
     }
     let row = row(record);
-    passing.into_iter().map(|d| OutboxRow { destination: d.id.clone(), ..row.clone() }).collect()
+    rows.into_iter().map(|(d, opens)| OutboxRow { destination: d.id.clone(), opens, ..row.clone() }).collect()
 }
 
 fn accepts(filter: &Filter, record: &Record) -> bool {
@@ -43,6 +47,7 @@ fn row(record: &Record) -> OutboxRow {
         rev,
         priority,
         over,
+        opens: false,
         body,
         link: None,
     };
@@ -95,7 +100,7 @@ mod tests {
 
     fn names(record: &Record, destinations: &[DestinationPlan]) -> String {
         let rows = route(record, destinations);
-        rows.iter().map(|r| r.destination.as_str()).collect::<Vec<_>>().join(" ")
+        rows.iter().filter(|r| r.opens).map(|r| r.destination.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     fn destinations() -> Vec<DestinationPlan> {
@@ -122,6 +127,8 @@ mod tests {
         let link = Record::Link(link);
         assert_eq!(names(&link, &all), "all both low urgent");
         assert_eq!(route(&link, &all)[0].link, Some(("i1".to_owned(), "p1".to_owned())));
+        let link_rows = route(&link, &all);
+        assert!(link_rows.iter().all(|row| row.opens), "a link has no earlier revision to follow");
         assert!(route(&link, &[]).is_empty());
     }
 
@@ -133,7 +140,10 @@ mod tests {
         i.counters.seen = [(Priority::P4, Severity::Warning), (Priority::P2, Severity::Critical)].into();
         let record = Record::Incident(Box::new(i));
         assert_eq!(names(&record, &all), "all both incidents low urgent");
-        let row = &route(&record, &all)[0];
+        let rows = route(&record, &all);
+        let problems = rows.iter().find(|r| r.destination == "problems").unwrap();
+        assert!(!problems.opens, "a row that only follows goes to every other destination");
+        let row = &rows[0];
         assert_eq!((row.kind, row.record.as_str(), row.rev, row.over), (RecordKind::Incident, "i1", 4, true));
         assert_eq!(row.priority, Priority::P2);
         let Record::Incident(i) = record else { unreachable!("built above") };

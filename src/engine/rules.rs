@@ -166,7 +166,7 @@ impl Rules {
         }
         let machines = std::mem::take(&mut self.touched_machines);
         for id in &machines {
-            self.judge(*id, t, now, out);
+            self.judge(*id, observation.interval, t, now, out);
         }
         // The lists keep their room for the next observation.
         (self.touched_panes, self.touched_machines) = (panes, machines);
@@ -272,29 +272,38 @@ impl Rules {
         }
     }
 
-    /// Judges one machine at `t`, tells what changed and sets its next deadline.
-    fn judge(&mut self, id: u32, t: Moment, now: Moment, out: &mut Vec<Event>) {
-        let Some(machine) = self.machines.get_mut(id) else { return };
-        for pane in &machine.panes {
-            if let Some(pane) = self.panes.get_mut(*pane) {
-                pane.window.advance(t.mono);
+    /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of
+    /// the sample that called for it, 0 for a told one or a timer.
+    fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
+        let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {
+            return;
+        };
+        for (i, step) in steps.iter().enumerate() {
+            let clear = step.latched.map(|_| bound.clear(i));
+            for part in std::iter::once(bound.raise(i)).chain(clear) {
+                for pane in part.own(slots, panes).1 {
+                    if let Some(pane) = self.panes.get_mut(*pane) {
+                        pane.window.advance(t.mono);
+                    }
+                }
             }
         }
-        let bound = Arc::clone(&machine.bound);
-        let (series, panes) = (&self.series, &self.panes);
-        let sight =
-            Sight { bound: &bound, series, panes, slots: &machine.slots, windows: &machine.panes, t: t.mono };
-        let outcome = machine::judge(&mut machine.steps, &bound.order, t, &sight);
-        let highest = machine::highest(&machine.steps, &bound.order);
-        let tell = highest.map(|i| (i, bound.rule.steps[i].severity));
-        let told = std::mem::replace(&mut machine.told, tell);
-        if outcome.changed || told != tell {
-            self.touch(id);
+        let (series, windows) = (&self.series, &self.panes);
+        let sight = Sight { bound, series, panes: windows, slots, windows: panes, t: t.mono };
+        let outcome = machine::judge(steps, &bound.order, t, &sight);
+        // A latch that stands may have another severity since the last reload.
+        if outcome.changed || told.is_some() {
+            let highest = machine::highest(steps, &bound.order);
+            let tell = highest.map(|i| (i, bound.rule.steps[i].severity));
+            let before = std::mem::replace(told, tell);
+            if outcome.changed || before != tell {
+                self.touch(id);
+            }
+            if before != tell {
+                out.extend(self.transition(id, before, tell, outcome.since.unwrap_or(t), t, now));
+            }
         }
-        if told != tell {
-            out.extend(self.transition(id, told, tell, outcome.since.unwrap_or(t), t, now));
-        }
-        self.schedule(id, t.mono, now.mono);
+        self.schedule(id, pace, t.mono, now.mono);
     }
 
     /// Marks a machine's row as different from the stored one.

@@ -6,9 +6,9 @@
 //! size, no allocation. The newest sample stands apart, so that one with an equal stamp can still replace it.
 //!
 //! *Polled* signals count sample by sample, and the window is unknown below the coverage asked for: samples
-//! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next word: means
-//! and shares weigh by time, and the window is known as long as a value is held, for what has been seen of
-//! it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
+//! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next
+//! word: means and shares weigh by time, and the window is known as long as a value is held, for what has
+//! been seen of it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
 
 pub mod fold;
 mod quantile;
@@ -69,14 +69,15 @@ struct Sample {
     value: f64,
 }
 
+/// The large ones are boxed: most windows are totals, and what is touched at every sample should be near.
 #[derive(Clone, Debug)]
 enum Body {
     Empty,
     Total(Ring<Total>),
     Extremes(Ring<Extremes>),
     Ends(Ring<Ends>),
-    Line(Ring<Line>),
-    Told(Ring<Stretch>),
+    Line(Box<Ring<Line>>),
+    Told(Box<Ring<Stretch>>),
     Quantiles(Box<Quantiles>),
     Since(Option<i64>),
 }
@@ -125,11 +126,11 @@ impl Window {
     fn empty_body(&self) -> Body {
         match self.keeps {
             Keeps::Held => Body::Since(None),
-            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Ring::default()),
+            Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Box::default()),
             Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::default()),
             Keeps::Extremes => Body::Extremes(Ring::default()),
             Keeps::Ends => Body::Ends(Ring::default()),
-            Keeps::Line => Body::Line(Ring::default()),
+            Keeps::Line => Body::Line(Box::default()),
             Keeps::Quantiles => Body::Quantiles(Box::new(Quantiles::new(self.span, self.interval))),
         }
     }

@@ -90,9 +90,13 @@ impl Health {
         self.gate
     }
 
-    /// The destination answered. Returns true when its state changed.
+    /// The destination answered. Returns true when its state changed. A time that it named while it was up
+    /// still holds: the answer may belong to a request that was under way before.
     pub fn succeeded(&mut self, now: Moment) -> bool {
-        (self.failures, self.gate) = (0, i64::MIN);
+        self.failures = 0;
+        if self.mode != Mode::Up {
+            self.gate = i64::MIN;
+        }
         self.enter(Mode::Up, None, now)
     }
 
@@ -173,6 +177,12 @@ mod tests {
         assert_eq!(health.allowance(Moment::at(0), 0), Allowance::Wait(30 * SECOND));
         assert!(!health.failed(Moment::at(5), None, "x", &mut random));
         assert_eq!(health.allowance(Moment::at(5), 0), Allowance::Wait(30 * SECOND - 5), "never shortened");
+        assert!(!health.succeeded(Moment::at(6)));
+        assert_eq!(
+            health.allowance(Moment::at(6), 0),
+            Allowance::Wait(30 * SECOND - 6),
+            "nor ended by an answer to an earlier request"
+        );
         assert_eq!(health.allowance(Moment::at(30 * SECOND), 7), Allowance::Full);
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use sexton::config::Config;
 use sexton::engine::moment::{HOUR, MINUTE, SECOND};
-use sexton::engine::option::SecretRef;
+use sexton::engine::option::{DoorSpec, OptionKind, OptionSpec, SecretRef};
 use sexton::engine::plan::Rule;
 use sexton::engine::record::{Nature, Severity};
 use sexton::engine::signal::{Class, Instance};
@@ -186,13 +186,12 @@ fn doors_get_their_options_with_defaults() {
     assert_eq!(collector("cpu").unwrap().interval, 5 * SECOND);
     let fs = collector("fs").unwrap();
     assert_eq!((fs.interval, fs.options.list("exclude")), (MINUTE, &["/mnt*".to_owned()][..]));
-    assert_eq!(fs.options.duration("deadline"), 2 * SECOND);
+    assert!(fs.options.list("fstypes").contains(&"!proc".to_owned()));
     assert_eq!(collector("proc").unwrap().names, ["worker"]);
     assert!(fs.names.is_empty());
     let front = &config.checks[0];
     assert_eq!((front.interval, front.timeout), (5 * SECOND, 5 * SECOND));
-    assert_eq!((front.options.text("method"), front.options.int("status")), ("GET", 200));
-    assert!(front.options.bool("verify"));
+    assert_eq!((front.options.text("method"), front.options.bool("insecure")), ("GET", false));
     let rt = &config.destinations[0];
     assert_eq!(rt.options.secret("token"), Some(&SecretRef::Credential("rt-token".into())));
     assert_eq!(rt.options.mapped("map", "queue.incident"), Some("Incidents"));
@@ -200,6 +199,34 @@ fn doors_get_their_options_with_defaults() {
     assert!(!rt.options.0.contains_key("proxy"));
     assert!((rt.pace - 0.5).abs() < 1e-9);
     assert_eq!(rt.filter.priority.len(), 1);
+}
+
+#[test]
+fn numbers_and_durations_of_a_door_have_their_defaults_and_limits() {
+    static PING: DoorSpec = DoorSpec {
+        kind: "ping",
+        about: "",
+        options: &[
+            OptionSpec { key: "count", kind: OptionKind::Int(3, 1, 9), about: "" },
+            OptionSpec { key: "pause", kind: OptionKind::Duration(2 * SECOND), about: "" },
+        ],
+        signals: &[],
+    };
+    let mut doors = super::doors();
+    doors.checks.push(&PING);
+    let check = |more: &str| {
+        let text = format!("[[check]]\nid = \"x\"\nkind = \"ping\"\n{more}");
+        sexton::config::load_texts(&[("m", &text)], &doors, &super::facts())
+    };
+    let numbers = |more: &str| {
+        let options = good(check(more)).checks[0].options.clone();
+        (options.int("count"), options.duration("pause"))
+    };
+    assert_eq!(numbers(""), (3, 2 * SECOND));
+    assert_eq!(numbers("count = 9\npause = \"1m\""), (9, MINUTE));
+    for wrong in ["count = 10", "count = \"3\"", "pause = 2", "pause = \"2\""] {
+        assert_eq!(check(wrong).expect_err(wrong).errors, 1, "{wrong}");
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Host {
         host
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -116,6 +116,53 @@ impl Host {
     /// SIGKILL.
     pub fn kill_agent(&mut self) {
         end(&mut self.agent);
+    }
+
+    /// SIGTERM; the exit code, or none when it has not ended within the patience.
+    pub fn end_agent(&mut self) -> Option<i32> {
+        let agent = self.agent.as_mut()?;
+        let pid = agent.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        let end = std::time::Instant::now() + PATIENCE;
+        while std::time::Instant::now() < end {
+            if let Some(status) = agent.try_wait().expect("the agent's end") {
+                self.agent = None;
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    /// The exit code of a second agent on the same configuration.
+    pub fn run_again(&self, socket: &str) -> Option<i32> {
+        let mut agent = Command::new(SEXTON);
+        agent.args(["run", "--config"]).arg(self.path("etc")).arg("--socket").arg(self.path(socket));
+        agent.stderr(Stdio::null()).status().expect("a second agent").code()
+    }
+
+    /// The exit code of `sexton status` when nobody reads what it prints.
+    pub fn status_unread(&self) -> Option<i32> {
+        let mut status = Command::new(SEXTON);
+        status.args(["status", "--json", "--socket"]).arg(self.path("control.sock"));
+        let mut child = status.stdout(Stdio::piped()).spawn().expect("sexton status");
+        drop(child.stdout.take());
+        child.wait().expect("its end").code()
+    }
+
+    /// The agent's exit code, once it has ended by itself.
+    pub fn agent_ended(&mut self) -> Option<i32> {
+        self.agent.as_mut()?.try_wait().expect("the agent's end")?.code()
+    }
+
+    /// The agent's database, opened beside it.
+    pub fn store(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("agent/state.db")).expect("the agent's database")
+    }
+
+    /// What the agent says is wrong with its store.
+    pub fn store_error(&self) -> Option<String> {
+        self.sexton(&["status", "--json"])?["store"]["error"].as_str().map(str::to_owned)
     }
 
     pub async fn start_desk(&mut self) {

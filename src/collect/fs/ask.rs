@@ -3,17 +3,18 @@
 //! `statvfs` on a dead network mount blocks for ever and cannot be interrupted. One worker thread asks all
 //! mounts in turn; when it stops answering, it is left to its fate, and the mounts behind the one it hangs on
 //! each get a thread of their own. A mount has at most one call outstanding and is not asked again until that
-//! one returns. Threads that hang are thus never more than mounts. Must not know what the numbers mean.
+//! one returns. Threads that hang are thus never more than mounts. A round that goes well wakes the asker once,
+//! however many mounts it has. Must not know what the numbers mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How long a mount may take to answer.
+/// How long a mount may take to answer; one that takes up to twice as long may still get away with it.
 pub(super) const DEADLINE: Duration = Duration::from_secs(1);
 /// Stack of a thread that does nothing but one system call at a time.
 const STACK: usize = 128 << 10;
@@ -75,23 +76,44 @@ struct Round {
 
 #[derive(Default)]
 struct Turn {
-    at: usize,
+    /// What was said so far, in the order of the mounts; the worker is at the one behind it.
+    said: Vec<Said>,
     abandoned: bool,
 }
 
 impl Round {
-    /// Goes to mount `at`; `None` when nobody waits any more.
-    fn go(&self, at: usize) -> Option<&str> {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        turn.at = at;
-        if turn.abandoned { None } else { self.mounts.get(at).map(String::as_str) }
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the worker alone and says which mount it is at.
-    fn abandon(&self) -> usize {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Asks every mount and notes what they say. Returns the late answer of the mount that the asker gave up.
+    fn run(&self, statvfs: &Statvfs) -> Vec<Said> {
+        for mount in &self.mounts {
+            let said = (mount.clone(), statvfs(mount));
+            let mut turn = self.turn();
+            if turn.abandoned {
+                return vec![said];
+            }
+            turn.said.push(said);
+        }
+        Vec::new()
+    }
+
+    /// What has been said so far.
+    fn said(&self) -> Vec<Said> {
+        self.turn().said.clone()
+    }
+
+    /// How many mounts have spoken.
+    fn progress(&self) -> usize {
+        self.turn().said.len()
+    }
+
+    /// Leaves the worker alone with the mount it is at; returns what the others before it said.
+    fn abandon(&self) -> Vec<Said> {
+        let mut turn = self.turn();
         turn.abandoned = true;
-        turn.at
+        turn.said.clone()
     }
 }
 
@@ -104,8 +126,8 @@ pub(super) struct Asker {
     worker: Option<Sender<Arc<Round>>>,
     /// Mounts with a call under way.
     outstanding: BTreeSet<String>,
-    tx: UnboundedSender<Said>,
-    rx: UnboundedReceiver<Said>,
+    tx: UnboundedSender<Vec<Said>>,
+    rx: UnboundedReceiver<Vec<Said>>,
 }
 
 impl Asker {
@@ -117,8 +139,10 @@ impl Asker {
 
     /// The answer of each mount.
     pub async fn ask(&mut self, mounts: Vec<String>) -> BTreeMap<String, Answer> {
-        while let Ok((mount, _)) = self.rx.try_recv() {
-            self.outstanding.remove(&mount);
+        while let Ok(late) = self.rx.try_recv() {
+            for (mount, _) in late {
+                self.outstanding.remove(&mount);
+            }
         }
         let (hung, mounts): (Vec<_>, Vec<_>) = mounts.into_iter().partition(|m| self.outstanding.contains(m));
         let mut answers: BTreeMap<_, _> = hung.into_iter().map(|m| (m, Answer::Hung)).collect();
@@ -131,31 +155,52 @@ impl Asker {
             round.mounts.iter().for_each(|m| self.refuse(m, &reason, &mut answers));
             return answers;
         }
-        self.hear(&round.mounts, &mut answers).await;
+        self.hear(&round.mounts, Some(&round), &mut answers).await;
         let silent = |answers: &BTreeMap<String, Answer>| -> Vec<String> {
             round.mounts.iter().filter(|m| !answers.contains_key(*m)).cloned().collect()
         };
         if !silent(&answers).is_empty() {
-            let stuck = round.mounts.get(round.abandon());
+            self.take(round.abandon(), &mut answers);
             self.worker = None;
-            for mount in silent(&answers).iter().filter(|m| Some(*m) != stuck) {
+            // The first of them is the one that the worker is at.
+            let behind: Vec<_> = silent(&answers).into_iter().skip(1).collect();
+            for mount in &behind {
                 if let Err(reason) = self.ask_apart(mount) {
                     self.refuse(mount, &reason, &mut answers);
                 }
             }
-            let rest: Vec<_> = silent(&answers).into_iter().filter(|m| Some(m) != stuck).collect();
-            self.hear(&rest, &mut answers).await;
+            self.hear(&behind, None, &mut answers).await;
         }
         answers.extend(silent(&answers).into_iter().map(|m| (m, Answer::Hung)));
         answers
     }
 
-    /// Takes answers until `mounts` have all spoken, or none has for the deadline.
-    async fn hear(&mut self, mounts: &[String], answers: &mut BTreeMap<String, Answer>) {
+    /// Takes answers until `mounts` have all spoken, or for the length of a deadline none has. Of a round the
+    /// worker says when it has ended.
+    async fn hear(
+        &mut self,
+        mounts: &[String],
+        round: Option<&Round>,
+        answers: &mut BTreeMap<String, Answer>,
+    ) {
+        let mut before = 0;
         while !mounts.iter().all(|m| answers.contains_key(m)) {
-            let Ok(Some((mount, said))) = tokio::time::timeout(self.deadline, self.rx.recv()).await else {
-                return;
-            };
+            let heard = tokio::time::timeout(self.deadline, self.rx.recv()).await;
+            let progress = round.map_or(0, Round::progress);
+            match heard {
+                Ok(Some(said)) => self.take(said, answers),
+                Ok(None) => return,
+                Err(_) if progress == before => return,
+                Err(_) => before = progress,
+            }
+            if let Some(round) = round.filter(|r| progress == r.mounts.len()) {
+                self.take(round.said(), answers);
+            }
+        }
+    }
+
+    fn take(&mut self, said: Vec<Said>, answers: &mut BTreeMap<String, Answer>) {
+        for (mount, said) in said {
             self.outstanding.remove(&mount);
             answers.insert(mount, said.map_or_else(Answer::Refused, Answer::Usage));
         }
@@ -184,19 +229,15 @@ impl Asker {
         start(move || {
             let said = statvfs(&mount);
             // Nobody hears it when the collector has ended meanwhile.
-            let _ = tx.send((mount, said));
+            let _ = tx.send(vec![(mount, said)]);
         })
     }
 }
 
-fn work(rounds: &Receiver<Arc<Round>>, statvfs: &Statvfs, tx: &UnboundedSender<Said>) {
+fn work(rounds: &Receiver<Arc<Round>>, statvfs: &Statvfs, tx: &UnboundedSender<Vec<Said>>) {
     while let Ok(round) = rounds.recv() {
-        let mut at = 0;
-        while let Some(mount) = round.go(at) {
-            if tx.send((mount.to_owned(), statvfs(mount))).is_err() {
-                return;
-            }
-            at += 1;
+        if tx.send(round.run(statvfs)).is_err() {
+            return;
         }
     }
 }
@@ -272,6 +313,26 @@ mod tests {
             assert!(tries < 1000, "the mount answers again and is still called hung");
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_round_that_goes_well_is_told_in_one_word() {
+        let gate = Arc::new(Gate::default());
+        let mut asker = Asker::new(gate.statvfs(), DEADLINE);
+        let round = Round { mounts: names(&["a", "odd", "b"]), turn: Mutex::default() };
+        assert_eq!(round.run(&asker.statvfs), [], "what was said is in the round, not in the word");
+        assert_eq!(round.progress(), 3);
+        assert_eq!(asker.ask(names(&["a", "odd", "b"])).await.len(), 3);
+        assert!(asker.rx.try_recv().is_err() && asker.outstanding.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_given_up_tells_its_late_answer_and_asks_nobody_else() {
+        let gate = Arc::new(Gate::default());
+        let round = Round { mounts: names(&["a", "b"]), turn: Mutex::default() };
+        assert_eq!(round.abandon(), []);
+        let late = round.run(&gate.statvfs());
+        assert_eq!((late.len(), &*late[0].0, gate.calls("b")), (1, "a", 0));
     }
 
     #[tokio::test]

@@ -80,7 +80,8 @@ impl IncidentRow {
             ci: incident.ci.name.clone(),
             instance: incident.instance.clone(),
             service: incident.service.clone(),
-            since: incident.raised_at.0,
+            // Of the trouble that is going on now; a reopened incident was well in between.
+            since: incident.intervals.last().map_or(incident.raised_at, |i| i.from).0,
             until: (!open).then_some(over.0),
             lasted: brief(trouble(incident, now)),
             reopens: incident.counters.reopens,

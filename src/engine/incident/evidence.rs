@@ -11,6 +11,8 @@ use super::ledger::json;
 pub(super) const EVIDENCE_MAX: usize = 16 * 1024;
 /// Series kept; the first ones are those the condition names first.
 const SERIES_MAX: usize = 8;
+/// Seconds without a point after which a plot shows a gap.
+const BREAK_AFTER: f64 = 60.0;
 /// Exhibits kept; the oldest are dropped.
 const EXHIBITS_MAX: usize = 8;
 /// Longest text of one exhibit in bytes.
@@ -26,7 +28,12 @@ pub(super) fn extend(evidence: &mut Evidence, series: &[Series]) {
         match evidence.series.iter_mut().find(|s| s.signal == new.signal) {
             Some(held) => {
                 let last = held.points.last().map_or(f64::NEG_INFINITY, |(t, _)| *t);
-                held.points.extend(new.points.iter().filter(|(t, _)| *t > last));
+                let mut later = new.points.iter().filter(|(t, _)| *t > last).peekable();
+                // What was not kept in between must not look like a line.
+                if later.peek().is_some_and(|(t, _)| *t - last > BREAK_AFTER && last.is_finite()) {
+                    held.points.push((last + 1.0, None));
+                }
+                held.points.extend(later);
                 held.limit = new.limit.or(held.limit);
             }
             None => evidence.series.push(new.clone()),
@@ -150,5 +157,14 @@ mod tests {
         extend(&mut evidence, &[series("a", 5, 12), series("b", 0, 1)]);
         assert_eq!(evidence.series[0].points.len(), 12);
         assert_eq!(evidence.series.len(), 2);
+    }
+
+    #[test]
+    fn what_was_not_kept_in_between_is_a_gap() {
+        let mut evidence = Evidence::default();
+        extend(&mut evidence, &[series("a", 0, 10)]);
+        extend(&mut evidence, &[series("a", 200, 202)]);
+        let points = &evidence.series[0].points;
+        assert_eq!((points.len(), points[10]), (13, (10.0, None)));
     }
 }

@@ -91,7 +91,11 @@ impl<'a> Sight<'a> {
         let mut lines = vec![format!("Seen: {}", self.seen())];
         let held = rule.steps.get(*step).map_or(0, |s| s.for_);
         let held = if held > 0 { format!(", after it had held for {}", human(held)) } else { String::new() };
-        lines.push(format!("True since {}; raised at {}{held}.", second(self.since), second(self.at)));
+        let (since, at) = (second(self.since), second(self.at));
+        lines.push(match since == at {
+            true => format!("True since {since}, raised at once."),
+            false => format!("True since {since}; raised at {at}{held}."),
+        });
         for step in rule.steps.iter().filter(|s| s.severity <= *severity) {
             let keep =
                 if step.keep > 0 { format!(" has held for {}", human(step.keep)) } else { " holds".into() };
@@ -139,7 +143,7 @@ pub(in crate::engine) fn word(severity: Severity) -> &'static str {
     }
 }
 
-/// A stamp to the second, for sentences.
+/// A stamp to the second, for sentences: `2026-11-22 17:09:28Z`.
 pub(in crate::engine) fn second(stamp: Stamp) -> String {
-    Stamp(stamp.0.div_euclid(SECOND) * SECOND).to_string()
+    Stamp(stamp.0.div_euclid(SECOND) * SECOND).to_string().replace('T', " ")
 }

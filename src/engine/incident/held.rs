@@ -18,6 +18,8 @@ use super::{priority, sla};
 
 /// A person's resolve is disputed by the rule when the condition has held on for this long.
 pub(super) const DISPUTE_AFTER: i64 = 30 * MINUTE;
+/// The series of this long after a breach belong to the evidence, as those before it do.
+pub(super) const AFTERMATH: i64 = 10 * MINUTE;
 /// A resolved incident is closed after this quiet time, or after its rule's `reopen` when that is longer.
 const CLOSE_AFTER: i64 = DAY;
 
@@ -53,6 +55,9 @@ pub(super) struct Side {
     pub cleared_at: Option<Stamp>,
     /// Steady time at which a disputed resolve is overruled.
     pub dispute_due: Option<i64>,
+    /// Steady time at which the series after the breach are taken, when it has not ended by then.
+    #[serde(default)]
+    pub aftermath_due: Option<i64>,
 }
 
 impl Held {
@@ -129,6 +134,7 @@ impl Held {
             flap,
             cleared_at: None,
             dispute_due: None,
+            aftermath_due: None,
         };
         Self { record, side }
     }
@@ -185,9 +191,9 @@ impl Held {
         }
     }
 
-    /// When the steady clock has something to do here: the end of flapping, or a dispute.
+    /// When the steady clock has something to do here: the end of flapping, a dispute, or the aftermath.
     pub fn mono_due(&self, half_life: i64) -> Option<i64> {
         let flap = self.record.flapping.then(|| self.side.flap.ends(half_life));
-        flap.into_iter().chain(self.side.dispute_due).min()
+        flap.into_iter().chain(self.side.dispute_due).chain(self.side.aftermath_due).min()
     }
 }

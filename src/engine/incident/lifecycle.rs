@@ -6,10 +6,10 @@
 
 use crate::engine::moment::{Moment, Stamp, human};
 use crate::engine::plan::Plan;
-use crate::engine::record::{Actor, Closure, ClosureCode, Interval, State};
+use crate::engine::record::{Actor, Closure, ClosureCode, Interval, Series, State};
 
 use super::facts::{Sight, second, word};
-use super::held::{Change, DISPUTE_AFTER, Held};
+use super::held::{AFTERMATH, Change, DISPUTE_AFTER, Held};
 use super::{evidence, sla};
 
 struct Row {
@@ -47,7 +47,7 @@ impl Held {
     pub fn open(&mut self, sight: &Sight<'_>) -> Change {
         self.count(sight, true);
         self.transition(sight, true);
-        evidence::extend(&mut self.record.evidence, &sight.event.series);
+        self.breach_seen(sight);
         let note = format!("{} · {}", self.side.facts.why, self.record.priority_reason);
         self.note(sight.at, Actor::Rule, "raised", note);
         if let Some(entry) = self.record.timeline.last_mut() {
@@ -55,6 +55,18 @@ impl Held {
         }
         self.flap_starts(sight);
         Change::Revision
+    }
+
+    /// Keeps the series up to the breach; those after it follow at the end, or after a while.
+    fn breach_seen(&mut self, sight: &Sight<'_>) {
+        evidence::extend(&mut self.record.evidence, &sight.event.series);
+        self.side.aftermath_due = Some(sight.now.mono.saturating_add(AFTERMATH));
+    }
+
+    /// Adds what the series did after the breach.
+    pub fn aftermath(&mut self, series: &[Series]) {
+        self.side.aftermath_due = None;
+        evidence::extend(&mut self.record.evidence, series);
     }
 
     /// A raise while the incident is open: nothing new is opened.
@@ -85,7 +97,7 @@ impl Held {
         self.side.reopen = sight.event.rule.reopen;
         self.side.facts = sight.facts();
         self.record.evidence.series.clear();
-        evidence::extend(&mut self.record.evidence, &sight.event.series);
+        self.breach_seen(sight);
         let nth = self.side.counters.reopens + 2;
         let note = format!("opening {nth} of {}: {}", self.record.number, self.side.facts.why);
         self.resume(sight.plan, sight.at, sight.since, note);
@@ -127,6 +139,7 @@ impl Held {
             return Change::Revision;
         }
         let lasted = self.lasted(sight.since);
+        self.aftermath(&sight.event.series);
         let note = format!("the condition ended at {}{lasted}; {}", second(sight.since), sight.why());
         self.resolve(sight.since, Some(sight.at), Actor::Rule, ClosureCode::AutoCleared, note);
         Change::Revision
@@ -140,6 +153,7 @@ impl Held {
             return if was_raised { self.confirm(sight) } else { Change::Row };
         }
         let from = self.side.cleared_at.take().unwrap_or(sight.at);
+        self.side.aftermath_due = None;
         let (rule, instance) = (&sight.event.rule.id, sight.event.instance.key());
         let note =
             format!("{instance} is gone, or rule {rule} no longer watches it: nothing is left to clear");

@@ -137,11 +137,14 @@ impl Recurrence {
         self.openings.iter().filter(|o| o.raised > last.raised.plus(-window)).count()
     }
 
-    /// The tests that hold: (openings, needed, window, window in words).
+    /// The tests that hold: (openings, needed, window, window in words). A wider window that counts nothing
+    /// more says nothing more and is left out.
     pub fn holds(&self) -> Vec<(usize, usize, i64, &'static str)> {
         let counted =
             TESTS.iter().map(|(least, window, name)| (self.within(*window), *least, *window, *name));
-        counted.filter(|(count, least, ..)| count >= least).collect()
+        let mut holding: Vec<_> = counted.filter(|(count, least, ..)| count >= least).collect();
+        holding.dedup_by_key(|(count, ..)| *count);
+        holding
     }
 
     /// All openings since the first that counts.
@@ -245,7 +248,8 @@ mod tests {
             (&[1, 3 * day, 5 * day, 7 * day], &[4]),
             (&[0, 8 * day, 16 * day, 24 * day, 30 * day], &[]),
             (&[1, 8 * day, 16 * day, 24 * day, 30 * day], &[5]),
-            (&[0, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR], &[3, 4, 5]),
+            (&[0, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR], &[3]),
+            (&[0, 2 * day, 2 * day + HOUR, 2 * day + 2 * HOUR], &[3, 4]),
         ];
         for (times, least) in cases {
             let held: Vec<usize> = ring(times).holds().iter().map(|(_, least, ..)| *least).collect();

@@ -41,15 +41,19 @@ pub(super) fn description(
 ) -> String {
     let mut lines = vec![format!("Symptom: {}", incident.title), String::new()];
     lines.push("Why this is taken for a problem:".to_owned());
-    lines.extend(problem.why.iter().map(|w| format!("- {} (limit {})", w.text, w.expected)));
+    lines.extend(problem.why.iter().map(|w| format!("- {} (a problem from {} on)", w.text, w.expected)));
     lines.push(String::new());
     let listed = ring.openings.len().min(LISTED);
-    lines.push(format!("Openings ({listed} newest of {}):", ring.total()));
+    lines.push(match ring.total() > listed as u64 {
+        true => format!("Openings (the newest {listed} of {}):", ring.total()),
+        false => "Openings, newest first:".to_owned(),
+    });
     for opening in ring.openings.iter().rev().take(LISTED) {
-        let trouble = human(opening.trouble(now));
+        let trouble = opening.trouble(now);
         let state = match opening.restored {
-            Some(_) => format!("lasted {trouble}"),
-            None => format!("lasts, {trouble} so far"),
+            Some(_) => format!("lasted {}", human(trouble)),
+            None if trouble < SECOND => "goes on".to_owned(),
+            None => format!("goes on, {} so far", human(trouble)),
         };
         let number = crate::engine::id::incident_number(opening.number);
         lines.push(format!("- {} {number} {:?}, {state}", second(opening.breach), opening.priority));

@@ -25,6 +25,8 @@ pub struct Bound {
     pub title: Vec<Piece>,
     /// Its verdicts may change by time alone.
     pub is_timed: bool,
+    /// They may do so between two polled samples.
+    pub has_clocks: bool,
 }
 
 /// A program and where its slots and windows stand in the lists of a machine.
@@ -47,6 +49,7 @@ impl Bound {
             .flat_map(|s| [Arc::clone(s.raise.program()), Arc::clone(s.clear.program())])
             .collect();
         let is_timed = programs.iter().any(|p| p.is_timed());
+        let has_clocks = programs.iter().any(|p| p.stale_matters || !p.clocks.is_empty());
         // Titles were checked with the configuration; one that was not is shown as it stands.
         let title = Title::parse(&rule.title, rule.class, &rule.lets).map(|t| t.0);
         let mut title = title.unwrap_or_else(|_| vec![Piece::Text(rule.title.clone())]);
@@ -62,7 +65,7 @@ impl Bound {
             parts.push(Part { program, slots_at, panes_at });
             (slots_at, panes_at) = (slots_at + slots, panes_at + panes);
         }
-        Self { rule, order, parts, title, is_timed }
+        Self { rule, order, parts, title, is_timed, has_clocks }
     }
 
     /// The raise condition of a step.

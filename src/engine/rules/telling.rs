@@ -33,11 +33,11 @@ impl Rules {
             (Some(before), None) => (EventKind::Clear, before),
             (None, None) => return None,
         };
-        let step = step.min(machine.bound.rule.steps.len().saturating_sub(1));
-        let sight = self.sight(machine, t.mono);
-        let bound = &machine.bound;
+        let (bound, sight) = (&machine.bound, self.sight(machine, t.mono));
+        let last = bound.rule.steps.len().checked_sub(1)?;
+        let step = step.min(last);
         let over = |step: usize| {
-            let part = bound.clear(step.min(bound.rule.steps.len().saturating_sub(1)));
+            let part = bound.clear(step.min(last));
             part.program.why(&sight.at(part))
         };
         let raise = bound.raise(step);
@@ -48,7 +48,7 @@ impl Rules {
             None => String::new(),
         };
         let (value, limit) = self.numbers(machine, step, t.mono);
-        let series = if kind == EventKind::Clear { Vec::new() } else { self.plots(machine, step, now) };
+        let series = self.plots(machine, step, now);
         let (rule, instance) =
             (Arc::clone(&bound.rule), Arc::clone(&self.subjects.get(machine.subject)?.instance));
         let title = self.title(machine, t.mono);

@@ -26,7 +26,7 @@ impl Rules {
                     if let Some(machine) = self.machines.get_mut(id) {
                         machine.due = i64::MAX;
                     }
-                    self.judge(id, at, now, out);
+                    self.judge(id, 0, at, now, out);
                 }
                 Timer::Series(id) => self.watch(id, at, now, out),
                 Timer::Saved => self.give_up_saved(now, out),
@@ -49,21 +49,23 @@ impl Rules {
         series.watched = false;
         for machine in series.machines.clone() {
             if self.machines.get(machine).is_some_and(|m| m.bound.is_timed) {
-                self.judge(machine, at, now, out);
+                self.judge(machine, 0, at, now, out);
             }
         }
     }
 
     /// Sets the deadline of a machine that was judged at `t`. A deadline is only ever moved nearer: one that
-    /// comes too early costs a judgement, moving it at every sample would cost more.
-    pub(super) fn schedule(&mut self, id: u32, t: i64, now: i64) {
+    /// comes too early costs a judgement, moving it at every sample would cost more. After a polled sample
+    /// (`pace` above 0) windows need none: the next sample comes, and if it does not, the series is watched.
+    pub(super) fn schedule(&mut self, id: u32, pace: i64, t: i64, now: i64) {
         let Some(machine) = self.machines.get(id) else { return };
-        if !machine.bound.is_timed && machine.steps.iter().all(|s| s.hold.is_none()) {
+        let turns = machine.bound.is_timed && (pace == 0 || machine.bound.has_clocks);
+        if !turns && machine.steps.iter().all(|s| s.hold.is_none()) {
             return;
         }
         let mut due = Due { t, next: i64::MAX };
         self.holds(machine, &mut due);
-        if machine.bound.is_timed {
+        if turns {
             let mut turning = Due { t, next: i64::MAX };
             for part in machine.bound.conditions() {
                 self.turns(machine, part, &mut turning);

@@ -43,7 +43,7 @@ fn put_one(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
         }
         return Ok(());
     }
-    if !cap::admits(tx, new)? {
+    if !new.opens || !cap::admits(tx, new)? {
         return Ok(());
     }
     let due = match &new.link {

@@ -103,6 +103,7 @@ fn row(record: &str, rev: u64, over: bool, priority: Priority) -> OutboxRow {
         rev,
         priority,
         over,
+        opens: true,
         body: format!("{{\"id\":\"{record}\",\"rev\":{rev},\"umlaut\":\"ü\"}}"),
         link: None,
     }
@@ -158,6 +159,19 @@ async fn revisions_collapse_and_operations_follow_the_life_of_an_incident() {
     bench.put(vec![row("a", 7, true, p)]).await;
     assert!(bench.claim().await.is_empty());
     assert_eq!(bench.size().await.outbox, table::ROW_BYTES);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn what_a_filter_no_longer_lets_in_follows_where_it_went_before_and_nowhere_else() {
+    let bench = Bench::new(1 << 30);
+    let follows =
+        |record: &str, rev, over| OutboxRow { opens: false, ..row(record, rev, over, Priority::P3) };
+    bench.put(vec![row("a", 1, false, Priority::P3)]).await;
+    bench.store_all().await;
+    bench.put(vec![follows("a", 2, true), follows("b", 2, true)]).await;
+    assert_eq!(keys(&bench.store_all().await), ["sx-a-2-r"]);
+    assert_eq!(bench.state("b").await, "gone");
     bench.check().await;
 }
 

@@ -29,9 +29,13 @@ fn the_third_opening_within_a_day_opens_a_candidate() {
     assert_eq!((p.downtime, p.pain), (600.0, 30.0), "two openings of 5 min at P4, the third has just begun");
     assert_eq!((p.first_at, p.last_at), (Stamp(min(0)), Stamp(min(120))));
     assert_eq!((p.priority, p.severity), (i.priority, i.severity));
-    for part in
-        ["Symptom: /data 91 % used", "INC000001", "lasted 5m", "lasts, 0s so far", "between failures 55m"]
-    {
+    for part in [
+        "Symptom: /data 91 % used",
+        "INC000001",
+        "lasted 5m",
+        "INC000001 P4, goes on",
+        "between failures 55m",
+    ] {
         assert!(p.description.contains(part), "{part} is missing in:\n{}", p.description);
     }
 }
@@ -61,10 +65,7 @@ fn each_incident_is_linked_once_and_later_ones_attach() {
     assert_eq!((p.rev, p.openings, p.members.len()), (3, 5, 5));
     assert_eq!(b.links_sent().len(), 5);
     let texts: Vec<_> = p.why.iter().map(|w| w.text.as_str()).collect();
-    assert_eq!(
-        texts,
-        ["5th time in 24 h, usual gap 5h", "5th time in 7 d, usual gap 5h", "5th time in 30 d, usual gap 5h"]
-    );
+    assert_eq!(texts, ["5th time in 24 h, usual gap 5h"], "wider windows count nothing more");
     assert_eq!(p.timeline.last().unwrap().note, "5th opening: INC000005");
     for i in b.engine.incidents() {
         assert_eq!(i.links.problem.as_ref(), Some(&p.id), "{}", i.number);

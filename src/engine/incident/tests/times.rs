@@ -12,6 +12,7 @@ fn clocks_start_at_the_raise_and_warn_at_three_quarters() {
     let sla = b.newest().sla;
     assert_eq!((sla.respond.target, sla.respond.due), (28_800.0, Stamp(min(10) + RESPOND)));
     assert_eq!((sla.resolve.target, sla.resolve.due), (259_200.0, Stamp(min(10) + 72 * HOUR)));
+    b.run_to(min(30));
     assert_eq!(b.engine.poll_timeout(), Some(min(10) + 6 * HOUR));
     b.run_to(min(10) + 6 * HOUR);
     let i = b.newest();
@@ -117,6 +118,7 @@ fn a_rise_takes_the_targets_of_the_new_priority_but_is_never_due_before_it() {
 fn due_times_are_wall_times_and_checked_again() {
     let mut b = Bench::new();
     b.raise(min(0));
+    b.run_to(min(30));
     let due = b.engine.poll_timeout().unwrap();
     // The wall clock is set back by an hour: the steady deadline comes too early and is moved.
     let early = Moment { mono: due, wall: due - HOUR };

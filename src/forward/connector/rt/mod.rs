@@ -6,7 +6,8 @@
 //! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running]
 //!          → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
-//! update   GET (status, ETag) → [history: is the marker there?] → [PUT weight] → POST /comment → verify
+//! update   GET (status, ETag) → [PUT weight] → [history: is the marker there? when not, and a lost attempt
+//!          may still be running: both again after 3 s] → POST /comment → verify
 //! resolve  as update, and before it twins of the same key are rejected
 //! link     PUT AddMemberOf → verify
 //! ```

@@ -19,8 +19,8 @@ const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
 
-/// Before a lost create is looked for a second time: RT may still be at work on it, or may just have come
-/// back.
+/// Before what a lost attempt should have done is looked for a second time: RT may still be at work on it, or
+/// may just have come back.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 const JSON: &str = "application/json";
@@ -140,6 +140,9 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
     };
     let number = ticket_number(problem)?;
     let path = format!("/ticket/{}", ticket_number(incident)?);
+    if job.unknown && read_after(talk, map, job, incident, SECOND_LOOK)?.parents.contains(problem) {
+        return Ok(Outcome::Stored { remote_id: None }.into());
+    }
     let body = json!({ "AddMemberOf": [number] });
     let reply = talk.ask(Request::write(Method::Put, &path, JSON, body))?;
     match class(reply.status) {
@@ -200,8 +203,12 @@ fn post(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<String
 }
 
 fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
+    read_after(talk, map, job, id, Duration::ZERO)
+}
+
+fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) -> Result<Ticket, Next> {
     let id = ticket_number(id)?;
-    let reply = talk.ask(Request::get(format!("/ticket/{id}")))?;
+    let reply = talk.ask(Request::get(format!("/ticket/{id}")).later(after))?;
     match class(reply.status) {
         Class::Success => {}
         Class::Denied => return Err(hidden(talk, map, job, &id.to_string())),
@@ -244,10 +251,10 @@ fn speak(
     said: &Said,
     look: bool,
 ) -> Result<Done, Next> {
-    let text = match said.text {
-        Some(_) if look && is_said(talk, &ticket.id, job)? => None,
-        text => text,
-    };
+    let mut text = said.text;
+    if look {
+        (ticket, text) = look_back(talk, map, job, wanted, ticket, said)?;
+    }
     for _ in 0..TRIES {
         let status = said.status.filter(|s| *s != ticket.status);
         let Some(request) = speech(job, wanted, &ticket, &Said { text, status, ..*said }) else {
@@ -267,6 +274,32 @@ fn speak(
         return verify(talk, map, job, wanted, &ticket, reply, status);
     }
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
+}
+
+/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes
+/// neither `If-Match` nor a key with a comment, and writes comment, fields and status one after the other; so
+/// what a lost attempt lacks is looked for once more, when RT has had time to finish it.
+fn look_back<'a>(
+    talk: &mut Talk,
+    map: &Map,
+    job: &Job,
+    wanted: &Wanted,
+    ticket: Ticket,
+    said: &Said<'a>,
+) -> Result<(Ticket, Option<&'a str>), Next> {
+    let mut text = said.text;
+    if text.is_some() && is_said(talk, &ticket.id, job)? {
+        text = None;
+    }
+    let status = said.status.filter(|s| *s != ticket.status);
+    if !job.unknown || speech(job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
+        return Ok((ticket, text));
+    }
+    let ticket = read_after(talk, map, job, &ticket.id, SECOND_LOOK)?;
+    if text.is_some() && is_said(talk, &ticket.id, job)? {
+        text = None;
+    }
+    Ok((ticket, text))
 }
 
 /// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0

@@ -46,18 +46,20 @@ pub fn incident(incident: &Incident, key: &str) -> String {
         fact(&mut out, "Service", &format!("{service} (tier {})", incident.tier));
     }
     fact(&mut out, "Severity", word(&incident.severity).as_str());
-    let weight = format!("{:?}: {}", incident.priority, incident.priority_reason);
-    fact(&mut out, "Priority", &weight);
+    fact(&mut out, "Priority", &incident.priority_reason);
     fact(&mut out, "Category", &format!("{} ({})", incident.category, word(&incident.nature)));
     fact(&mut out, "Since", &at(incident.breach_at));
-    let delay = human(incident.raised_at.0 - incident.breach_at.0);
-    fact(&mut out, "Raised", &format!("{} ({delay} after the first breach)", at(incident.raised_at)));
+    let delay = incident.raised_at.0 - incident.breach_at.0;
+    if delay >= SECOND {
+        let delay = human(delay / SECOND * SECOND);
+        fact(&mut out, "Raised", &format!("{} ({delay} after the first breach)", at(incident.raised_at)));
+    }
     fact(&mut out, "Respond by", &at(incident.sla.respond.due));
     fact(&mut out, "Resolve by", &at(incident.sla.resolve.due));
-    if let Some(runbook) = &incident.links.runbook {
+    if let Some(runbook) = incident.links.runbook.as_ref().filter(|r| !incident.description.contains(*r)) {
         fact(&mut out, "Runbook", runbook);
     }
-    fact(&mut out, "Rule", &format!("{} ({})", incident.rule.id, incident.rule.hash));
+    fact(&mut out, "Rule", &format!("{}, version {}", incident.rule.id, incident.rule.hash));
     if !incident.labels.is_empty() {
         let labels: Vec<String> = incident.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         fact(&mut out, "Labels", &labels.join(" "));
@@ -80,13 +82,11 @@ pub fn problem(problem: &Problem, key: &str) -> String {
         line(&mut out, &problem.description);
     }
     line(&mut out, "");
-    for reason in &problem.why {
-        line(
-            &mut out,
-            &format!("* {} ({}: {} against {})", reason.text, reason.test, reason.observed, reason.expected),
-        );
+    let untold: Vec<_> = problem.why.iter().filter(|w| !problem.description.contains(&w.text)).collect();
+    for reason in &untold {
+        line(&mut out, &format!("* {} (a problem from {} on)", reason.text, reason.expected));
     }
-    if !problem.why.is_empty() {
+    if !untold.is_empty() {
         line(&mut out, "");
     }
     fact(&mut out, "CI", &format!("{} ({})", problem.ci.name, problem.ci.class));
@@ -111,16 +111,19 @@ pub fn incident_comment(incident: &Incident, job: &Job) -> Option<String> {
     }
     let mut out = String::new();
     let weight = format!("{}, {:?}", word(&incident.severity), incident.priority);
-    line(&mut out, &format!("{} is {} ({weight})", incident.number, word(&incident.state).replace('_', " ")));
-    if let (State::Resolved | State::Closed | State::Cancelled, Some(closure)) =
-        (incident.state, &incident.closure)
-    {
-        line(&mut out, &format!("{}: {}", word(&closure.code).replace('_', " "), closure.note));
-    }
+    let again = fresh.iter().any(|e| e.kind == "reopened");
+    line(&mut out, &format!("{} is {} ({weight})", incident.number, standing(incident.state, again)));
     if let (false, Some(resolved)) = (incident.state.is_open(), incident.resolved_at) {
         let start = incident.intervals.last().map_or(incident.breach_at, |i| i.from);
         let lasted = human(resolved.0 - start.0);
-        line(&mut out, &format!("over since {}, lasted {lasted}", at(resolved)));
+        let code = incident.closure.as_ref().map(|c| word(&c.code).replace('_', " "));
+        let code = code.map_or(String::new(), |code| format!("{code}: "));
+        line(&mut out, &format!("{code}over since {}, lasted {lasted}", at(resolved)));
+    }
+    if let (false, Some(closure)) = (incident.state.is_open(), &incident.closure)
+        && fresh.iter().all(|e| e.note != closure.note)
+    {
+        line(&mut out, &closure.note);
     }
     line(&mut out, "");
     timeline(&mut out, fresh.iter().copied());
@@ -128,6 +131,15 @@ pub fn incident_comment(incident: &Incident, job: &Job) -> Option<String> {
         evidence(&mut out, &incident.evidence);
     }
     Some(bounded(out))
+}
+
+/// The state as a desk says it: a ticket that came back is not new.
+fn standing(state: State, again: bool) -> String {
+    match (state, again) {
+        (State::New, true) => "open again".to_owned(),
+        (State::New, false) => "open".to_owned(),
+        (state, _) => word(&state).replace('_', " "),
+    }
 }
 
 /// Text of a comment on a problem.
@@ -169,15 +181,11 @@ fn members(out: &mut String, problem: &Problem) {
     }
     for member in problem.members.iter().skip(skipped) {
         let last = member.openings.last().map(|s| at(*s)).unwrap_or_default();
-        line(
-            out,
-            &format!(
-                "  {}  {}  {} opening(s), last {last}",
-                member.number,
-                member.role,
-                member.openings.len()
-            ),
-        );
+        let openings = match member.openings.len() {
+            1 => "1 opening".to_owned(),
+            n => format!("{n} openings"),
+        };
+        line(out, &format!("  {}  {}  {openings}, last {last}", member.number, member.role));
     }
 }
 
@@ -204,11 +212,12 @@ fn evidence(out: &mut String, evidence: &Evidence) {
     }
 }
 
-/// One line of blocks per series: reads well in any font, and survives mail.
+/// One line of blocks per series: reads well in any font, and survives mail. One value alone is no curve, and
+/// stands in the description anyway.
 fn plot(out: &mut String, series: &Series) {
     let values: Vec<f64> = series.points.iter().filter_map(|p| p.1).filter(|v| v.is_finite()).collect();
-    let (Some(last), Some((from, _)), Some((to, _))) =
-        (values.last(), series.points.first(), series.points.last())
+    let ([_, .., last], Some((from, _)), Some((to, _))) =
+        (values.as_slice(), series.points.first(), series.points.last())
     else {
         return;
     };

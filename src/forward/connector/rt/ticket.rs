@@ -13,6 +13,8 @@ use crate::engine::record::{Incident, Problem, ProblemState, State, TimelineEntr
 
 /// The most characters of a subject; RT cuts longer ones without a word.
 pub const SUBJECT_CHARS: usize = 200;
+/// The most characters of the CI's name in a subject.
+const CI_CHARS: usize = 64;
 /// The most characters of a custom field that stays searchable.
 pub const FIELD_CHARS: usize = 255;
 
@@ -65,7 +67,7 @@ impl Wanted {
         let over = (!incident.state.is_open()).then(|| status_of(map, incident.state));
         let last_seen = incident.resolved_at.filter(|_| over.is_some()).unwrap_or(incident.at);
         let mut wanted = Self {
-            subject: subject(&incident.title),
+            subject: subject(&incident.ci.name, &incident.title),
             content: text::incident(incident, &job.record_key),
             headline: text::headline(&incident.number, job),
             comment: text::incident_comment(incident, job),
@@ -95,7 +97,7 @@ impl Wanted {
             P::Candidate | P::Open | P::KnownError | P::FixPending => None,
         };
         let mut wanted = Self {
-            subject: subject(&problem.title),
+            subject: subject(&problem.ci.name, &problem.title),
             content: text::problem(problem, &job.record_key),
             headline: text::headline(&problem.number, job),
             comment: text::problem_comment(problem, job),
@@ -206,9 +208,12 @@ pub fn time(stamp: Stamp) -> String {
     whole.replace('Z', "+00:00")
 }
 
-/// One line of at most [`SUBJECT_CHARS`].
-pub fn subject(title: &str) -> String {
-    let line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+/// One line of at most [`SUBJECT_CHARS`]. It names the CI, because a queue holds the tickets of many.
+pub fn subject(ci: &str, title: &str) -> String {
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ci = one_line(ci).chars().take(CI_CHARS).collect::<String>().trim_end().to_owned();
+    let line = one_line(title);
+    let line = if line.contains(&ci) { line } else { format!("{ci}: {line}") };
     let line: String = line.chars().filter(|c| !c.is_control()).collect();
     if line.chars().count() <= SUBJECT_CHARS {
         return line;

@@ -10,6 +10,7 @@ fn record(rev: u64, over: bool) -> OutboxRow {
         rev,
         priority: Priority::P3,
         over,
+        opens: true,
         body: "{}".to_owned(),
         link: None,
     }

@@ -22,6 +22,30 @@ fn an_update_comments_only_what_is_new_and_leaves_the_status_to_people() {
 }
 
 #[test]
+fn a_comment_says_what_has_become_of_it_and_nothing_twice() {
+    let first_lines = |job: &Job| {
+        let incident = serde_json::from_value(job.body.clone()).unwrap();
+        let text = text::incident_comment(&incident, job).unwrap();
+        assert_eq!(text.matches("what is new").count(), 1, "{text}");
+        text.lines().take_while(|l| !l.is_empty()).collect::<Vec<_>>().join(" / ")
+    };
+    let mut over = resolve();
+    over.body["resolved_at"] = json!("2026-11-22T10:10:00Z");
+    over.body["closure"] = json!({"code": "auto_cleared", "note": "what is new"});
+    assert_eq!(
+        first_lines(&over),
+        "INC000042 is resolved (warning, P4) / auto cleared: over since 2026-11-22 10:10:00Z, lasted 19m 59s"
+    );
+    over.body["closure"]["note"] = json!("said by a person");
+    assert!(first_lines(&over).ends_with(" / said by a person"));
+    let mut back = later(Operation::Reopen, Some(("resolved", "new")));
+    back.body["timeline"][1]["kind"] = json!("reopened");
+    assert_eq!(first_lines(&back), "INC000042 is open again (warning, P4)");
+    let update = later(Operation::Update, None);
+    assert_eq!(first_lines(&update), "INC000042 is open (warning, P4)");
+}
+
+#[test]
 fn changes_of_state_become_statuses_unless_a_person_closed_the_ticket() {
     let states = [
         (("new", "acknowledged"), "new", Some("open")),
@@ -93,12 +117,38 @@ fn a_repeated_comment_is_looked_for_in_the_history() {
     let (done, _) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [stored("20")], "said already, nothing to do");
     for other in ["No Subject".to_owned(), format!("re: [{key}] is what?"), format!("[{KEY}-1-c]")] {
-        let said = vec![ok(HISTORY, marked(&other)), says("POST /ticket/20/comment", 201, comments(&[]))];
-        play(&[], &job, [there(), said].concat_steps());
+        let look = || [there(), vec![ok(HISTORY, marked(&other))]].concat_steps();
+        let said = || vec![says("POST /ticket/20/comment", 201, comments(&[]))];
+        let (_, asked) = play(&[], &job, [look(), look(), said()].concat_steps());
+        assert_eq!(asked[2].after, Duration::from_secs(3), "RT may still be at work on the lost attempt");
+        let refused = Job { unknown: false, ..job.clone() };
+        play(&[], &refused, [look(), said()].concat_steps());
     }
     job.unknown = false;
     let steps = [there(), vec![ok(HISTORY, marked(&format!("INC000042 updated [{key}]\n")))]].concat_steps();
     play(&[], &job, steps);
+}
+
+/// RT took a second for a comment whose sender was killed, and the next daemon looked in between.
+#[test]
+fn what_a_lost_attempt_is_still_doing_is_not_done_twice() {
+    let nothing = || ok(HISTORY, json!({"items": []}));
+    let said = || ok(HISTORY, json!({"items": [{"Type": "Comment", "Data": format!("x [{KEY}-2-r]")}]}));
+    let open = || ok("GET /ticket/20", ticket(20, "open"));
+    let over = || ok("GET /ticket/20", ticket(20, "resolved"));
+    let twins = || ok(FIND, tickets(&[]));
+    let job = repeated(resolve());
+    for (name, steps) in [
+        ("comment and status on their way", vec![open(), twins(), nothing(), over(), said()]),
+        ("comment there, status on its way", vec![open(), twins(), said(), over()]),
+        ("both there", vec![over(), twins(), said()]),
+    ] {
+        assert_eq!(play(&[], &job, steps).0.outcomes, [stored("20")], "{name}");
+    }
+    let rest = ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'open' to 'resolved'"]));
+    let (done, asked) = play(&[], &job, vec![open(), twins(), said(), open(), rest]);
+    assert_eq!(done.outcomes, [stored("20")], "the lost attempt broke off after its comment");
+    assert_eq!(asked[4].body.as_ref().unwrap()["Status"], "resolved");
 }
 
 #[test]
@@ -186,7 +236,7 @@ fn more_weight_raises_priority_and_subject_once() {
         says("POST /ticket/20/comment", 201, comments(&["Impact 2-Medium changed to 1-High"])),
     ];
     let (_, asked) = play(&[], &job, steps);
-    assert_eq!(asked[1].body, Some(json!({"Priority": 50, "Subject": "/data is 91 % full"})));
+    assert_eq!(asked[1].body, Some(json!({"Priority": 50, "Subject": "web-01: /data is 91 % full"})));
     // A person gave it more, or less while our own weight is unchanged: left alone.
     for (priority, job) in [("90", job), ("0", later(Operation::Update, None))] {
         let steps = vec![

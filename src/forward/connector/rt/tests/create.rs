@@ -9,7 +9,7 @@ fn a_first_create_posts_and_reads_back() {
     assert_eq!(done, Done::from(stored("20")), "no warning, no pause");
     let body = asked[0].body.as_ref().unwrap();
     assert_eq!(body["Queue"], "Incidents");
-    assert_eq!(body["Subject"], "/data is 91 % full");
+    assert_eq!(body["Subject"], "web-01: /data is 91 % full");
     assert_eq!((body["Priority"].as_i64(), body["Status"].as_str()), (Some(20), Some("new")));
     assert_eq!(body["ContentType"], "text/plain");
     assert_eq!(
@@ -141,14 +141,15 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
     there.headers.insert("etag".to_owned(), "\"52\"".to_owned());
     let steps = vec![
         ok(FIND, tickets(&[ticket(20, "new")])),
-        ("GET /ticket/20", Ok(there)),
+        ok("GET /ticket/20", ticket(20, "new")),
         ok(FIND, tickets(&[ticket(20, "new")])),
         ok(HISTORY, json!({"items": [{"Type": "Comment", "Data": marker}]})),
+        ("GET /ticket/20", Ok(there)),
         ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'"])),
     ];
     let (done, asked) = play(&[], &repeated(job), steps);
     assert_eq!(done.outcomes, [stored("20")]);
-    assert!(asked[4].headers.contains(&("if-match", "\"52\"".to_owned())), "{:?}", asked[4].headers);
+    assert!(asked[5].headers.contains(&("if-match", "\"52\"".to_owned())), "{:?}", asked[5].headers);
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! A reload of 10 000 rules: the figure behind the promise of 200 ms.
+//!
+//! Parse and compile are what `config::load_texts` does with texts that have been read; swap is what the engine
+//! does with the new plan while it watches 200 instances with the old one. `whole` is their sum, once with
+//! nothing changed but the limits of all rules, which is the worst a reload can meet.
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use sexton::config::{self, Config, HostFacts};
+use sexton::engine::core::Engine;
+use sexton::engine::effect::Step;
+use sexton::engine::moment::{Moment, SECOND};
+use sexton::engine::signal::{Class, Instance, Observation, metric};
+
+/// Rules in all files together.
+const RULES: usize = 10_000;
+/// Files of `rules.d` they stand in.
+const FILES: usize = 20;
+/// Instances that are watched.
+const INSTANCES: usize = 200;
+
+/// Files of rules as people write them: thresholds, windows, steps with a `let`. Each rule is about one mount.
+fn files(shift: usize) -> Vec<(String, String)> {
+    let rule = |text: &mut String, i: usize| {
+        let (id, on, limit) = (format!("team-{i:05}"), i % INSTANCES, 85 + (i + shift) % 10);
+        let _ = write!(
+            text,
+            "[[rule]]\nid = \"{id}\"\non = \"fs\"\nmatch = {{ mount = [\"/data/{on:04}\"] }}\n\
+             title = \"{{mount}} is {{fs.used}} full\"\ndescription = \"What to do: find what grew.\"\n"
+        );
+        let _ = match i % 3 {
+            0 => write!(text, "raise = \"fs.used > {limit}%\"\nclear = \"fs.used < 80%\"\nfor = \"5m\"\n"),
+            1 => write!(
+                text,
+                "raise = \"frac(fs.used > {limit}%, 10m) >= 80%\"\nclear = \"avg(fs.used, 10m) < 80%\"\n"
+            ),
+            _ => write!(
+                text,
+                "let = {{ left = \"eta(fs.used, 100%, 6h)\" }}\nstep = [\n\
+                 {{ raise = \"fs.used > {limit}% and left < 3d\", clear = \"fs.used < 80% or left > 5d\" }},\n\
+                 {{ severity = \"critical\", raise = \"fs.used > 96%\", clear = \"fs.used < 90%\" }},\n]\n"
+            ),
+        };
+    };
+    let file = |n: usize| {
+        let mut text = String::new();
+        (n * RULES / FILES..(n + 1) * RULES / FILES).for_each(|i| rule(&mut text, i));
+        (format!("rules.d/{n:02}.toml"), text)
+    };
+    std::iter::once(("sexton.toml".to_owned(), String::new())).chain((0..FILES).map(file)).collect()
+}
+
+fn load(files: &[(String, String)]) -> Config {
+    let doors = sexton::cli::doors::doors();
+    let facts = HostFacts { machine_id: "0123456789abcdef".into(), hostname: "web-01".into() };
+    let texts: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    config::load_texts(&texts, &doors, &facts).expect("the benchmark's rules are right")
+}
+
+/// An engine that has watched for an hour.
+fn engine(config: &Config) -> (Engine, Moment) {
+    let (mut engine, mut now) = (Engine::new(Arc::clone(&config.plan), 1), Moment::at(0));
+    let observation = |i: usize| {
+        let labels = [("mount", &*format!("/data/{i:04}")), ("fstype", "ext4"), ("device", "/dev/vdb")];
+        Observation::new(now, Instance::of(Class::Fs, &labels), 60 * SECOND).with(metric("fs.used"), 0.5)
+    };
+    let mut batch: Vec<_> = (0..INSTANCES).map(observation).collect();
+    for _ in 0..60 {
+        now = now.plus(60 * SECOND);
+        batch.iter_mut().for_each(|o| o.at = now);
+        engine.observe(now, &batch, &mut Step::default());
+    }
+    (engine, now)
+}
+
+fn reload(c: &mut Criterion) {
+    let texts = [files(0), files(1)];
+    let configs = [load(&texts[0]), load(&texts[1])];
+    assert!(configs[0].plan.rules.len() > RULES && configs[0].hash != configs[1].hash);
+    let mut group = c.benchmark_group("reload of 10000 rules");
+    group.sample_size(10);
+    group.bench_function("parse and compile", |b| b.iter(|| black_box(load(&texts[1]))));
+    for (name, next) in [("swap, nothing changed", 0), ("swap, every limit changed", 1)] {
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                || engine(&configs[0]),
+                |(engine, now)| engine.reload(*now, Arc::clone(&configs[next].plan), &mut Step::default()),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.bench_function("whole, every limit changed", |b| {
+        b.iter_batched_ref(
+            || engine(&configs[0]),
+            |(engine, now)| engine.reload(*now, load(&texts[1]).plan, &mut Step::default()),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, reload);
+criterion_main!(benches);
