@@ -30,7 +30,8 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
         config
     };
     let socket = dir.path().join("control.sock");
-    let setup = Setup { load: Box::new(load), watch: Some(path.clone()), socket, narrator: None };
+    let (load, boot_grace) = (Box::new(load), Duration::ZERO);
+    let setup = Setup { load, watch: Some(path.clone()), socket, narrator: None, boot_grace };
     let local = LocalSet::new();
     let lived = local.run_until(async {
         let daemon = Daemon::start(setup).await.unwrap();
