@@ -1,8 +1,8 @@
 //! A reload of 10 000 rules: the figure behind the promise of 200 ms.
 //!
-//! Parse and compile are what `config::load_texts` does with texts that have been read; swap is what the engine
-//! does with the new plan while it watches 200 instances with the old one. `whole` is their sum, once with
-//! nothing changed but the limits of all rules, which is the worst a reload can meet.
+//! Parse and compile are what `config::load_texts` does with texts that have been read; swap is what the
+//! engine does with the new plan while it watches 200 instances with the old one. `whole` is their sum, once
+//! with nothing changed but the limits of all rules, which is the worst a reload can meet.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -22,7 +22,8 @@ const FILES: usize = 20;
 /// Instances that are watched.
 const INSTANCES: usize = 200;
 
-/// Files of rules as people write them: thresholds, windows, steps with a `let`. Each rule is about one mount.
+/// Files of rules as people write them: thresholds, windows, steps with a `let`. Each rule is about one
+/// mount.
 fn files(shift: usize) -> Vec<(String, String)> {
     let rule = |text: &mut String, i: usize| {
         let (id, on, limit) = (format!("team-{i:05}"), i % INSTANCES, 85 + (i + shift) % 10);

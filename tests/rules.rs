@@ -1,10 +1,10 @@
 //! The built-in rules, proven: trace in, journal out.
 //!
 //! `rules/<rule>.txt` holds the cases of one built-in rule. A case is a trace (see `rules/trace.rs`) and what
-//! the real engine makes of it with the whole built-in configuration and the real doors: each line with `>` is
-//! one transition of an incident, of whatever rule. A rule without its cases fails, and so does a case whose
-//! journal does not show what its name promises. `REWRITE=1 cargo test --test rules` writes the journals anew,
-//! for a person to read before they are committed.
+//! the real engine makes of it with the whole built-in configuration and the real doors: each line with `>`
+//! is one transition of an incident, of whatever rule. A rule without its cases fails, and so does a case
+//! whose journal does not show what its name promises. `REWRITE=1 cargo test --test rules` writes the
+//! journals anew, for a person to read before they are committed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -1,3 +1,5 @@
+//! The loop with a real store, real doors and a store that cannot write.
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;

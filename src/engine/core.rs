@@ -142,9 +142,11 @@ mod tests {
         };
         let start = Moment::at(100 * HOUR);
         assert_eq!(see(&mut engine, start, 0.95).records.len(), 1);
+        let later = start.plus(11 * MINUTE);
+        engine.handle_timeout(later, &mut Step::default());
         // P5: a person should answer within 24 h, and 75 % of that is warned of.
         assert_eq!(engine.incidents.poll_timeout(), Some(start.mono + 18 * HOUR));
-        let stepped = Moment { mono: start.mono + MINUTE, wall: start.wall + 20 * HOUR };
+        let stepped = Moment { mono: later.mono + MINUTE, wall: later.wall + 20 * HOUR };
         see(&mut engine, stepped, 0.95);
         assert!(engine.poll_timeout().is_some_and(|due| due <= stepped.mono), "it is late already");
         let mut step = Step::default();

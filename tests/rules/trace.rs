@@ -6,7 +6,8 @@
 //!   fs.avail   1GiB|2GiB/30s*1h none*5m silent*5m gone
 //! ```
 //! `a|b/30s` changes between two values every 30 s, without `/` at every sample. `none` is "there is no value
-//! now", `silent` no word at all, `gone` the farewell to the instance. A told signal is given when it changes.
+//! now", `silent` no word at all, `gone` the farewell to the instance. A told signal is given when it
+//! changes.
 
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The machines of the rules: each test a story of samples and the transitions it makes.
+
 mod binding;
 mod conditions;
 mod naive;

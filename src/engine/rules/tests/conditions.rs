@@ -140,7 +140,8 @@ pub fn num() -> impl Strategy<Value = Num> {
         1 => (0..3_usize).prop_map(Num::Age),
         1 => (0..6).prop_map(|n| Num::Held(f64::from(n))),
         6 => (over(), span.clone()).prop_map(|(o, w)| Num::Over(o, w)),
-        1 => ((1..20_i32).prop_map(|q| f64::from(q) * 0.05), span.clone()).prop_map(|(q, w)| Num::Quantile((q * 100.0).round() / 100.0, w)),
+        1 => ((1..20_i32).prop_map(|q| f64::from(q * 5) / 100.0), span.clone())
+            .prop_map(|(q, w)| Num::Quantile(q, w)),
         1 => ((0..8).prop_map(f64::from), span.clone()).prop_map(|(l, w)| Num::Eta(l, w)),
         1 => span.prop_map(Num::Forecast),
     ]

@@ -1,6 +1,7 @@
 //! Random conditions over random series, judged by the engine and by a reference that scans the whole history
 //! each time.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::conditions::*;
@@ -309,22 +310,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn polled_signals_as_the_reference_says(cond in cond(num()), beats in proptest::collection::vec(beat(), 1..250)) {
+    fn polled_signals_as_the_reference_says(cond in cond(num()), beats in vec(beat(), 1..250)) {
         compare(&cond, &beats, 10);
     }
 
     #[test]
-    fn told_signals_as_the_reference_says(cond in cond(num()), beats in proptest::collection::vec(beat(), 1..50)) {
+    fn told_signals_as_the_reference_says(cond in cond(num()), beats in vec(beat(), 1..50)) {
         compare(&cond, &beats, 0);
     }
 
     #[test]
-    fn deadlines_of_polled_signals_suffice(cond in cond(plain()), beats in proptest::collection::vec(beat(), 1..60)) {
+    fn deadlines_of_polled_signals_suffice(cond in cond(plain()), beats in vec(beat(), 1..60)) {
         deadlines(&cond, &beats, 10);
     }
 
     #[test]
-    fn deadlines_of_told_signals_suffice(cond in cond(turning()), beats in proptest::collection::vec(beat(), 1..40)) {
+    fn deadlines_of_told_signals_suffice(cond in cond(turning()), beats in vec(beat(), 1..40)) {
         deadlines(&cond, &beats, 0);
     }
 }
