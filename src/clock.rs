@@ -19,6 +19,11 @@ impl Clock {
         Self { shift: read(ClockId::Realtime) - read(ClockId::Boottime) }
     }
 
+    /// When this machine booted, in steady time.
+    pub fn booted(&self) -> i64 {
+        self.shift
+    }
+
     /// Now, on both clocks.
     pub fn now(&self) -> Moment {
         Moment { mono: read(ClockId::Boottime) + self.shift, wall: read(ClockId::Realtime) }

@@ -3,11 +3,15 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{COULD_NOT_RUN, FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
 use crate::config::{self, Config};
 use crate::daemon::{Daemon, Ended, Setup};
 use crate::engine::record::Record;
+
+/// Services come up one after the other; what is missing this long after a boot is missing.
+const BOOT_GRACE: Duration = Duration::from_secs(120);
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(args: &RunArgs) -> u8 {
@@ -28,6 +32,7 @@ pub fn run(args: &RunArgs) -> u8 {
         watch: Some(path),
         socket: args.socket.socket.clone(),
         narrator: Some(Box::new(log)),
+        boot_grace: BOOT_GRACE,
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

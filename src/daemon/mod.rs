@@ -55,6 +55,8 @@ pub struct Setup {
     pub socket: PathBuf,
     /// Told of each record after its commit.
     pub narrator: Option<Narrator>,
+    /// How long after the machine's boot polled signals raise nothing.
+    pub boot_grace: Duration,
 }
 
 /// The running daemon.
@@ -119,6 +121,8 @@ impl Daemon {
         let (store, loaded) = Store::open(&config.store).map_err(|e| e.to_string())?;
         let now = clock.now();
         let mut engine = Engine::new(config.plan.clone(), seed(now));
+        let grace = i64::try_from(setup.boot_grace.as_nanos()).unwrap_or(i64::MAX);
+        engine.rules.settle_until(clock.booted().saturating_add(grace));
         for trouble in engine.restore(now, loaded.state) {
             tracing::error!(reason = trouble, "a row of saved state could not be read and is left out");
         }

@@ -34,7 +34,8 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
         config
     };
     let socket = dir.path().join("control.sock");
-    let setup = Setup { load: Box::new(load), watch: Some(path.clone()), socket, narrator: None };
+    let (load, boot_grace) = (Box::new(load), Duration::ZERO);
+    let setup = Setup { load, watch: Some(path.clone()), socket, narrator: None, boot_grace };
     let local = LocalSet::new();
     let lived = local.run_until(async {
         let daemon = Daemon::start(setup).await.unwrap();
@@ -77,7 +78,8 @@ async fn it_speaks_of_itself_though_nothing_is_collected() {
     let text = quiet(dir.path());
     let socket = dir.path().join("control.sock");
     let load = Box::new(move || load_text(&text));
-    let setup = Setup { load, watch: None, socket: socket.clone(), narrator: None };
+    let setup =
+        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
     let told = until(&socket, |s| s["rules"]["instances"].as_u64() > Some(0));
     let local = LocalSet::new();
     let lived = local.run_until(async {
@@ -99,7 +101,8 @@ async fn the_incident_of_a_destination_ends_when_the_destination_is_taken_out() 
     let socket = dir.path().join("control.sock");
     let first = Cell::new(true);
     let load = Box::new(move || load_text(if first.replace(false) { &with } else { &without }));
-    let setup = Setup { load, watch: None, socket: socket.clone(), narrator: None };
+    let setup =
+        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
     let story = async {
         until(&socket, |s| s["incidents"]["open"] == 1).await;
         ask(&socket, "POST", "/v1/reload").await.unwrap();

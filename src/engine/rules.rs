@@ -62,6 +62,8 @@ pub struct Rules {
     /// Place of a metric among those of its class.
     ordinals: Vec<u16>,
     clock: Moment,
+    /// Before this moment (steady time) polled signals raise nothing.
+    settled: i64,
     mark: u64,
     refused: u64,
     touched_panes: Vec<u32>,
@@ -127,6 +129,7 @@ impl Rules {
             alive: saved::Alive::default(),
             ordinals: (0..SIGNALS.len()).map(ordinal).collect(),
             clock: Moment::default(),
+            settled: i64::MIN,
             mark: 0,
             refused: 0,
             touched_panes: Vec::new(),
@@ -146,6 +149,12 @@ impl Rules {
     /// instance.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Before this moment (steady time) polled signals raise nothing, because the host still starts and what
+    /// is missing may be on its way. What holds on until then is raised then; told signals do not wait.
+    pub fn settle_until(&mut self, mono: i64) {
+        self.settled = mono;
     }
 
     /// Takes in what a door saw.
@@ -289,7 +298,8 @@ impl Rules {
             }
         }
         let (series, windows) = (&self.series, &self.panes);
-        let sight = Sight { bound, series, panes: windows, slots, windows: panes, t: t.mono };
+        let settled = self.settled;
+        let sight = Sight { bound, series, panes: windows, slots, windows: panes, t: t.mono, settled };
         let outcome = machine::judge(steps, &bound.order, t, &sight);
         // A latch that stands may have another severity since the last reload.
         if outcome.changed || told.is_some() {
@@ -329,6 +339,7 @@ struct Sight<'a> {
     slots: &'a [u32],
     windows: &'a [u32],
     t: i64,
+    settled: i64,
 }
 
 impl Sight<'_> {
@@ -357,7 +368,10 @@ impl Verdicts for Sight<'_> {
         let all = self.slots.iter().filter_map(|s| self.series.get(*s));
         let patience =
             if own > 0 { own } else { all.map(|s| silence(s.interval)).max().unwrap_or(silence(0)) };
-        Wants { for_: plan.for_, keep: plan.keep, patience }
+        let (raised_by, _) = self.bound.raise(step).own(self.slots, self.windows);
+        let is_polled = raised_by.iter().filter_map(|s| self.series.get(*s)).any(|s| s.interval > 0);
+        let not_before = if is_polled { self.settled } else { i64::MIN };
+        Wants { for_: plan.for_, keep: plan.keep, patience, not_before }
     }
 }
 

@@ -74,6 +74,8 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
         watch: None,
         socket,
         narrator: Some(Box::new(tell)),
+        // Whoever looks at a demo wants to see something now.
+        boot_grace: Duration::ZERO,
     };
     let daemon = Daemon::start(setup).await?;
     let (end_desk, desk_ended) = tokio::sync::oneshot::channel::<()>();

@@ -33,16 +33,17 @@ impl Hold {
         Self { since, excluded: 0, frozen: None }
     }
 
-    /// When it will have lasted for `needed`; meaningless while frozen.
-    pub fn end(&self, needed: i64) -> i64 {
+    fn end(&self, needed: i64) -> i64 {
         self.since.mono.saturating_add(self.excluded).saturating_add(needed)
     }
 }
 
 impl Step {
-    /// Follows a condition; true when it has held for `needed`. Unknown stops the clock for at most
+    /// Follows a condition; true when it has held for as long as it must. Unknown stops the clock for at most
     /// `patience`.
-    fn follow(&mut self, verdict: Option<bool>, t: Moment, needed: i64, patience: i64) -> bool {
+    fn follow(&mut self, verdict: Option<bool>, t: Moment, wants: &Wants) -> bool {
+        let patience = wants.patience;
+        let due = wants.due(self.latched.is_some());
         match (verdict, &mut self.hold) {
             (Some(false), hold) => {
                 *hold = None;
@@ -58,7 +59,7 @@ impl Step {
                         running.excluded = running.excluded.saturating_add(gap);
                     }
                 }
-                running.end(needed) <= t.mono
+                due(running) <= t.mono
             }
             (None, Some(running)) => {
                 let frozen = *running.frozen.get_or_insert(t.mono);
@@ -80,6 +81,18 @@ pub struct Wants {
     pub keep: i64,
     /// How long unknown may last before a running hold is given up.
     pub patience: i64,
+    /// Nothing is raised before this moment (steady time).
+    pub not_before: i64,
+}
+
+impl Wants {
+    /// When a running hold of a step that is latched, or is not, will have lasted long enough; meaningless
+    /// while frozen.
+    pub fn due(&self, is_latched: bool) -> impl Fn(&Hold) -> i64 {
+        let (needed, not_before) =
+            if is_latched { (self.keep, i64::MIN) } else { (self.for_, self.not_before) };
+        move |hold| hold.end(needed).max(not_before)
+    }
 }
 
 /// Where the verdicts come from: `raise` and `clear` of a step, by its index.
@@ -112,8 +125,7 @@ pub fn judge(steps: &mut [Step], order: &[usize], t: Moment, verdicts: &impl Ver
             continue;
         }
         let (before, wants) = (*step, verdicts.wants(i));
-        let needed = if is_latched { wants.keep } else { wants.for_ };
-        done |= u64::from(step.follow(verdict, t, needed, wants.patience)) << i;
+        done |= u64::from(step.follow(verdict, t, &wants)) << i;
         changed |= *step != before;
     }
     if done == 0 {
@@ -212,7 +224,7 @@ mod tests {
             self.0[step].1
         }
         fn wants(&self, _: usize) -> Wants {
-            Wants { for_: 10, keep: 20, patience: 30 }
+            Wants { for_: 10, keep: 20, patience: 30, not_before: i64::MIN }
         }
     }
 

@@ -143,6 +143,38 @@ fn a_threshold_raises_after_for_and_clears_after_keep() {
 }
 
 #[test]
+fn while_the_host_starts_polled_signals_raise_nothing_and_told_ones_do() {
+    let missing = |interval: i64| {
+        let rule = rule("gone", Class::Proc, &[], &[("proc.count < 1", "", 0, 0, CRITICAL)]);
+        let postgres = Instance::of(Class::Proc, &[("name", "postgres")]);
+        let mut stage = Stage::new(postgres, interval * SECOND, &[rule]);
+        stage.rules.settle_until(120 * SECOND);
+        stage.num(10, "proc.count", 0.0);
+        stage
+    };
+    let mut comes_up = missing(10);
+    comes_up.num(20, "proc.count", 1.0);
+    comes_up.wait(200);
+    assert_eq!(comes_up.told(), [""; 0]);
+
+    let mut stays_away = missing(10);
+    for second in (20..120).step_by(10) {
+        stays_away.num(second, "proc.count", 0.0);
+        assert_eq!(stays_away.told(), [""; 0]);
+    }
+    // Not with the next sample but at the moment itself.
+    assert_eq!(stays_away.rules.poll_timeout(), Some(120 * SECOND));
+    stays_away.wait(120);
+    assert_eq!(stays_away.told(), ["raise critical 120<10"]);
+    // Later it is as quick as ever, and what is over is over at once.
+    stays_away.num(130, "proc.count", 1.0);
+    stays_away.num(140, "proc.count", 0.0);
+    assert_eq!(stays_away.told(), ["clear critical 130<130", "raise critical 140<140"]);
+
+    assert_eq!(missing(0).told(), ["raise critical 10<10"]);
+}
+
+#[test]
 fn the_event_says_why_with_numbers() {
     let lets = [("left", "eta(fs.used, 100%, 1h)")];
     let steps = [("fs.used > 85% and left < 3d and not fs.readonly", "", 0, 0, WARNING)];

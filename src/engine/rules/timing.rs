@@ -91,7 +91,7 @@ impl Rules {
             let wants = sight.wants(i);
             match hold.frozen {
                 Some(frozen) => due.at(frozen.saturating_add(wants.patience)),
-                None => due.at(hold.end(if step.latched.is_some() { wants.keep } else { wants.for_ })),
+                None => due.at(wants.due(step.latched.is_some())(&hold)),
             }
             for part in [machine.bound.raise(i), machine.bound.clear(i)] {
                 self.freshness(machine, part, due);
@@ -136,7 +136,8 @@ impl Rules {
 
     pub(super) fn sight<'a>(&'a self, machine: &'a Machine, t: i64) -> Sight<'a> {
         let (series, panes) = (&self.series, &self.panes);
-        Sight { bound: &machine.bound, series, panes, slots: &machine.slots, windows: &machine.panes, t }
+        let (slots, windows, settled) = (&machine.slots, &machine.panes, self.settled);
+        Sight { bound: &machine.bound, series, panes, slots, windows, t, settled }
     }
 }
 
