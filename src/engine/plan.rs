@@ -172,25 +172,30 @@ impl Globs {
     }
 }
 
-/// Shell-like match of a whole text: `*` any run, `?` one character.
+/// Shell-like match of a whole text: `*` any run, `?` one character. Every rule of a class asks it of every
+/// instance, so it goes over the bytes and allocates nothing.
 pub fn glob_matches(glob: &str, text: &str) -> bool {
-    let (g, t): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    let (g, t) = (glob.as_bytes(), text.as_bytes());
+    // Where the character after the one at `at` begins.
+    let next = |at: usize| (at + 1..t.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(t.len());
     let (mut gi, mut ti) = (0, 0);
     let mut back: Option<(usize, usize)> = None;
     while ti < t.len() {
-        if gi < g.len() && g[gi] == '*' {
-            back = Some((gi, ti));
-            gi += 1;
-        } else if gi < g.len() && (g[gi] == '?' || g[gi] == t[ti]) {
-            (gi, ti) = (gi + 1, ti + 1);
-        } else if let Some((star, from)) = back {
-            back = Some((star, from + 1));
-            (gi, ti) = (star + 1, from + 1);
-        } else {
-            return false;
+        match (g.get(gi), back) {
+            (Some(b'*'), _) => {
+                back = Some((gi, ti));
+                gi += 1;
+            }
+            (Some(b'?'), _) => (gi, ti) = (gi + 1, next(ti)),
+            (Some(c), _) if *c == t[ti] => (gi, ti) = (gi + 1, ti + 1),
+            (_, Some((star, from))) => {
+                back = Some((star, next(from)));
+                (gi, ti) = (star + 1, next(from));
+            }
+            (_, None) => return false,
         }
     }
-    g[gi..].iter().all(|c| *c == '*')
+    g[gi..].iter().all(|c| *c == b'*')
 }
 
 /// Edits some keys of matching rules on matching instances.
@@ -315,5 +320,22 @@ mod tests {
         assert!(glob_matches("*.service", "a.b.service"));
         assert!(glob_matches("a*b*c", "axxbyybzc"));
         assert!(!glob_matches("a*b*c", "axxbyyb"));
+        assert!(glob_matches("*", "") && glob_matches("**", "x") && glob_matches("", ""));
+        assert!(!glob_matches("?", "") && !glob_matches("", "x"));
+    }
+
+    #[test]
+    fn a_question_mark_is_one_character_of_any_width() {
+        for (glob, text, matches) in [
+            ("?", "é", true),
+            ("??", "é", false),
+            ("/d?ta", "/dátа", false),
+            ("/d?ta", "/dáta", true),
+            ("*?é", "éé", true),
+            ("*?é", "é", false),
+            ("*é", "日é", true),
+        ] {
+            assert_eq!(glob_matches(glob, text), matches, "{glob} {text}");
+        }
     }
 }
