@@ -27,12 +27,13 @@ pub fn init(level: Level) {
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
-/// Prints why the process cannot go on: for a person on a terminal, as an error in the journal.
-pub fn last_words(why: &str) {
+/// Prints why the process cannot go on: for a person on a terminal behind `prefix`, as an error in the
+/// journal, which knows who speaks.
+pub fn last_words(prefix: &str, why: &str) {
     if is_journal(std::io::stderr()) {
         tracing::error!("{why}");
     } else {
-        eprintln!("sexton: {why}");
+        eprintln!("{prefix}{why}");
     }
 }
 

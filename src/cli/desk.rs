@@ -9,7 +9,7 @@ pub fn run(args: &ConfigArgs) -> u8 {
     crate::telemetry::init(tracing::Level::INFO);
     let config = match run::load(&args.config) {
         Ok(config) => config,
-        Err((code, why)) => return fail(code, &why),
+        Err(refused) => return refused.report(),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

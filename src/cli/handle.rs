@@ -32,26 +32,40 @@ pub struct NoteArgs {
 
 /// Acknowledges an incident.
 pub fn ack(args: &AckArgs) -> u8 {
-    post(&args.socket.socket, &format!("/v1/incidents/{}/ack", args.incident), &Value::Null)
+    post(&args.socket.socket, &path(&["incidents", &args.incident, "ack"]), &Value::Null)
 }
 
 /// Resolves an incident by hand.
 pub fn resolve(args: &NoteArgs) -> u8 {
-    post(
-        &args.socket.socket,
-        &format!("/v1/incidents/{}/resolve", args.incident),
-        &json!({"note": args.text}),
-    )
+    post(&args.socket.socket, &path(&["incidents", &args.incident, "resolve"]), &json!({"note": args.text}))
 }
 
 /// Writes a note on an incident.
 pub fn note(args: &NoteArgs) -> u8 {
-    post(&args.socket.socket, &format!("/v1/incidents/{}/note", args.incident), &json!({"note": args.text}))
+    post(&args.socket.socket, &path(&["incidents", &args.incident, "note"]), &json!({"note": args.text}))
 }
 
 /// Makes the daemon read its configuration again.
 pub fn reload(args: &SocketArgs) -> u8 {
     post(&args.socket, "/v1/reload", &Value::Null)
+}
+
+/// A path of the API. Whatever a person typed stays one segment: all but RFC 3986's unreserved characters are
+/// percent-encoded.
+pub fn path(segments: &[&str]) -> String {
+    let mut path = "/v1".to_owned();
+    for segment in segments {
+        path.push('/');
+        for byte in segment.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    path.push(char::from(byte));
+                }
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    path
 }
 
 /// Asks for a change and prints what the daemon says.
@@ -150,6 +164,29 @@ fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::effect::Command;
+
+    #[tokio::test]
+    async fn what_a_person_types_reaches_the_daemon_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("control.sock");
+        let (tx, mut rx) = tokio::sync::mpsc::channel::<crate::control::Request>(1);
+        let _control = crate::control::Control::listen(&socket, tx).await.unwrap();
+        let daemon = tokio::spawn(async move {
+            while let Some(request) = rx.recv().await {
+                let asked = match request.query {
+                    crate::control::Query::Command(Command::Acknowledge { incident, .. }) => json!(incident),
+                    other => json!(format!("{other:?}")),
+                };
+                let _ = request.reply.send(Ok(asked));
+            }
+        });
+        for typed in ["INC-1", "a/b?c", "100%", "a b#c", "é", "%2F"] {
+            let asked = send(&socket, "POST", &path(&["incidents", typed, "ack"]), &Value::Null).await;
+            assert_eq!(asked.unwrap(), typed);
+        }
+        daemon.abort();
+    }
 
     #[test]
     fn an_unreachable_daemon_is_told_apart_from_a_forbidden_one() {

@@ -144,7 +144,7 @@ pub fn say(text: &str) {
 
 /// Prints an error the way every verb does and returns the exit code.
 pub fn fail(code: u8, why: &str) -> u8 {
-    crate::telemetry::last_words(why);
+    crate::telemetry::last_words("sexton: ", why);
     code
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::handle::{post, request};
+use super::handle::{path, post, request};
 use super::table::lay_out;
 use super::{FINE, SocketArgs, say};
 
@@ -47,14 +47,12 @@ pub enum OutboxVerb {
 /// Asks the daemon and prints.
 pub fn run(args: &OutboxArgs) -> u8 {
     let socket: &Path = &args.socket.socket;
-    let path =
-        |destination: &str, record: &str, verb: &str| format!("/v1/outbox/{destination}/{record}/{verb}");
     match &args.verb {
         Some(OutboxVerb::Requeue { destination, record }) => {
-            post(socket, &path(destination, record, "requeue"), &Value::Null)
+            post(socket, &path(&["outbox", destination, record, "requeue"]), &Value::Null)
         }
         Some(OutboxVerb::Drop { destination, record, reason }) => {
-            post(socket, &path(destination, record, "drop"), &json!({"note": reason}))
+            post(socket, &path(&["outbox", destination, record, "drop"]), &json!({"note": reason}))
         }
         None => match request(socket, "GET", "/v1/outbox", &Value::Null) {
             Ok(answer) if args.json => {

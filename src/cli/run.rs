@@ -17,15 +17,15 @@ const BOOT_GRACE: Duration = Duration::from_secs(120);
 pub fn run(args: &RunArgs) -> u8 {
     crate::telemetry::init(if args.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO });
     let path = args.config.config.clone();
-    // A configuration with mistakes is a finding; whatever else stands in the way is not.
-    let code = Rc::new(Cell::new(COULD_NOT_RUN));
+    // Of a start that fails: set when it is the configuration that was refused.
+    let code = Rc::new(Cell::new(None));
     let setup = Setup {
         load: Box::new({
             let (path, code) = (path.clone(), Rc::clone(&code));
             move || {
-                load(&path).map_err(|(why, all)| {
-                    code.set(why);
-                    all
+                load(&path).map_err(|refused| {
+                    code.set(Some(refused.code));
+                    refused.text
                 })
             }
         }),
@@ -39,28 +39,57 @@ pub fn run(args: &RunArgs) -> u8 {
         Err(why) => return fail(COULD_NOT_RUN, &why),
     };
     let local = tokio::task::LocalSet::new();
-    let outcome = local.block_on(&runtime, async {
-        match Daemon::start(setup).await.map_err(|why| (code.get(), why))?.run(asked_to_end()).await {
-            Ended::Asked => Ok(()),
-            Ended::Broken(why) => Err((COULD_NOT_RUN, why)),
+    let code = local.block_on(&runtime, async {
+        let daemon = match Daemon::start(setup).await {
+            Ok(daemon) => daemon,
+            Err(text) => return Failure::of_start(code.get(), text).report(),
+        };
+        match daemon.run(asked_to_end()).await {
+            Ended::Asked => FINE,
+            Ended::Broken(why) => fail(COULD_NOT_RUN, &why),
         }
     });
     // A hung mount must not keep the process: what blocks is left behind.
     runtime.shutdown_background();
-    match outcome {
-        Ok(()) => FINE,
-        Err((code, why)) => fail(code, &why),
+    code
+}
+
+/// Why there is nothing to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code: a configuration with mistakes is a finding.
+    pub code: u8,
+    /// The message for a person.
+    pub text: String,
+    /// What stands before it: nothing before what the configuration's renderer drew, which says `error:`
+    /// itself.
+    pub prefix: &'static str,
+}
+
+impl Failure {
+    /// A start that failed; `refused` is the exit code when the configuration was refused.
+    fn of_start(refused: Option<u8>, text: String) -> Self {
+        match refused {
+            Some(code) => Self { code, text, prefix: "" },
+            None => Self { code: COULD_NOT_RUN, text, prefix: "sexton: " },
+        }
+    }
+
+    /// Prints it and gives the exit code.
+    pub fn report(&self) -> u8 {
+        crate::telemetry::last_words(self.prefix, &self.text);
+        self.code
     }
 }
 
 /// Reads the configuration for this host.
 ///
 /// # Errors
-/// The exit code, and every mistake, rendered for a person.
-pub fn load(path: &Path) -> Result<Config, (u8, String)> {
+/// Every mistake, rendered for a person.
+pub fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path, &doors::doors(), &host::facts()).map_err(|mistakes| {
         let code = if mistakes.unreadable { COULD_NOT_RUN } else { FINDING };
-        (code, mistakes.render(false))
+        Failure::of_start(Some(code), mistakes.render(false))
     })
 }
 
@@ -85,5 +114,24 @@ fn log(record: &Record) {
             tracing::info!(priority = ?p.priority, "{} opened: {}", p.number, p.title);
         }
         Record::Problem(_) | Record::Link(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_configuration_speaks_for_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = load(&dir.path().join("none")).unwrap_err();
+        assert_eq!((missing.code, missing.prefix), (COULD_NOT_RUN, ""));
+        assert!(missing.text.starts_with("error: "), "{}", missing.text);
+        std::fs::write(dir.path().join("sexton.toml"), "nonsense = 1\n").unwrap();
+        let wrong = load(dir.path()).unwrap_err();
+        assert_eq!((wrong.code, wrong.prefix), (FINDING, ""));
+        assert!(wrong.text.starts_with("error: "), "{}", wrong.text);
+        let other = Failure::of_start(None, "cannot open store: no".to_owned());
+        assert_eq!((other.code, other.prefix), (COULD_NOT_RUN, "sexton: "));
     }
 }

@@ -33,6 +33,9 @@ use crate::engine::effect::Command;
 /// Largest request body in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
+/// Media type of RFC 9457.
+const PROBLEM: &str = "application/problem+json";
+
 /// What a client asks.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the table in the module header")]
@@ -128,6 +131,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::map_response(as_problem))
         .with_state(requests)
 }
 
@@ -197,7 +201,28 @@ fn note_of(body: &[u8]) -> Result<String, String> {
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("error");
     let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    (status, [(header::CONTENT_TYPE, PROBLEM)], body.to_string()).into_response()
+}
+
+/// Makes a problem of a refusal that is axum's own (wrong method, body too large, path that is no text).
+async fn as_problem(response: Response) -> Response {
+    let (status, kind) = (response.status(), response.headers().get(header::CONTENT_TYPE));
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    if !is_refusal || kind.is_some_and(|kind| kind == PROBLEM) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let detail = match String::from_utf8_lossy(&said) {
+        said if !said.is_empty() => said.into_owned(),
+        _ if status == StatusCode::METHOD_NOT_ALLOWED => "this path does not take that method".to_owned(),
+        _ => status.canonical_reason().unwrap_or("error").to_owned(),
+    };
+    let mut answer = problem(status, &detail);
+    if let Some(allow) = head.headers.get(header::ALLOW) {
+        answer.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    answer
 }
 
 /// Who is at the other end of the socket.
@@ -266,6 +291,32 @@ mod tests {
         drop(control);
         assert!(!path.exists(), "the socket is removed");
         daemon.abort();
+    }
+
+    #[tokio::test]
+    async fn every_refusal_is_a_problem() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let (tx, _rx) = mpsc::channel::<Request>(4);
+        let _control = Control::listen(&path, tx).await.unwrap();
+        let client = reqwest::Client::builder().unix_socket(&*path).build().unwrap();
+        let large = "x".repeat(BODY_LIMIT + 1);
+        for (method, url, body, status, detail) in [
+            (reqwest::Method::DELETE, "/v1/status", "", 405, "this path does not take that method"),
+            (reqwest::Method::POST, "/v1/incidents/INC7/note", &*large, 413, "length limit exceeded"),
+            (reqwest::Method::GET, "/v1/incidents/%ff", "", 400, "UTF-8"),
+            (reqwest::Method::GET, "/nowhere", "", 404, "no such path"),
+        ] {
+            let request = client.request(method, format!("http://sexton{url}")).body(body.to_owned());
+            let reply = request.send().await.unwrap();
+            assert_eq!(reply.status().as_u16(), status, "{url}");
+            assert_eq!(reply.headers()["content-type"], "application/problem+json", "{url}");
+            assert_eq!(reply.headers().get("allow").is_some(), status == 405, "{url}");
+            let told: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
+            assert_eq!(told["status"], status, "{url}");
+            assert!(told["detail"].as_str().unwrap().contains(detail), "{told}");
+        }
     }
 
     #[tokio::test]

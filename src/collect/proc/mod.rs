@@ -2,8 +2,10 @@
 //!
 //! New ones are found by reading the names in `/proc` each tick and looking only at new entries; known ones
 //! are held by pidfd, so that the kernel tells of an exit the moment it happens and `proc.count` drops within
-//! milliseconds. Invariant: a name that is watched always has a count; zombies are not in it.
+//! milliseconds. A source of its own, because reading a command line may hang: see [`cmdline`]. Invariant: a
+//! name that is watched always has a count; zombies are not in it.
 
+mod cmdline;
 mod scan;
 mod table;
 
@@ -17,11 +19,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
+use self::cmdline::{Cmdlines, DEADLINE, argv0};
 use self::scan::Scan;
 use self::table::{Called, Share, cpu_ratio, exit, may_be, signals};
 use super::reading::{HotFile, Names, told_by};
-use super::stat::{Stat, comm, head, uptime};
-use super::{Poll, Source, Spec, Tell};
+use super::stat::{Stat, comm, uptime};
+use super::{Source, Spec, Tell};
 use crate::engine::moment::{MINUTE, Moment};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
 use crate::engine::signal::{Class, Metric, Observation, metric};
@@ -45,7 +48,8 @@ pub const SPEC: Spec = Spec {
         if names.len() > NAMES_MAX {
             return Err(format!("{} names are watched, at most {NAMES_MAX} may be", names.len()));
         }
-        Ok(Source::Poll(Box::new(Watch::new(names, tell.clone())?)))
+        let cmdlines = Cmdlines::new(argv0(), DEADLINE);
+        Ok(Source::Tell(Box::pin(watch(Watch::new(names, tell.clone(), cmdlines)?))))
     },
 };
 
@@ -65,6 +69,7 @@ struct Watch {
     instances: Names,
     tell: Tell,
     scan: Scan,
+    cmdlines: Cmdlines,
     uptime: HotFile,
     last_full: Option<i64>,
     running: Arc<Mutex<Running>>,
@@ -88,13 +93,24 @@ fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+async fn watch(mut watch: Watch) {
+    let tell = watch.tell.clone();
+    let mut last = 0;
+    loop {
+        tell.next_beat(last).await;
+        last = tell.now().mono;
+        watch.turn(&tell).await;
+    }
+}
+
 impl Watch {
-    fn new(names: Vec<String>, tell: Tell) -> Result<Self, String> {
+    fn new(names: Vec<String>, tell: Tell, cmdlines: Cmdlines) -> Result<Self, String> {
         Ok(Self {
             names,
             instances: Names::new(Class::Proc),
             tell,
             scan: Scan::open()?,
+            cmdlines,
             uptime: HotFile::new("/proc/uptime"),
             last_full: None,
             running: Arc::default(),
@@ -102,39 +118,63 @@ impl Watch {
         })
     }
 
-    /// Looks at new processes and takes in those that are watched.
-    fn find(&mut self, now: Moment) -> Result<(), String> {
+    /// Reads everything and tells it.
+    async fn turn(&mut self, tell: &Tell) {
+        if self.names.is_empty() {
+            return tell.whole(tell.interval(), Vec::new()).await;
+        }
+        while self.exits.try_join_next().is_some() {}
+        let started = tell.now();
+        let look = match self.look(started) {
+            Ok(look) => look,
+            Err(reason) => return tell.failed(tell.interval(), &reason, Vec::new()).await,
+        };
+        let looked = tell.now().mono - started.mono;
+        let argv0 = if look.is_empty() { BTreeMap::new() } else { self.cmdlines.read(&look).await };
+        let now = tell.now();
+        for pid in look {
+            self.place(pid, argv0.get(&pid));
+        }
+        let batch = self.sum_up(now);
+        tell.cost(looked + tell.now().mono - now.mono);
+        tell.whole(tell.interval(), batch).await;
+    }
+
+    /// The processes to look at; those that have gone are forgotten.
+    fn look(&mut self, now: Moment) -> Result<Vec<i32>, String> {
         let full = self.last_full.is_none_or(|last| now.mono - last >= FULL_LOOK);
+        let look = self.scan.read(full)?;
         if full {
             self.last_full = Some(now.mono);
         }
-        let look = self.scan.read(full)?;
         lock(&self.running).retain(|pid, _| self.scan.runs(*pid));
-        for pid in look {
-            let names = self.names_of(pid);
-            let known = lock(&self.running).get(&pid).map(|p| p.names.clone());
-            match known {
-                Some(before) if before == names => {}
-                // It has become another program by exec, or its number another process.
-                _ => {
-                    lock(&self.running).remove(&pid);
-                    if !names.is_empty() {
-                        self.take_in(pid, names);
-                    }
-                }
-            }
+        Ok(look)
+    }
+
+    /// Takes a process in when it goes by a watched name; `argv0` is `None` when it could not be read.
+    fn place(&mut self, pid: i32, argv0: Option<&String>) {
+        let mut names = self.names_of(pid, argv0);
+        let known = lock(&self.running).get(&pid).map(|p| p.names.clone());
+        if let (Some(before), None) = (&known, argv0) {
+            // It went by these names when it last said who it is.
+            names.extend(before);
+            names.sort_unstable();
+            names.dedup();
         }
-        Ok(())
+        if known.as_ref() == Some(&names) {
+            return;
+        }
+        // It is new, or has become another program by exec, or its number another process.
+        lock(&self.running).remove(&pid);
+        if !names.is_empty() {
+            self.take_in(pid, names);
+        }
     }
 
     /// The watched names that a process goes by, as indices.
-    fn names_of(&self, pid: i32) -> Vec<usize> {
+    fn names_of(&self, pid: i32, argv0: Option<&String>) -> Vec<usize> {
         let Ok(comm) = comm(pid) else { return Vec::new() };
-        let mut called = Called { comm, ..Called::default() };
-        let cmdline = File::open(format!("/proc/{pid}/cmdline"));
-        if let Ok(line) = cmdline.and_then(|file| head(&file)) {
-            called.argv0 = line.split('\0').next().unwrap_or_default().to_owned();
-        }
+        let mut called = Called { comm, argv0: argv0.cloned().unwrap_or_default(), ..Called::default() };
         if self.names.iter().any(|n| may_be(&called.comm, n)) {
             // Only for our own processes, or with a capability; otherwise argv[0] has to do.
             let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
@@ -174,15 +214,9 @@ impl Watch {
             });
         }
     }
-}
 
-impl Poll for Watch {
-    fn poll(&mut self, now: Moment, out: &mut Vec<Observation>) -> Result<(), String> {
-        if self.names.is_empty() {
-            return Ok(());
-        }
-        while self.exits.try_join_next().is_some() {}
-        self.find(now)?;
+    /// What the live processes of each name make together.
+    fn sum_up(&mut self, now: Moment) -> Vec<Observation> {
         let mut shares = vec![Vec::new(); self.names.len()];
         let mut running = lock(&self.running);
         let uptime = if running.is_empty() { None } else { self.uptime.read().ok().and_then(uptime) };
@@ -191,10 +225,9 @@ impl Poll for Watch {
             process.names.iter().for_each(|n| shares[*n].push(share));
             true
         });
-        for (name, shares) in self.names.iter().zip(&shares) {
-            out.push(signals(&self.instances.get(name), shares, now, 0));
-        }
-        Ok(())
+        let seen = self.names.iter().zip(&shares);
+        seen.map(|(name, shares)| signals(&self.instances.get(name), shares, now, self.tell.interval()))
+            .collect()
     }
 }
 

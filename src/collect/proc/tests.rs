@@ -6,7 +6,9 @@ use tokio::sync::mpsc::channel;
 
 use super::*;
 use crate::clock::Clock;
+use crate::collect::ledger::Ledger;
 use crate::collect::spawn;
+use crate::collect::tell::Beat;
 use crate::collect::tests::{plan, until, values};
 use crate::engine::moment::SECOND;
 
@@ -88,6 +90,36 @@ async fn a_process_that_appears_is_found_at_the_next_tick_and_a_zombie_stays_dea
     }
     let counts = values(&later, &format!("proc{{name={name}}}"), COUNT);
     assert!(!counts.is_empty() && counts.iter().all(|c| *c == Some(0.0)), "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_process_whose_command_line_hangs_holds_up_neither_the_others_nor_its_own_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = unique("hangs");
+    let (stuck, other) = (Sleeper::start(dir.path(), &name), Sleeper::start(dir.path(), &name));
+    let hanging = i32::try_from(stuck.child.id()).unwrap();
+    let (gate, never) = std::sync::mpsc::channel::<()>();
+    let (never, real) = (Mutex::new(never), argv0());
+    let read: cmdline::Argv0 = Arc::new(move |pid| {
+        if pid == hanging {
+            let _ = never.lock().unwrap().recv();
+        }
+        real(pid)
+    });
+    let (tx, mut rx) = channel(8);
+    let clock = Clock::start();
+    let beat = Beat::new(clock.now().mono, SECOND / 5);
+    let tell = Tell { clock, beat, tx, ledger: Arc::new(Mutex::new(Ledger::new("proc"))) };
+    let cmdlines = Cmdlines::new(read, std::time::Duration::from_millis(100));
+    let task = tokio::spawn(watch(Watch::new(vec![name.clone()], tell, cmdlines).unwrap()));
+    // It hangs from the first reading on: the executable says who it is.
+    until(&mut rx, count_is(&name, 2.0)).await;
+    drop(other);
+    until(&mut rx, count_is(&name, 1.0)).await;
+    drop(stuck);
+    until(&mut rx, count_is(&name, 0.0)).await;
+    task.abort();
+    drop(gate);
 }
 
 #[test]

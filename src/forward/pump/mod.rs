@@ -8,6 +8,8 @@
 //! was cut short.
 
 mod flight;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,6 +63,11 @@ impl Default for Tuning {
 /// Timeout of a request when the plan names none.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What is asked of an outbox, as the log says it.
+const CLAIM: &str = "claim from";
+const ASK: &str = "ask";
+const SETTLE: &str = "settle in";
+
 /// What a pump is given beside its plan.
 pub(super) struct Context<O> {
     pub outbox: O,
@@ -89,6 +96,8 @@ pub(super) struct Pump<O> {
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
     unsettled: Vec<Settled>,
+    /// What the outbox cannot do, and why; told when it changes.
+    outbox_trouble: Option<(&'static str, String)>,
 }
 
 impl<O: Outbox + Clone + 'static> Pump<O> {
@@ -108,6 +117,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             tasks: JoinSet::new(),
             flying: Vec::new(),
             unsettled: Vec::new(),
+            outbox_trouble: None,
             plan,
             connector,
             context,
@@ -181,10 +191,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Ok(jobs) => jobs,
             Err(reason) => {
                 self.pace.give_back(permits);
-                tracing::warn!(destination = self.plan.id, reason, "cannot claim from the outbox");
+                self.outbox_fails(CLAIM, reason);
                 return self.context.tuning.store_retry;
             }
         };
+        self.outbox_works(CLAIM);
         let count = jobs.len();
         self.pace.give_back(permits.saturating_sub(count));
         for batch in jobs.chunks(self.connector.batch.max(1)) {
@@ -197,14 +208,18 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             // All that was asked for: there may be more, and only pace or room say when.
             return if count < want { Duration::ZERO } else { Duration::MAX };
         }
-        match self.context.outbox.next_due(&self.plan.id).await {
+        let next = self.context.outbox.next_due(&self.plan.id).await;
+        if next.is_ok() {
+            self.outbox_works(ASK);
+        }
+        match next {
             Ok(None) => Duration::MAX,
             Ok(Some(due)) if due > now.stamp() => nanos(due.0.saturating_sub(now.wall)),
             // Due and yet not given: it waits for something under way, whose end makes the loop turn.
             Ok(Some(_)) if !self.flying.is_empty() => Duration::MAX,
             Ok(Some(_)) => self.context.tuning.store_retry,
             Err(reason) => {
-                tracing::warn!(destination = self.plan.id, reason, "cannot ask the outbox");
+                self.outbox_fails(ASK, reason);
                 self.context.tuning.store_retry
             }
         }
@@ -343,9 +358,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         let now = self.context.clock.now().stamp();
         let result = self.context.outbox.settle(&self.plan.id, self.unsettled.clone(), now).await;
         if let Err(reason) = result {
-            tracing::warn!(destination = self.plan.id, reason, "cannot settle in the outbox");
+            self.outbox_fails(SETTLE, reason);
             return false;
         }
+        self.outbox_works(SETTLE);
         let stored = self.unsettled.iter().any(|s| matches!(s.outcome, Outcome::Stored { .. }));
         self.unsettled.clear();
         if stored {
@@ -356,6 +372,24 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             });
         }
         true
+    }
+
+    /// Logs what the outbox cannot do, once: it is asked again every [`Tuning::store_retry`].
+    fn outbox_fails(&mut self, what: &'static str, reason: String) {
+        let trouble = Some((what, reason));
+        if self.outbox_trouble == trouble {
+            return;
+        }
+        self.outbox_trouble = trouble;
+        let reason = self.outbox_trouble.as_ref().map(|(_, reason)| reason);
+        tracing::warn!(destination = self.plan.id, reason, "cannot {what} the outbox");
+    }
+
+    /// Logs the end of that trouble; what else the outbox can do says nothing about it.
+    fn outbox_works(&mut self, what: &'static str) {
+        if self.outbox_trouble.take_if(|(trouble, _)| *trouble == what).is_some() {
+            tracing::info!(destination = self.plan.id, "can {what} the outbox again");
+        }
     }
 
     fn mode(&self) -> Mode {
