@@ -155,6 +155,9 @@ impl Rules {
         if observation.gone {
             return self.forget(&observation.instance, now, out);
         }
+        if observation.samples.iter().any(|(_, value)| value.is_some()) {
+            self.hear(observation.instance.class, t.mono);
+        }
         let subject = self.subject_of(&observation.instance, t, now, out);
         self.mark += 1;
         for (metric, value) in &observation.samples {
