@@ -23,6 +23,11 @@ impl Clock {
     pub fn now(&self) -> Moment {
         Moment { mono: read(ClockId::Boottime) + self.shift, wall: read(ClockId::Realtime) }
     }
+
+    /// Time since the host's boot, suspension included, in nanoseconds.
+    pub fn uptime(&self) -> i64 {
+        read(ClockId::Boottime)
+    }
 }
 
 fn read(clock: ClockId) -> i64 {
@@ -39,6 +44,7 @@ mod tests {
         let clock = Clock::start();
         let (a, b) = (clock.now(), clock.now());
         assert!(b.mono >= a.mono);
+        assert!((0..=clock.uptime()).contains(&(a.mono - clock.shift)));
         assert!((a.mono - a.wall).abs() < crate::engine::moment::SECOND);
     }
 }

@@ -6,6 +6,7 @@
 //! inputs wait in bounded channels, questions are answered. A store that no retry can mend ends the daemon,
 //! because only a start checks it and moves it aside.
 
+mod grace;
 mod own;
 mod status;
 
@@ -80,6 +81,7 @@ pub struct Daemon {
     exhibits: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
     changed: mpsc::Receiver<()>,
     own: own::Own,
+    grace: grace::Grace,
     _control: Control,
     _watch: Option<Watch>,
 }
@@ -119,7 +121,7 @@ impl Daemon {
         let (store, loaded) = Store::open(&config.store).map_err(|e| e.to_string())?;
         let now = clock.now();
         let mut engine = Engine::new(config.plan.clone(), seed(now));
-        for trouble in engine.restore(now, loaded.state) {
+        for trouble in engine.restore(now, loaded.state, loaded.seq) {
             tracing::error!(reason = trouble, "a row of saved state could not be read and is left out");
         }
         if let Some(what) = &loaded.recovered {
@@ -150,6 +152,7 @@ impl Daemon {
             exhibits: mpsc::channel(WAITING_REQUESTS),
             changed,
             own: own::Own::default(),
+            grace: grace::Grace::default(),
             _control: control,
             _watch: watch,
         })
@@ -223,8 +226,9 @@ impl Daemon {
         Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
     }
 
-    async fn observed(&mut self, batches: Vec<Vec<Observation>>) {
+    async fn observed(&mut self, mut batches: Vec<Vec<Observation>>) {
         let now = self.clock.now();
+        self.grace.apply(self.clock.uptime(), &mut batches);
         let mut step = Step::default();
         for batch in &batches {
             self.engine.observe(now, batch, &mut step);

@@ -36,6 +36,7 @@ use saved::Saved;
 use series::Series;
 use slab::Slab;
 
+pub use saved::Raised;
 pub use standing::{Health, Standing};
 
 /// Judges every rule on every instance it binds.

@@ -66,6 +66,19 @@ pub struct Saved {
     pub told: Option<(usize, Severity)>,
 }
 
+/// What is known of a raise from its incident alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raised {
+    /// Rule id.
+    pub rule: String,
+    /// On what.
+    pub instance: Arc<Instance>,
+    /// As last told.
+    pub severity: Severity,
+    /// Start of the breach.
+    pub since: Moment,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Row {
     v: u32,
@@ -113,6 +126,31 @@ impl Rules {
                 self.saved.insert(key.clone(), saved);
             }
         }
+        self.wait_for_saved(now);
+        self.check_saved(now);
+    }
+
+    /// Has a raise without a saved machine stand as one: it is judged with the next sample, and clears or
+    /// retires like the others.
+    pub fn stand_in(&mut self, now: Moment, raised: Raised) {
+        let Raised { rule, instance, severity, since } = raised;
+        let key = format!("{rule}|{}", instance.key());
+        if self.saved.get(&key).is_some_and(|s| s.steps.iter().any(|step| step.latched.is_some())) {
+            return;
+        }
+        let plan = Rules::rule(&self.plan, &rule).filter(|r| !r.steps.is_empty());
+        let severities: Vec<_> =
+            plan.map_or_else(|| vec![severity], |r| r.steps.iter().map(|s| s.severity).collect());
+        // The lowest step that is as severe, or the highest there is.
+        let as_severe = (0..severities.len()).filter(|i| severities[*i] >= severity);
+        let highest = (0..severities.len()).max_by_key(|i| (severities[*i], *i)).unwrap_or(0);
+        let top = as_severe.min_by_key(|i| (severities[*i], *i)).unwrap_or(highest);
+        let mut steps = vec![Step::default(); severities.len()];
+        if let Some(step) = steps.get_mut(top) {
+            step.latched = Some(since);
+        }
+        let told = Some((top, severity));
+        self.saved.insert(key, Saved { rule, instance, severities, until: now.mono, steps, told });
         self.wait_for_saved(now);
         self.check_saved(now);
     }
