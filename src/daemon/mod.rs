@@ -123,7 +123,7 @@ impl Daemon {
         let mut engine = Engine::new(config.plan.clone(), seed(now));
         let grace = i64::try_from(setup.boot_grace.as_nanos()).unwrap_or(i64::MAX);
         engine.rules.settle_until(clock.booted().saturating_add(grace));
-        for trouble in engine.restore(now, loaded.state) {
+        for trouble in engine.restore(now, loaded.state, loaded.seq) {
             tracing::error!(reason = trouble, "a row of saved state could not be read and is left out");
         }
         if let Some(what) = &loaded.recovered {
@@ -304,9 +304,7 @@ impl Daemon {
     async fn reload(&mut self) -> Result<String, String> {
         own::tell_reloading();
         let outcome = match (self.load)() {
-            Ok(config) if config.hash == self.config.hash => {
-                Ok("configuration read: nothing has changed".to_owned())
-            }
+            Ok(config) if config.hash == self.config.hash => Ok(self.unchanged()),
             Ok(config) => Ok(self.take_up(config).await),
             Err(message) => Err(message),
         };
@@ -324,6 +322,11 @@ impl Daemon {
         self.finish(step).await;
         own::tell_ready();
         outcome
+    }
+
+    fn unchanged(&self) -> String {
+        let what = if self.config_error.is_some() { "it is right again" } else { "nothing has changed" };
+        format!("configuration read: {what}")
     }
 
     async fn take_up(&mut self, config: Config) -> String {

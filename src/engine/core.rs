@@ -30,11 +30,18 @@ impl Engine {
         Self { rules, incidents: Incidents::new(plan, seed), events: Vec::new() }
     }
 
-    /// Takes up the saved rows `(kind, key, body)`. Returns a sentence for each row that could not be read.
-    pub fn restore(&mut self, now: Moment, rows: Vec<(String, String, String)>) -> Vec<String> {
+    /// Takes up the saved rows `(kind, key, body)` and goes on after `seq`, the last number in the journal.
+    /// Returns a sentence for each row that could not be read. An incident whose rule machine was not saved,
+    /// or not so that this version can read it, gets a stand-in: something must see its end.
+    pub fn restore(&mut self, now: Moment, rows: Vec<(String, String, String)>, seq: u64) -> Vec<String> {
         let (machines, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(kind, ..)| kind == "machine");
         self.rules.restore(now, machines.into_iter().map(|(_, key, body)| (key, body)).collect());
-        self.incidents.restore(now, others)
+        let bad = self.incidents.restore(now, others);
+        self.incidents.resume_journal(seq);
+        for raised in self.incidents.raised(now) {
+            self.rules.stand_in(now, raised);
+        }
+        bad
     }
 
     /// Judges what the doors saw.
@@ -90,7 +97,7 @@ mod tests {
     use super::*;
     use crate::engine::moment::{HOUR, MINUTE};
     use crate::engine::plan::{Correlate, Host, MATRIX, SLA};
-    use crate::engine::record::HostRef;
+    use crate::engine::record::{ClosureCode, HostRef};
     use crate::engine::signal::{Class, Instance, metric};
 
     fn plan() -> Arc<Plan> {
@@ -130,16 +137,64 @@ mod tests {
         Arc::new(Plan { host, rules, overrides, services, correlate, matrix: MATRIX, sla: SLA })
     }
 
+    /// Host seen so busy at that time.
+    fn see(engine: &mut Engine, now: Moment, busy: f64) -> Step {
+        let host = Instance::of(Class::Host, &[]);
+        let seen = Observation::new(now, host, MINUTE).with(metric("cpu.busy"), busy);
+        let mut step = Step::default();
+        engine.observe(now, &[seen], &mut step);
+        step
+    }
+
+    /// The rows that a step writes, without those of a kind.
+    fn rows_without(step: Step, kind: &str) -> Vec<(String, String, String)> {
+        let written = step.state.into_iter().filter(|row| row.kind != kind);
+        written.filter_map(|row| Some((row.kind.to_owned(), row.key, row.body?))).collect()
+    }
+
+    #[test]
+    fn an_incident_whose_machine_was_lost_still_ends() {
+        let start = Moment::at(100 * HOUR);
+        let raised = || see(&mut Engine::new(plan(), 7), start, 0.95);
+        let later = start.plus(MINUTE);
+        let restored = |plan: Arc<Plan>, rows| {
+            let mut engine = Engine::new(plan, 7);
+            assert_eq!(engine.restore(later, rows, 1), Vec::<String>::new());
+            engine
+        };
+        let closure = |engine: &Engine| {
+            let incident = engine.incidents.incidents().next().expect("one");
+            incident.closure.as_ref().map(|closure| closure.code)
+        };
+        let unreadable = ("machine".to_owned(), "busy|host".to_owned(), "{\"v\":0}".to_owned());
+        let lost = rows_without(raised(), "machine");
+        for rows in [lost.clone(), [lost.clone(), vec![unreadable]].concat()] {
+            let mut engine = restored(plan(), rows);
+            assert!(see(&mut engine, later, 0.95).is_empty(), "raised as before: nothing to tell");
+            let step = see(&mut engine, later.plus(MINUTE), 0.5);
+            assert_eq!(closure(&engine), Some(ClosureCode::AutoCleared));
+            let machine = step.state.iter().find(|row| row.kind == "machine" && row.key == "busy|host");
+            assert_eq!(machine.map(|row| row.body.as_ref()), Some(None), "an unreadable row goes");
+        }
+        let without = Plan { rules: Vec::new(), ..Plan::clone(&plan()) };
+        let mut engine = restored(Arc::new(without), lost);
+        engine.handle_timeout(later, &mut Step::default());
+        assert_eq!(closure(&engine), Some(ClosureCode::CiRetired), "its rule is gone as well");
+    }
+
+    #[test]
+    fn the_journal_goes_on_though_the_books_are_lost() {
+        let start = Moment::at(100 * HOUR);
+        let rows = rows_without(see(&mut Engine::new(plan(), 7), start, 0.95), "engine");
+        let mut engine = Engine::new(plan(), 7);
+        engine.restore(start, rows, 41);
+        let step = see(&mut engine, start.plus(MINUTE), 0.5);
+        assert_eq!(step.journal.iter().map(|e| e.seq).collect::<Vec<_>>(), [42]);
+    }
+
     #[test]
     fn a_wall_clock_that_steps_forward_brings_due_times_nearer_with_the_next_sample() {
         let mut engine = Engine::new(plan(), 7);
-        let see = |engine: &mut Engine, now: Moment, busy: f64| {
-            let host = Instance::of(Class::Host, &[]);
-            let seen = Observation::new(now, host, MINUTE).with(metric("cpu.busy"), busy);
-            let mut step = Step::default();
-            engine.observe(now, &[seen], &mut step);
-            step
-        };
         let start = Moment::at(100 * HOUR);
         assert_eq!(see(&mut engine, start, 0.95).records.len(), 1);
         let later = start.plus(11 * MINUTE);

@@ -36,6 +36,7 @@ use saved::Saved;
 use series::Series;
 use slab::Slab;
 
+pub use saved::Raised;
 pub use standing::{Health, Standing};
 
 /// Judges every rule on every instance it binds.
@@ -163,6 +164,9 @@ impl Rules {
         self.advance(t, now, out);
         if observation.gone {
             return self.forget(&observation.instance, now, out);
+        }
+        if observation.samples.iter().any(|(_, value)| value.is_some()) {
+            self.hear(observation.instance.class, t.mono);
         }
         let subject = self.subject_of(&observation.instance, t, now, out);
         self.mark += 1;

@@ -69,6 +69,12 @@ pub fn since(tx: &Tx<'_>, since: u64, limit: usize) -> Result<Vec<JournalRow>, S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Number of the newest entry; 0 when there is none.
+pub fn newest(tx: &Tx<'_>) -> Result<u64, StoreError> {
+    let mut select = tx.prepare("SELECT max(seq) FROM journal")?;
+    Ok(uint(select.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0)))
+}
+
 /// Deletes up to `batch` entries from the old end that are older than `before`; the newest entry stays.
 /// Returns how many.
 pub fn trim(tx: &Tx<'_>, before: Stamp, batch: usize) -> Result<usize, StoreError> {

@@ -52,6 +52,8 @@ pub struct Commit {
 pub struct Loaded {
     /// Engine state as (kind, key, body), ordered by kind and key.
     pub state: Vec<(String, String, String)>,
+    /// Number of the newest journal entry; 0 when there is none.
+    pub seq: u64,
     /// What was found damaged and where it is now, in one sentence; an incident about ourselves should carry
     /// it.
     pub recovered: Option<String>,
@@ -124,7 +126,7 @@ impl Store {
             .spawn(move || worker.serve(outbox))
             .map_err(|e| StoreError::file("start thread of store", e))?;
         let store = Store { inbox, dropped, outbox_limit: plan.outbox_limit };
-        Ok((store, Loaded { state: opened.state, recovered }))
+        Ok((store, Loaded { state: opened.state, seq: opened.seq, recovered }))
     }
 
     /// Makes everything in `commit` durable, in one transaction. Takes a `Commit` or an `Arc` of one, so that
@@ -213,6 +215,7 @@ impl Store {
 struct Opened {
     conn: rusqlite::Connection,
     state: Vec<(String, String, String)>,
+    seq: u64,
     dropped: u64,
     was_empty: bool,
 }
@@ -232,9 +235,10 @@ impl Opened {
         let tx = Tx::new(&conn, clock.now().stamp(), u64::MAX);
         outbox::interrupted(&tx)?;
         let state = journal::load(&tx)?;
+        let seq = journal::newest(&tx)?;
         let dropped = journal::counter(&tx, outbox::DROPPED)?;
         dir.keep_ballast();
-        Ok(Self { conn, state, dropped, was_empty })
+        Ok(Self { conn, state, seq, dropped, was_empty })
     }
 }
 

@@ -72,7 +72,7 @@ async fn what_was_committed_is_there_again() {
     let (store, loaded) = Store::open(&plan(tmp.path())).unwrap();
     let triple = |k: &str, n: &str, b: &str| (k.to_owned(), n.to_owned(), b.to_owned());
     assert_eq!(loaded.state, [triple("engine", "n", "3"), triple("machine", "a", "2")]);
-    assert_eq!(loaded.recovered, None);
+    assert_eq!((loaded.seq, loaded.recovered), (3, None));
     let entries = store.journal(1, 1).await.unwrap();
     assert_eq!((entries.len(), entries[0].seq, entries[0].kind.as_str()), (1, 2, "incident"));
     let size = store.size().await.unwrap();

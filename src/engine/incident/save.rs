@@ -10,6 +10,8 @@ use crate::engine::id;
 use crate::engine::moment::Moment;
 use crate::engine::problem::{self, RECURRENCE_ROW};
 use crate::engine::record::{Incident, Problem, Record, State};
+use crate::engine::rules::Raised;
+use crate::engine::signal::{Class, Instance};
 
 use super::held::{Change, Held};
 use super::ledger::{ENGINE_ROW, Revised, json, put};
@@ -38,6 +40,16 @@ impl Incidents {
         self.rearm();
         self.problems.rearm();
         bad
+    }
+
+    /// The raises that held incidents wait for the end of; each has a rule machine somewhere.
+    pub fn raised(&self, now: Moment) -> Vec<Raised> {
+        self.held.values().filter(|held| held.side.raised).filter_map(|held| raise_of(held, now)).collect()
+    }
+
+    /// Goes on after that sequence number, should the books be lost or older than the journal.
+    pub fn resume_journal(&mut self, seq: u64) {
+        self.ledger.at_least(seq, 0, 0);
     }
 
     /// Writes down what has changed: incidents, then problems, then the links between them.
@@ -106,4 +118,19 @@ impl Incidents {
         self.held.insert(id, held);
         Ok(())
     }
+}
+
+/// `None` when the instance is of a class that this version does not know.
+fn raise_of(held: &Held, now: Moment) -> Option<Raised> {
+    let record = &held.record;
+    let class = Class::parse(record.instance.split('{').next()?)?;
+    // The record's labels are those of host, rule and instance.
+    let spec = class.spec();
+    let own = spec.identity.iter().chain(spec.other);
+    let labels = own.filter_map(|l| Some(((*l).to_owned(), record.labels.get(*l)?.clone())));
+    let instance = Arc::new(Instance::new(class, labels.collect()));
+    let since = record.intervals.last().map_or(record.breach_at, |interval| interval.from);
+    let since = Moment { mono: since.0.saturating_add(now.mono - now.wall), wall: since.0 };
+    let (rule, severity) = (record.rule.id.clone(), held.side.facts.severity);
+    (instance.key() == record.instance).then_some(Raised { rule, instance, severity, since })
 }

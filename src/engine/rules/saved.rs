@@ -1,10 +1,11 @@
 //! Machines on disk: one row per machine that is not plainly ok, and what becomes of it after a restart.
 //!
 //! A row is JSON with `"v":1`; a row of another version, or one that cannot be read, is ignored: the machine
-//! starts anew. Times are `[steady, wall]` in ns. A restored machine waits for its instance; one that has not
-//! come after ten minutes, or whose rule is gone, retires. While anything is pending, a row of its own says
-//! every 15 s that we live: the gap of a restart is measured from there, and a `for` or `keep` goes on when
-//! the gap is not longer than it may be unknown.
+//! starts anew. Times are `[steady, wall]` in ns. A restored machine waits for its instance. One whose rule
+//! is gone retires; so does one whose instance has not come after ten minutes, provided that others of its
+//! class have: a collector that fails says nothing about what it no longer sees. While anything is pending, a
+//! row of its own says every 15 s that we live: the gap of a restart is measured from there, and a `for` or
+//! `keep` goes on when the gap is not longer than it may be unknown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,8 +31,14 @@ const VERSION: u32 = 1;
 const ALIVE_KEY: &str = "|alive";
 /// How often that row is written while something is pending.
 const ALIVE_EVERY: i64 = 15 * SECOND;
-/// How long a restored machine waits for its instance.
+/// How long a restored machine waits for its instance, and how often it is asked again whether it still has
+/// to.
 const WAIT: i64 = 10 * MINUTE;
+/// A class must have been spoken of for this long before one of its instances counts as missing: what is
+/// there is told within it.
+const ROLL_CALL: i64 = MINUTE;
+/// A restored machine waits for at least so many intervals of its signals.
+const PATIENCE: i64 = 2;
 
 /// The state of the row that says we live.
 #[derive(Debug, Default)]
@@ -39,8 +46,10 @@ pub struct Alive {
     at: i64,
     is_armed: bool,
     is_dirty: bool,
-    /// When waiting for the instances of restored machines ends.
+    /// When it is looked at again whether restored machines still have to wait.
     give_up: i64,
+    /// Since when instances of a class are observed, while there is something to wait for.
+    heard: BTreeMap<Class, i64>,
 }
 
 /// A restored machine whose instance has not been seen yet.
@@ -49,10 +58,25 @@ pub struct Saved {
     rule: String,
     instance: Arc<Instance>,
     severities: Vec<Severity>,
+    /// It waits until then at least, in steady time.
+    until: i64,
     /// State of each step.
     pub steps: Vec<Step>,
     /// See `Machine::told`.
     pub told: Option<(usize, Severity)>,
+}
+
+/// What is known of a raise from its incident alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raised {
+    /// Rule id.
+    pub rule: String,
+    /// On what.
+    pub instance: Arc<Instance>,
+    /// As last told.
+    pub severity: Severity,
+    /// Start of the breach.
+    pub since: Moment,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,6 +87,9 @@ struct Row {
     at: i64,
     told: Option<(usize, Severity)>,
     steps: Vec<StepRow>,
+    /// The longest interval of its signals, in ns.
+    #[serde(default)]
+    pace: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,11 +126,47 @@ impl Rules {
                 self.saved.insert(key.clone(), saved);
             }
         }
+        self.wait_for_saved(now);
+        self.check_saved(now);
+    }
+
+    /// Has a raise without a saved machine stand as one: it is judged with the next sample, and clears or
+    /// retires like the others.
+    pub fn stand_in(&mut self, now: Moment, raised: Raised) {
+        let Raised { rule, instance, severity, since } = raised;
+        let key = format!("{rule}|{}", instance.key());
+        if self.saved.get(&key).is_some_and(|s| s.steps.iter().any(|step| step.latched.is_some())) {
+            return;
+        }
+        let plan = Rules::rule(&self.plan, &rule).filter(|r| !r.steps.is_empty());
+        let severities: Vec<_> =
+            plan.map_or_else(|| vec![severity], |r| r.steps.iter().map(|s| s.severity).collect());
+        // The lowest step that is as severe, or the highest there is.
+        let as_severe = (0..severities.len()).filter(|i| severities[*i] >= severity);
+        let highest = (0..severities.len()).max_by_key(|i| (severities[*i], *i)).unwrap_or(0);
+        let top = as_severe.min_by_key(|i| (severities[*i], *i)).unwrap_or(highest);
+        let mut steps = vec![Step::default(); severities.len()];
+        if let Some(step) = steps.get_mut(top) {
+            step.latched = Some(since);
+        }
+        let told = Some((top, severity));
+        self.saved.insert(key, Saved { rule, instance, severities, until: now.mono, steps, told });
+        self.wait_for_saved(now);
+        self.check_saved(now);
+    }
+
+    fn wait_for_saved(&mut self, now: Moment) {
         if !self.saved.is_empty() {
             self.alive.give_up = now.mono.saturating_add(WAIT);
             self.timers.insert((self.alive.give_up, Timer::Saved));
         }
-        self.check_saved(now);
+    }
+
+    /// An instance has been observed with a value: who watches its class is at work.
+    pub(super) fn hear(&mut self, class: Class, at: i64) {
+        if !self.saved.is_empty() {
+            self.alive.heard.entry(class).or_insert(at);
+        }
     }
 
     /// A restored machine whose rule is gone need not wait.
@@ -122,13 +185,22 @@ impl Rules {
         self.saved.remove(&format!("{rule}|{key}"))
     }
 
-    /// Retires restored machines without a rule, and when the waiting is over those without an instance.
+    /// Retires restored machines without a rule, and those whose instance is missing though its class is
+    /// observed; the others go on waiting.
     pub(super) fn give_up_saved(&mut self, now: Moment, out: &mut Vec<Event>) {
-        let is_over = self.alive.give_up <= now.mono;
         let plan = Arc::clone(&self.plan);
-        self.retire_saved(now, "not seen again since the restart", out, |saved| {
-            is_over || Rules::rule(&plan, &saved.rule).is_none()
-        });
+        self.retire_saved(now, "the rule is gone", out, |saved| Rules::rule(&plan, &saved.rule).is_none());
+        if now.mono < self.alive.give_up {
+            return;
+        }
+        let heard = std::mem::take(&mut self.alive.heard);
+        let is_missing = |saved: &Saved| {
+            let since = heard.get(&saved.instance.class);
+            saved.until <= now.mono && since.is_some_and(|at| now.mono.saturating_sub(*at) >= ROLL_CALL)
+        };
+        self.retire_saved(now, "not seen again since the restart", out, is_missing);
+        self.alive.heard = heard;
+        self.wait_for_saved(now);
     }
 
     /// Retires restored machines of an instance that is known to have gone.
@@ -173,7 +245,9 @@ impl Rules {
                 continue;
             }
             machine.is_stored = !is_plain;
-            let body = if is_plain { None } else { row(machine, &subject.instance, self.clock.mono) };
+            let series = machine.slots.iter().filter_map(|s| self.series.get(*s));
+            let pace = series.map(|s| s.interval).max().unwrap_or(0);
+            let body = if is_plain { None } else { row(machine, &subject.instance, self.clock.mono, pace) };
             out.push(StateChange { kind: KIND, key, body });
         }
         self.dirty = dirty;
@@ -198,7 +272,7 @@ fn moment((mono, wall): (i64, i64)) -> Moment {
     Moment { mono, wall }
 }
 
-fn row(machine: &Machine, instance: &Instance, at: i64) -> Option<String> {
+fn row(machine: &Machine, instance: &Instance, at: i64, pace: i64) -> Option<String> {
     let hold_row = |h: Hold| HoldRow { since: pair(h.since), excluded: h.excluded, frozen: h.frozen };
     let plans = &machine.bound.rule.steps;
     let step_row = |(step, plan): (&Step, &StepPlan)| StepRow {
@@ -213,6 +287,7 @@ fn row(machine: &Machine, instance: &Instance, at: i64) -> Option<String> {
         at,
         told: machine.told,
         steps: machine.steps.iter().zip(plans).map(step_row).collect(),
+        pace,
     };
     serde_json::to_string(&row).ok()
 }
@@ -232,7 +307,8 @@ fn read(rule: &str, row: Row, alive: i64, now: Moment) -> Option<Saved> {
     };
     let step = |s: StepRow| Step { latched: s.latched.map(moment), hold: s.hold.map(hold) };
     let steps = row.steps.into_iter().map(step).collect();
-    Some(Saved { rule: rule.to_owned(), instance, severities, steps, told: row.told })
+    let until = now.mono.saturating_add(row.pace.max(0).saturating_mul(PATIENCE));
+    Some(Saved { rule: rule.to_owned(), instance, severities, until, steps, told: row.told })
 }
 
 impl Saved {

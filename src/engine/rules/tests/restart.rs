@@ -109,6 +109,8 @@ fn what_never_comes_back_retires() {
     stage.wait(100);
     assert_eq!((stage.events[0].rule.id.as_str(), stage.events[0].rule.steps.len()), ("gone", 1));
     assert_eq!(stage.told(), ["retire critical 100<100"]);
+    stage.instance = Instance::of(Class::Fs, &[("mount", "/other")]);
+    stage.num(110, "fs.used", 0.1);
     stage.wait(699);
     assert_eq!(stage.told(), Vec::<String>::new());
     stage.wait(700);
@@ -117,4 +119,45 @@ fn what_never_comes_back_retires() {
     assert_eq!(stage.told(), ["retire critical 700<700"]);
     store(&mut kept, &mut stage);
     assert!(!kept.keys().any(|k| k.contains("/mnt")), "{kept:?}");
+}
+
+#[test]
+fn a_collector_that_fails_retires_nothing() {
+    let rules = [rule("disk", Class::Fs, &[], &[("fs.used > 90%", "", 0, 0, CRITICAL)])];
+    let fs = |mount| Instance::of(Class::Fs, &[("mount", mount)]);
+    let (mut kept, mut stage) = (BTreeMap::new(), Stage::new(fs("/mnt"), 10 * SECOND, &rules));
+    stage.num(0, "fs.used", 0.95);
+    store(&mut kept, &mut stage);
+    let mut stage = restarted(&kept, 100, &rules);
+    // Another class is observed, and of this one it is only said that nothing is known.
+    stage.instance = host();
+    stage.num(110, "cpu.busy", 0.1);
+    stage.instance = fs("/other");
+    stage.see(120, &[("fs.used", None)]);
+    stage.wait(2000);
+    assert_eq!(stage.told(), Vec::<String>::new());
+    // The collector comes back just before it is asked again: what it has not told yet is not missing.
+    stage.wait(2590);
+    stage.num(2590, "fs.used", 0.1);
+    stage.wait(2600);
+    assert_eq!(stage.told(), Vec::<String>::new());
+    stage.wait(3200);
+    assert_eq!(stage.told(), ["retire critical 3200<3200"]);
+    assert_eq!(stage.rules.poll_timeout(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn what_is_rarely_polled_is_waited_for_longer() {
+    let rules = [rule("down", Class::Check, &[], &[("not check.up", "", 0, 0, CRITICAL)])];
+    let check = |name| Instance::of(Class::Check, &[("check", name)]);
+    let (mut kept, mut stage) = (BTreeMap::new(), Stage::new(check("slow"), HOUR, &rules));
+    stage.see(0, &[("check.up", Some(Value::Bool(false)))]);
+    store(&mut kept, &mut stage);
+    let mut stage = restarted(&kept, 100, &rules);
+    stage.instance = check("quick");
+    stage.see(110, &[("check.up", Some(Value::Bool(true)))]);
+    stage.wait(7000);
+    assert_eq!(stage.told(), Vec::<String>::new());
+    stage.wait(8000);
+    assert_eq!(stage.told(), ["retire critical 8000<8000"]);
 }
