@@ -79,8 +79,8 @@ impl Collectors {
         self.shared.crew().members.values().map(|m| lock(&m.tell.ledger).status()).collect()
     }
 
-    /// Reads every polled collector now, due or not, in place of its next tick. For those who want to know what
-    /// a cycle costs.
+    /// Reads every polled collector now, due or not, in place of its next tick. For those who want to know
+    /// what a cycle costs.
     pub fn read_now(&self) -> Vec<Observation> {
         self.shared.tick(self.clock, i64::MAX)
     }

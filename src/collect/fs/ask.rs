@@ -3,8 +3,8 @@
 //! `statvfs` on a dead network mount blocks for ever and cannot be interrupted. One worker thread asks all
 //! mounts in turn; when it stops answering, it is left to its fate, and the mounts behind the one it hangs on
 //! each get a thread of their own. A mount has at most one call outstanding and is not asked again until that
-//! one returns. Threads that hang are thus never more than mounts. A round that goes well wakes the asker once,
-//! however many mounts it has. Must not know what the numbers mean.
+//! one returns. Threads that hang are thus never more than mounts. A round that goes well wakes the asker
+//! once, however many mounts it has. Must not know what the numbers mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
