@@ -280,7 +280,8 @@ def one_death(program, database):
 def raised(database):
     """Incidents whose rule says raised in the committed state; None as long as there is no store."""
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)) as db:
+        # Without patience: SQLite would wait up to 100 ms for a lock, and we would measure that.
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0)) as db:
             rows = db.execute("SELECT body FROM state WHERE kind = 'incident'").fetchall()
     except sqlite3.Error:
         return None
