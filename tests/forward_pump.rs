@@ -17,7 +17,7 @@ use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, Outcome, RecordKind};
 use sexton::engine::moment::SECOND;
 use sexton::engine::option::{DestinationPlan, OptionValue};
-use sexton::forward::{Forward, Tuning, spawn_tuned};
+use sexton::forward::{Forward, Tuning, spawn};
 
 /// A directory with a token in it, and an outbox.
 struct Bench {
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     fn spawn(&self, plan: DestinationPlan, tuning: Tuning) -> Forward {
-        spawn_tuned(&[plan], self.outbox.clone(), host(), Clock::start(), tuning)
+        spawn(&[plan], self.outbox.clone(), setting(tuning))
     }
 
     fn retries(&self, wanted_unknown: bool) -> usize {
@@ -336,7 +336,7 @@ fn a_reload_restarts_only_what_changed() {
         let (one, two) = (Server::start(|_| Act::Desk).await, Server::start(|_| Act::Desk).await);
         let bench = Bench::new();
         let named = |id: &str, url: &str| DestinationPlan { id: id.to_owned(), ..bench.plan(url) };
-        let mut forward = spawn_tuned(
+        let mut forward = spawn(
             &[named("a", &one.url), named("b", &two.url)],
             bench.outbox.clone(),
             host(),

@@ -18,7 +18,7 @@ use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, RecordKind};
 use sexton::engine::moment::SECOND;
 use sexton::engine::option::DestinationPlan;
-use sexton::forward::{Forward, spawn_tuned};
+use sexton::forward::{Forward, spawn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -154,7 +154,7 @@ fn field(ticket: &Json, name: &str) -> String {
 }
 
 fn forward(plan: DestinationPlan, outbox: &Memory) -> Forward {
-    spawn_tuned(&[plan], outbox.clone(), host(), Clock::start(), quick())
+    spawn(&[plan], outbox.clone(), setting(quick()))
 }
 
 async fn stored(forward: &Forward, outbox: &Memory) {

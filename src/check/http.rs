@@ -56,6 +56,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["check.up", "check.latency", "check.cert_left"],
+        check: crate::engine::option::any,
     },
     build: |plan| Ok(Box::new(Http::new(plan)?)),
 };

@@ -28,6 +28,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["check.up", "check.latency"],
+        check: crate::engine::option::any,
     },
     build: |plan| Ok(Box::new(Tcp::new(plan)?)),
 };

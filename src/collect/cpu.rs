@@ -21,6 +21,7 @@ pub const SPEC: Spec = Spec {
             about: "also one instance per CPU (class cpu)",
         }],
         signals: &["cpu.busy", "cpu.user", "cpu.system", "cpu.iowait", "cpu.steal", "cpu.count", "core.busy"],
+        check: crate::engine::option::any,
     },
     build: |plan, _| {
         Ok(Source::Poll(Box::new(Cpu {

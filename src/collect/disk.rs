@@ -31,6 +31,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["disk.read", "disk.write", "disk.latency", "disk.busy", "disk.queue"],
+        check: crate::engine::option::any,
     },
     build: |plan, _| {
         Ok(Source::Poll(Box::new(Disk {

@@ -15,6 +15,7 @@ pub const SPEC: Spec = Spec {
         about: "run-queue load averages",
         options: &[],
         signals: &["load.avg1", "load.avg5", "load.avg15"],
+        check: crate::engine::option::any,
     },
     build: |_, _| Ok(Source::Poll(Box::new(Load))),
 };

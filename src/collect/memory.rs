@@ -18,6 +18,7 @@ pub const SPEC: Spec = Spec {
         about: "physical memory",
         options: &[],
         signals: &["mem.total", "mem.available", "mem.used"],
+        check: crate::engine::option::any,
     },
     build: |_, _| {
         let system = System::new().map_err(|e| format!("cannot read memory: {e}"))?;

@@ -23,6 +23,7 @@ pub const SPEC: Spec = Spec {
             about: "globs on the interface name; ! excludes, the last that matches decides",
         }],
         signals: &["net.rx", "net.tx", "net.errors", "net.drops", "net.up"],
+        check: crate::engine::option::any,
     },
     build: |plan, _| {
         Ok(Source::Poll(Box::new(Net {

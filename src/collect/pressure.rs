@@ -17,6 +17,7 @@ pub const SPEC: Spec = Spec {
         about: "pressure stall information (PSI) of CPU, memory and I/O",
         options: &[],
         signals: &["psi.cpu.some", "psi.mem.some", "psi.mem.full", "psi.io.some", "psi.io.full"],
+        check: crate::engine::option::any,
     },
     build: |_, _| {
         let files = ["cpu", "memory", "io"].map(|name| HotFile::new(format!("/proc/pressure/{name}")));

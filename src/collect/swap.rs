@@ -17,6 +17,7 @@ pub const SPEC: Spec = Spec {
         about: "swap space, swap traffic and OOM kills",
         options: &[],
         signals: &["swap.total", "swap.free", "swap.in", "swap.out", "kernel.oom_kills"],
+        check: crate::engine::option::any,
     },
     build: |_, _| {
         let system = System::new().map_err(|e| format!("cannot read swap: {e}"))?;

@@ -86,7 +86,13 @@ const RUNNING: Metric = metric("proc.count");
 
 /// Speaks of `proc{name=a}` and `proc{name=b}` and fails when its option says so.
 const FLAKY: Spec = Spec {
-    door: DoorSpec { kind: "flaky", about: "", options: &[], signals: &["proc.count"] },
+    door: DoorSpec {
+        kind: "flaky",
+        about: "",
+        options: &[],
+        signals: &["proc.count"],
+        check: crate::engine::option::any,
+    },
     build: |plan, _| match plan.options.text("mode") {
         "unmakable" => Err("cannot be made".to_owned()),
         mode => Ok(Source::Poll(Box::new(Flaky { mode: mode.to_owned() }))),
@@ -94,7 +100,13 @@ const FLAKY: Spec = Spec {
 };
 static MADE: AtomicUsize = AtomicUsize::new(0);
 const STEADY: Spec = Spec {
-    door: DoorSpec { kind: "steady", about: "", options: &[], signals: &["proc.count"] },
+    door: DoorSpec {
+        kind: "steady",
+        about: "",
+        options: &[],
+        signals: &["proc.count"],
+        check: crate::engine::option::any,
+    },
     build: |_, _| {
         MADE.fetch_add(1, Ordering::SeqCst);
         Ok(Source::Poll(Box::new(Flaky { mode: "steady".to_owned() })))

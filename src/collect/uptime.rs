@@ -10,7 +10,13 @@ use crate::engine::signal::{Metric, Observation, metric};
 
 /// The collector.
 pub const SPEC: Spec = Spec {
-    door: DoorSpec { kind: "uptime", about: "time since boot", options: &[], signals: &["host.uptime"] },
+    door: DoorSpec {
+        kind: "uptime",
+        about: "time since boot",
+        options: &[],
+        signals: &["host.uptime"],
+        check: crate::engine::option::any,
+    },
     build: |_, _| Ok(Source::Poll(Box::new(Uptime))),
 };
 

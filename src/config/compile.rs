@@ -32,6 +32,8 @@ const INTERVAL: i64 = 10 * SECOND;
 const CHECK_TIMEOUT: i64 = 5 * SECOND;
 /// Longest time of a request to a destination when nothing is said.
 const DESTINATION_TIMEOUT: i64 = 30 * SECOND;
+/// How often what people did at a destination is read back.
+const READ_BACK: i64 = crate::engine::moment::MINUTE;
 /// Most rules, checks, services and overrides of a host, each.
 const MOST: usize = 50_000;
 /// Most destinations of a host.
@@ -296,6 +298,9 @@ fn destinations(layers: Vec<RawDestination>, report: &mut Report) -> Vec<Destina
         filter: raw.filter,
         pace: raw.pace.unwrap_or(0.0),
         timeout: raw.timeout.unwrap_or(DESTINATION_TIMEOUT),
+        read_back: READ_BACK,
+        fallback: None,
+        digest: None,
         options: raw.options,
     };
     layers.into_iter().map(plan).collect()

@@ -27,7 +27,7 @@ use crate::engine::moment::{Moment, Stamp};
 use crate::engine::record::{Exhibit, Record};
 use crate::engine::route::route;
 use crate::engine::signal::Observation;
-use crate::forward::Forward;
+use crate::forward::{Forward, Setting};
 use crate::store::{Commit, Store, StoreError};
 
 /// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
@@ -133,6 +133,7 @@ impl Daemon {
         let (request_tx, requests) = mpsc::channel(WAITING_REQUESTS);
         let control = Control::listen(&setup.socket, request_tx).await?;
         let host = config.plan.host.host.clone();
+        let exhibits = mpsc::channel(WAITING_REQUESTS);
         Ok(Self {
             clock,
             started: now,
@@ -146,12 +147,16 @@ impl Daemon {
             broken: None,
             collectors: collect::spawn(&config.collectors, clock, tx.clone()),
             checks: crate::check::spawn(&config.checks, clock, tx),
-            forward: crate::forward::spawn(&config.destinations, store, host, clock),
+            forward: crate::forward::spawn(
+                &config.destinations,
+                store,
+                Setting::new(host, loaded.born, clock, exhibits.0.clone()),
+            ),
             config,
             narrator: setup.narrator,
             observations,
             requests,
-            exhibits: mpsc::channel(WAITING_REQUESTS),
+            exhibits,
             changed,
             own: own::Own::default(),
             _control: control,

@@ -94,6 +94,13 @@ pub enum Operation {
     Link,
 }
 
+impl Outcome {
+    /// Stored for good, under that id.
+    pub fn stored(remote_id: Option<String>) -> Self {
+        Self::Stored { remote_id, again: None }
+    }
+}
+
 impl Operation {
     /// The letter in an operation key `sx-<id>-<rev>-<letter>`.
     pub fn letter(self) -> char {
@@ -155,6 +162,11 @@ pub struct Job {
     pub remote_problem: Option<String>,
     /// An earlier attempt may have reached the far end: find by key before repeating.
     pub unknown: bool,
+    /// When the last such attempt was settled or cut off; `None` when `unknown` is false. A far end whose
+    /// search lags behind its writes must be given that lag before "not found" means "not there".
+    pub doubt_at: Option<Stamp>,
+    /// When this operation was claimed this time: "now" for the connector.
+    pub claimed_at: Stamp,
     /// Attempts so far, this one not included.
     pub attempts: u32,
     /// The whole record.
@@ -168,6 +180,8 @@ pub enum Outcome {
     Stored {
         /// Its id there, when it gave one.
         remote_id: Option<String>,
+        /// The far end forgets: the same revision is to be sent again after this time.
+        again: Option<Duration>,
     },
     /// Not now; try again.
     Retry {
@@ -210,6 +224,16 @@ pub trait Outbox {
         now: Stamp,
     ) -> impl Future<Output = Result<(), String>>;
 
+    /// Up to `max` records that the destination holds under an id of its own and of which nothing waits,
+    /// with cursors above `after`, in the order of cursors: those not over, and those over since less than a
+    /// day, because people reopen. Where people work, their decisions are read back from there.
+    fn held(
+        &self,
+        destination: &str,
+        after: i64,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Held>, String>>;
+
     /// When the earliest waiting operation of this destination is due; `None` when nothing waits.
     fn next_due(&self, destination: &str) -> impl Future<Output = Result<Option<Stamp>, String>>;
 }
@@ -227,6 +251,70 @@ pub struct Settled {
     pub next: Stamp,
 }
 
+/// A record that a destination holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Place in the order of [`Outbox::held`].
+    pub cursor: i64,
+    /// Kind of record.
+    pub kind: RecordKind,
+    /// Record id.
+    pub record: String,
+    /// The revision the far end holds, which is the newest.
+    pub rev: u64,
+    /// The far end's id.
+    pub remote_id: String,
+    /// The record is over at that revision.
+    pub over: bool,
+}
+
+/// Where a record stands at the far end, in the words of our own life cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Open, and nobody has taken it yet.
+    New,
+    /// A person has seen it.
+    Acknowledged,
+    /// Somebody works on it.
+    InProgress,
+    /// It waits for something.
+    OnHold,
+    /// Restored; can be reopened.
+    Resolved,
+    /// Over for good.
+    Closed,
+    /// Rejected, deleted, a duplicate: nobody will work on it.
+    Cancelled,
+}
+
+impl Stage {
+    /// Somebody is still to work on it.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::Acknowledged | Self::InProgress | Self::OnHold)
+    }
+}
+
+/// What was read back of a record at the far end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// Record id.
+    pub record: String,
+    /// The revision the far end held when it was read: whoever has a newer one does not follow.
+    pub rev: u64,
+    /// Where it stands there.
+    pub stage: Stage,
+    /// Who it is assigned to there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// Who changed it last, when the far end says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why: resolution text, reason of a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// What people or other parts ask of the engine.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "plain words")]
@@ -237,6 +325,8 @@ pub enum Command {
     Resolve { incident: String, by: String, note: String },
     /// An operator writes a note.
     Note { incident: String, by: String, text: String },
+    /// What people did to an incident at a destination.
+    Remote { destination: String, remote: Remote },
     /// Text evidence for an incident.
     Evidence { incident: String, exhibits: Vec<super::record::Exhibit> },
 }

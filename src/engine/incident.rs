@@ -23,7 +23,7 @@ mod timers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::effect::{Command, EvidenceWanted, Step};
+use super::effect::{Command, EvidenceWanted, Remote, Step};
 use super::event::{Event, EventKind};
 use super::id;
 use super::moment::Moment;
@@ -115,7 +115,8 @@ impl Incidents {
     /// A sentence that says why not: no such incident, not in this state, too long.
     pub fn command(&mut self, now: Moment, command: &Command, out: &mut Step) -> Result<(), String> {
         self.shift = now.mono - now.wall;
-        let (Command::Acknowledge { incident, .. }
+        let (Command::Remote { remote: Remote { record: incident, .. }, .. }
+        | Command::Acknowledge { incident, .. }
         | Command::Resolve { incident, .. }
         | Command::Note { incident, .. }
         | Command::Evidence { incident, .. }) = command;
@@ -128,6 +129,9 @@ impl Incidents {
             Command::Note { by, text, .. } => write_note(held, now, name(by), short(text)?)?,
             Command::Evidence { exhibits, .. } if exhibits.is_empty() => return Ok(()),
             Command::Evidence { exhibits, .. } => add_evidence(held, now, exhibits),
+            Command::Remote { .. } => {
+                return Err("what people do at a destination is not followed yet".to_owned());
+            }
         };
         self.mark(&id, change);
         self.flush(now, out);

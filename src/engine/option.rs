@@ -19,6 +19,13 @@ pub struct DoorSpec {
     pub options: &'static [OptionSpec],
     /// The signals it yields, by name; empty for destinations.
     pub signals: &'static [&'static str],
+    /// What the options must satisfy together; the error is a sentence that says what is missing.
+    pub check: fn(&Options) -> Result<(), String>,
+}
+
+/// Any combination of options will do.
+pub fn any(_: &Options) -> Result<(), String> {
+    Ok(())
 }
 
 /// One option of a door.
@@ -181,8 +188,32 @@ pub struct DestinationPlan {
     pub pace: f64,
     /// Longest time one request may take, in nanoseconds.
     pub timeout: i64,
+    /// How often what people did there is read back, in nanoseconds; 0 = never.
+    pub read_back: i64,
+    /// It gets records only while another destination is down.
+    pub fallback: Option<Fallback>,
+    /// Records of low priority are kept and sent together.
+    pub digest: Option<Digest>,
     /// The connector's options (`url`, `token`, `map`, …).
     pub options: Options,
+}
+
+/// Steps in for another destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// Id of the other destination.
+    pub of: String,
+    /// How long that one must have been down, in nanoseconds.
+    pub after: i64,
+}
+
+/// What is kept back to be sent together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Between two digests, in nanoseconds.
+    pub every: i64,
+    /// Priorities that can wait.
+    pub priority: Vec<super::record::Priority>,
 }
 
 /// Which records a destination gets. An empty list lets everything pass.
@@ -194,6 +225,12 @@ pub struct Filter {
     pub priority: Vec<super::record::Priority>,
     /// Severities.
     pub severity: Vec<super::record::Severity>,
+    /// Natures; a problem has none and passes.
+    pub nature: Vec<super::record::Nature>,
+    /// Business services; a record without one does not pass.
+    pub service: Globs,
+    /// Labels, each with what its value must match; a record without that label does not pass.
+    pub labels: BTreeMap<String, Globs>,
 }
 
 /// The store as configured.

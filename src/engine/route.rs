@@ -79,7 +79,17 @@ mod tests {
 
     fn destination(id: &str, filter: Filter) -> DestinationPlan {
         let options = Options(BTreeMap::new());
-        DestinationPlan { id: id.to_owned(), kind: "desk", filter, pace: 0.0, timeout: 0, options }
+        DestinationPlan {
+            id: id.to_owned(),
+            kind: "desk",
+            filter,
+            pace: 0.0,
+            timeout: 0,
+            read_back: 0,
+            fallback: None,
+            digest: None,
+            options,
+        }
     }
 
     fn incident(priority: Priority, severity: Severity) -> Incident {

@@ -10,21 +10,22 @@
 
 pub mod connector;
 pub mod health;
-mod http;
 pub mod pace;
 mod pump;
+pub mod secrets;
+pub mod wire;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::engine::effect::{DestinationStatus, Outbox};
-use crate::engine::moment::Moment;
+use crate::engine::effect::{Command, DestinationStatus, Outbox};
+use crate::engine::moment::{Moment, Stamp};
 use crate::engine::option::DestinationPlan;
 use crate::engine::record::HostRef;
 use connector::Connector;
@@ -55,24 +56,33 @@ struct Handle {
     task: JoinHandle<()>,
 }
 
-/// Starts a pump per destination; see the module for where this may be called.
-pub fn spawn<O: Outbox + Clone + 'static>(
-    plans: &[DestinationPlan],
-    outbox: O,
-    host: HostRef,
-    clock: Clock,
-) -> Forward {
-    spawn_tuned(plans, outbox, host, clock, Tuning::default())
+/// The world the pumps work in.
+#[derive(Clone)]
+pub struct Setting {
+    /// The host all records come from.
+    pub host: HostRef,
+    /// When its store began.
+    pub born: Stamp,
+    /// The time.
+    pub clock: Clock,
+    /// Where what people did at destinations is told, as [`Command::Remote`]. What finds it full is read
+    /// again next time.
+    pub remotes: mpsc::Sender<Command>,
+    /// Waits.
+    pub tuning: Tuning,
+    /// What makes the wires.
+    pub wires: wire::Wires,
 }
 
-/// [`spawn`] with other waits than the usual ones.
-pub fn spawn_tuned<O: Outbox + Clone + 'static>(
-    plans: &[DestinationPlan],
-    outbox: O,
-    host: HostRef,
-    clock: Clock,
-    tuning: Tuning,
-) -> Forward {
+impl Setting {
+    /// The real world with the usual waits.
+    pub fn new(host: HostRef, born: Stamp, clock: Clock, remotes: mpsc::Sender<Command>) -> Self {
+        Self { host, born, clock, remotes, tuning: Tuning::default(), wires: wire::real() }
+    }
+}
+
+/// Starts a pump per destination; see the module for where this may be called.
+pub fn spawn<O: Outbox + Clone + 'static>(plans: &[DestinationPlan], outbox: O, setting: Setting) -> Forward {
     let shared = Rc::new(Shared {
         board: watch::Sender::new(Vec::new()),
         heartbeat: RefCell::new(None),
@@ -84,9 +94,7 @@ pub fn spawn_tuned<O: Outbox + Clone + 'static>(
         let wake = Rc::new(Notify::new());
         let context = pump::Context {
             outbox: outbox.clone(),
-            host: host.clone(),
-            clock,
-            tuning,
+            setting: setting.clone(),
             shared: Rc::clone(&for_pumps),
             wake: Rc::clone(&wake),
             stop: stopped,

@@ -120,6 +120,17 @@ pub fn counter(tx: &Tx<'_>, name: &str) -> Result<u64, StoreError> {
     Ok(uint(select.query_row([name], |row| row.get(0)).optional()?.unwrap_or(0)))
 }
 
+/// When this store began: its first journal entry, or now. Kept from the first question on.
+pub fn born(tx: &Tx<'_>) -> Result<Stamp, StoreError> {
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO counter
+         SELECT 'store.born', coalesce((SELECT min(at) FROM journal), ?1)",
+    )?
+    .execute([tx.now.0])?;
+    let mut select = tx.prepare_cached("SELECT value FROM counter WHERE name = 'store.born'")?;
+    Ok(Stamp(select.query_row([], |row| row.get(0))?))
+}
+
 /// Adds to a counter.
 pub fn count(tx: &Tx<'_>, name: &str, more: u64) -> Result<(), StoreError> {
     tx.prepare_cached(

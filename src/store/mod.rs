@@ -30,6 +30,7 @@ use self::upkeep::Upkeep;
 use self::worker::{Call, Message, QUEUE, Tx, Worker};
 use crate::clock::Clock;
 use crate::engine::effect::{Entry, OutboxRow, StateChange};
+use crate::engine::moment::Stamp;
 use crate::engine::option::StorePlan;
 
 /// Databases up to this size are checked whole at every start; larger ones only when they were found damaged
@@ -54,6 +55,8 @@ pub struct Loaded {
     pub state: Vec<(String, String, String)>,
     /// Number of the newest journal entry; 0 when there is none.
     pub seq: u64,
+    /// When this store began: tickets of records minted before are from a lost one.
+    pub born: Stamp,
     /// What was found damaged and where it is now, in one sentence; an incident about ourselves should carry
     /// it.
     pub recovered: Option<String>,
@@ -126,7 +129,7 @@ impl Store {
             .spawn(move || worker.serve(outbox))
             .map_err(|e| StoreError::file("start thread of store", e))?;
         let store = Store { inbox, dropped, outbox_limit: plan.outbox_limit };
-        Ok((store, Loaded { state: opened.state, seq: opened.seq, recovered }))
+        Ok((store, Loaded { state: opened.state, seq: opened.seq, born: opened.born, recovered }))
     }
 
     /// Makes everything in `commit` durable, in one transaction. Takes a `Commit` or an `Arc` of one, so that
@@ -216,6 +219,7 @@ struct Opened {
     conn: rusqlite::Connection,
     state: Vec<(String, String, String)>,
     seq: u64,
+    born: Stamp,
     dropped: u64,
     was_empty: bool,
 }
@@ -236,9 +240,10 @@ impl Opened {
         outbox::interrupted(&tx)?;
         let state = journal::load(&tx)?;
         let seq = journal::newest(&tx)?;
+        let born = journal::born(&tx)?;
         let dropped = journal::counter(&tx, outbox::DROPPED)?;
         dir.keep_ballast();
-        Ok(Self { conn, state, seq, dropped, was_empty })
+        Ok(Self { conn, state, seq, born, dropped, was_empty })
     }
 }
 

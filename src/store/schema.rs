@@ -14,7 +14,7 @@ use super::error::StoreError;
 pub const APPLICATION_ID: i64 = 0x5378_5374;
 
 /// Script `n` leads from version `n` to version `n + 1`.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// Tables without which a database of ours cannot be used.
 const TABLES: [&str; 7] = ["journal", "state", "outbox", "outbox_body", "outbox_dropped", "counter", "tally"];
@@ -121,7 +121,7 @@ mod tests {
             ("journal_mode", "wal"),
             ("synchronous", "2"),
             ("auto_vacuum", "2"),
-            ("user_version", "1"),
+            ("user_version", "2"),
             ("application_id", "1400394612"),
             ("foreign_keys", "1"),
         ] {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use sexton::clock::Clock;
-use sexton::engine::effect::{Job, Operation, Outbox, Outcome, RecordKind, Settled};
+use sexton::engine::effect::{Held, Job, Operation, Outbox, Outcome, RecordKind, Settled};
 use sexton::engine::moment::{SECOND, Stamp};
 use sexton::engine::option::{DestinationPlan, Filter, OptionValue, Options, SecretRef};
 use sexton::engine::record::HostRef;
-use sexton::forward::Tuning;
 use sexton::forward::pace::Backoff;
+use sexton::forward::{Setting, Tuning};
 
 /// The host of all records here.
 pub fn host() -> HostRef {
@@ -47,8 +47,17 @@ pub fn plan(kind: &'static str, url: &str, token_file: &str) -> DestinationPlan 
         filter: Filter::default(),
         pace: 0.0,
         timeout: 5 * SECOND,
+        read_back: 0,
+        fallback: None,
+        digest: None,
         options: Options(options),
     }
+}
+
+/// The real world with other waits.
+pub fn setting(tuning: Tuning) -> Setting {
+    let (remotes, _) = tokio::sync::mpsc::channel(1);
+    Setting { tuning, ..Setting::new(host(), Stamp(0), Clock::start(), remotes) }
 }
 
 /// Short waits, so that a test of many failures takes no minutes.
@@ -206,7 +215,7 @@ impl Outbox for Memory {
             row.outcomes.push(s.outcome.clone());
             row.next = s.next;
             match s.outcome {
-                Outcome::Stored { remote_id } => {
+                Outcome::Stored { remote_id, .. } => {
                     row.state = State::Stored;
                     row.job.unknown = false;
                     let (record, rev) = (row.job.record.clone(), row.job.rev);

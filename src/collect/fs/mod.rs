@@ -89,6 +89,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["fs.size", "fs.avail", "fs.used", "fs.inodes_used", "fs.readonly", "fs.hung"],
+        check: crate::engine::option::any,
     },
     build: |plan, tell| {
         let fs = Fs {

@@ -40,6 +40,7 @@ pub const SPEC: Spec = Spec {
             about: "names of programs, as in ps -e or as the file is called; at most 256",
         }],
         signals: &["proc.count", "proc.cpu", "proc.rss", "proc.age"],
+        check: crate::engine::option::any,
     },
     build: |plan, tell| {
         let mut names = [plan.options.list("watch"), &plan.names].concat();

@@ -37,6 +37,7 @@ pub const SPEC: Spec = Spec {
             about: "globs on the unit name; ! excludes, the last that matches decides",
         }],
         signals: &["unit.state", "unit.active", "unit.restarts", "unit.age"],
+        check: crate::engine::option::any,
     },
     build: |plan, tell| {
         let wanted = Globs(plan.options.list("match").to_vec());

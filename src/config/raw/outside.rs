@@ -163,6 +163,7 @@ fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
         record: words(walk, "record", &RECORDS, report),
         priority: words(walk, "priority", &PRIORITIES, report),
         severity: words(walk, "severity", &super::rule::SEVERITIES, report),
+        ..Filter::default()
     }
 }
 

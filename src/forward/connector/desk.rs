@@ -17,7 +17,10 @@ use std::ops::Range;
 use serde_json::{Value as Json, json};
 
 use super::classify::{Class, class, outcome, sentence};
-use super::{CA, Connector, Done, Exchange, Method, Next, PROXY, Reply, Request, TOKEN, Target, URL};
+use super::login::BEARER;
+use super::{
+    CA, Connector, Done, Exchange, Method, Next, PROXY, Reply, Request, TOKEN, Target, URL, WireKind,
+};
 use crate::engine::effect::{Job, Operation, Outcome, RecordKind};
 use crate::engine::moment::Stamp;
 use crate::engine::option::DoorSpec;
@@ -29,13 +32,17 @@ pub const CONNECTOR: Connector = Connector {
         about: "sexton's own desk: CloudEvents in batches",
         options: &[URL, TOKEN, PROXY, CA],
         signals: &[],
+        check: crate::engine::option::any,
     },
     batch: 100,
     concurrency: 2,
-    scheme: "Bearer",
+    wire: WireKind::Http,
+    logins: &[BEARER],
     hello: None,
     heartbeat: Some(heartbeat),
     next,
+    read: None,
+    read_batch: 1,
 };
 
 /// The most bytes of events in one post; a single larger event goes alone.
@@ -123,9 +130,7 @@ fn results(reply: &Reply, jobs: &[Job], range: Range<usize>, outcomes: &mut [Opt
         let Some(row) = by_id.get(job.operation_key.as_str()) else { continue };
         let reason = row["reason"].as_str().unwrap_or("refused by the desk without a reason");
         *outcome = match row["status"].as_str() {
-            Some("stored" | "duplicate" | "stale") => {
-                Some(Outcome::Stored { remote_id: Some(job.record.clone()) })
-            }
+            Some("stored" | "duplicate" | "stale") => Some(Outcome::stored(Some(job.record.clone()))),
             Some("refused") => Some(Outcome::Refused { reason: super::classify::clip(reason, 300) }),
             _ => None,
         };

@@ -10,18 +10,24 @@
 
 pub mod classify;
 pub mod desk;
+#[cfg(test)]
+mod fixture;
+pub mod login;
+pub mod request;
 pub mod rt;
-mod talk;
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+pub mod talk;
+pub mod text;
+pub mod tickets;
+pub mod wanted;
 
 use serde_json::Value as Json;
 
-use crate::engine::effect::{Job, Outcome};
+use crate::engine::effect::{Held, Job, Outcome, Remote};
 use crate::engine::moment::Stamp;
-use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
+use crate::engine::option::{DoorSpec, Options};
 use crate::engine::record::HostRef;
+pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
+pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
 pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
@@ -29,23 +35,38 @@ pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
 
+/// What carries a connector's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireKind {
+    /// HTTP/1.1 or 2, with TLS, proxy and login.
+    Http,
+}
+
 /// One kind of destination.
 pub struct Connector {
     /// Its name and options.
     pub door: DoorSpec,
+    /// What carries its requests.
+    pub wire: WireKind,
+    /// The ways to log in, the preferred first; empty where none is needed or the connector places secrets
+    /// itself.
+    pub logins: &'static [Login],
     /// The most jobs in one conversation.
     pub batch: usize,
     /// The most conversations at the same time.
     pub concurrency: usize,
-    /// The scheme before the token in the `Authorization` header.
-    pub scheme: &'static str,
     /// A conversation without jobs that proves the destination fit, held before the first job and after a
-    /// pause. No outcome means fit.
+    /// pause: rights, required fields, choices. No outcome means fit.
     pub hello: Option<fn(&Target, &[Exchange]) -> Next>,
     /// The request that carries a heartbeat; absent where the desk knows no heartbeats.
     pub heartbeat: Option<fn(&Target, &Json, Stamp) -> Request>,
     /// The next request or the outcomes.
     pub next: fn(&Target, &[Job], &[Exchange]) -> Next,
+    /// Reads back what people did to these records; the end is [`Done::remotes`]. Absent where nobody works
+    /// on them or nothing can be read.
+    pub read: Option<fn(&Target, &[Held], &[Exchange]) -> Next>,
+    /// The most records of one reading.
+    pub read_batch: usize,
 }
 
 impl Connector {
@@ -62,6 +83,9 @@ pub struct Target {
     pub id: String,
     /// The host all records come from.
     pub host: HostRef,
+    /// When this host's store began: tickets of records minted before are from a lost store, and are adopted
+    /// by their alert key.
+    pub born: Stamp,
     /// The connector's options.
     pub options: Options,
 }
@@ -84,6 +108,8 @@ pub struct Done {
     pub pause: Option<String>,
     /// Something that a person should mend, though nothing was lost: logged.
     pub warning: Option<String>,
+    /// What was read back, for [`Connector::read`].
+    pub remotes: Vec<Remote>,
 }
 
 impl From<Outcome> for Done {
@@ -91,123 +117,6 @@ impl From<Outcome> for Done {
         Self { outcomes: vec![outcome], ..Self::default() }
     }
 }
-
-/// HTTP methods that connectors use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Method {
-    Get,
-    Post,
-    Put,
-}
-
-/// A request; URL and token are added by the pump.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// Method.
-    pub method: Method,
-    /// Path and query, appended to the option `url`; begins with a slash.
-    pub path: String,
-    /// Headers beside `Authorization` and `User-Agent`.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Option<Json>,
-    /// How long the pump waits before it sends this.
-    pub after: Duration,
-}
-
-impl Request {
-    /// A read.
-    pub fn get(path: impl Into<String>) -> Self {
-        let headers = vec![("accept", "application/json".to_owned())];
-        Self { method: Method::Get, path: path.into(), headers, body: None, after: Duration::ZERO }
-    }
-
-    /// A write with a JSON body of the given content type.
-    pub fn write(method: Method, path: impl Into<String>, content_type: &str, body: Json) -> Self {
-        let mut request = Self { method, body: Some(body), ..Self::get(path) };
-        request.headers.push(("content-type", content_type.to_owned()));
-        request
-    }
-
-    /// The same, sent only after a while.
-    #[must_use]
-    pub fn later(self, after: Duration) -> Self {
-        Self { after, ..self }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-}
-
-/// An answer, its body bounded by the pump.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers by lower-case name; the last of several wins.
-    pub headers: BTreeMap<String, String>,
-    /// The body; cut at the bound when the status is no success.
-    pub body: Vec<u8>,
-    /// `Retry-After`, both forms, as a time from now, capped.
-    pub retry_after: Option<Duration>,
-}
-
-impl Reply {
-    /// The body as JSON; null when it is none.
-    pub fn json(&self) -> Json {
-        serde_json::from_slice(&self.body).unwrap_or(Json::Null)
-    }
-
-    /// A header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-}
-
-/// No answer, or none that can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The request may have reached the far end and may have been carried out.
-    pub sent: bool,
-    /// Why.
-    pub reason: String,
-}
-
-/// A request with what came back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Exchange {
-    /// What was sent.
-    pub request: Request,
-    /// What came back.
-    pub result: Result<Reply, Failure>,
-}
-
-/// Option of every HTTP connector: where.
-pub const URL: OptionSpec =
-    OptionSpec { key: "url", kind: OptionKind::RequiredText, about: "base address, https://host/path" };
-/// Option of every HTTP connector: the token.
-pub const TOKEN: OptionSpec = OptionSpec {
-    key: "token",
-    kind: OptionKind::RequiredSecret,
-    about: "where the access token is read, anew each time it is needed",
-};
-/// Option of every HTTP connector: a proxy.
-pub const PROXY: OptionSpec = OptionSpec {
-    key: "proxy",
-    kind: OptionKind::Text(None),
-    about: "HTTP proxy for this destination; the environment's proxy variables are not obeyed",
-};
-/// Option of every HTTP connector: a private authority.
-pub const CA: OptionSpec = OptionSpec {
-    key: "ca",
-    kind: OptionKind::Text(None),
-    about: "PEM file of certificate authorities trusted beside the system's",
-};
 
 #[cfg(test)]
 mod tests {

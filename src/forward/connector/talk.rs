@@ -6,11 +6,11 @@
 //! that knows whether anything was written.
 
 use super::classify::{Class, class, outcome};
-use super::{Done, Exchange, Method, Next, Reply, Request};
+use super::{Done, Exchange, Next, Reply, Request};
 use crate::engine::effect::Outcome;
 
 /// Where a replay stands.
-pub(super) struct Talk<'a> {
+pub struct Talk<'a> {
     exchanges: &'a [Exchange],
     at: usize,
     /// The far end may have carried out something for this job, now or in an earlier attempt.
@@ -32,7 +32,7 @@ impl<'a> Talk<'a> {
             return Err(Next::Send(request));
         };
         self.at += 1;
-        let write = exchange.request.method != Method::Get;
+        let write = exchange.request.is_write();
         let reply = match &exchange.result {
             Ok(reply) => reply,
             Err(failure) => {
@@ -67,9 +67,14 @@ impl<'a> Talk<'a> {
     pub fn retry(&self, after: Option<std::time::Duration>, reason: String) -> Next {
         end(Outcome::Retry { after, unknown: self.unknown, reason })
     }
+
+    /// Look again later: what an earlier attempt did is still not known. The time of the doubt stays.
+    pub fn retry_in_doubt(&self, after: std::time::Duration, reason: String) -> Next {
+        end(Outcome::Retry { after: Some(after), unknown: false, reason })
+    }
 }
 
 /// The end of a conversation about one job.
-pub(super) fn end(outcome: Outcome) -> Next {
+pub fn end(outcome: Outcome) -> Next {
     Next::Done(Done::from(outcome))
 }

@@ -3,18 +3,19 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use crate::clock::Clock;
 use crate::engine::effect::{Job, Outcome};
 use crate::forward::connector::classify::{is_destination_trouble, outcome, sentence};
-use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Method, Next, Request};
-use crate::forward::http::Http;
+use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Next, Request};
+use crate::forward::secrets::Secrets;
+use crate::forward::wire::Wire;
 
 /// What a conversation is about.
 pub(super) enum Cargo {
     Hello,
     Heartbeat,
+    /// Reading back, and the cursor behind it.
+    Reading(i64),
     Jobs(Vec<Carried>),
 }
 
@@ -76,8 +77,8 @@ impl Landing {
 
 /// Asks the connector and the far end in turn until the connector has its outcomes.
 pub(super) async fn converse(
-    http: Rc<Http>,
-    token: SecretString,
+    wire: Rc<dyn Wire>,
+    secrets: Secrets,
     clock: Clock,
     ask: impl Fn(&[Exchange]) -> Next,
 ) -> Landing {
@@ -95,7 +96,7 @@ pub(super) async fn converse(
         if !request.after.is_zero() {
             tokio::time::sleep(request.after).await;
         }
-        let result = http.send(&request, &token, clock.now().stamp()).await;
+        let result = wire.send(&request, &secrets, clock.now().stamp()).await;
         let status = result.as_ref().map_or(0, |reply| reply.status);
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request, result });
@@ -118,7 +119,7 @@ fn trouble(last: Option<&Exchange>) -> Option<Trouble> {
 pub(super) fn once(request: Request) -> impl Fn(&[Exchange]) -> Next {
     move |said| {
         let Some(exchange) = said.first() else { return Next::Send(request.clone()) };
-        let write = exchange.request.method != Method::Get;
+        let write = exchange.request.is_write();
         let common = exchange.result.as_ref().ok().and_then(|reply| outcome(reply, write));
         Next::Done(match common {
             Some(Outcome::Pause { reason }) => Done { pause: Some(reason), ..Done::default() },

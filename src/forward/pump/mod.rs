@@ -14,21 +14,20 @@ mod tests;
 use std::rc::Rc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use self::flight::{Cargo, Landing, converse};
-use super::Shared;
-use super::connector::{Connector, Done, Target};
+use super::connector::{Connector, Done, Next, Target};
 use super::health::{Allowance, Health, Mode, PAUSE};
-use super::http::Http;
 use super::pace::{Backoff, Pace, Random};
+use super::secrets::Secrets;
+use super::wire::Wire;
+use super::{Setting, Shared};
 use crate::clock::Clock;
-use crate::engine::effect::{Outbox, Outcome, Settled};
+use crate::engine::effect::{Command, Outbox, Outcome, Settled};
 use crate::engine::moment::{MINUTE, Moment};
 use crate::engine::option::DestinationPlan;
-use crate::engine::record::HostRef;
 
 /// Waits of a pump.
 #[derive(Clone, Copy, Debug)]
@@ -71,9 +70,7 @@ const SETTLE: &str = "settle in";
 /// What a pump is given beside its plan.
 pub(super) struct Context<O> {
     pub outbox: O,
-    pub host: HostRef,
-    pub clock: Clock,
-    pub tuning: Tuning,
+    pub setting: Setting,
     pub shared: Rc<Shared>,
     pub wake: Rc<Notify>,
     pub stop: watch::Receiver<bool>,
@@ -85,7 +82,7 @@ pub(super) struct Pump<O> {
     connector: &'static Connector,
     target: Rc<Target>,
     context: Context<O>,
-    http: Option<Rc<Http>>,
+    wire: Option<Rc<dyn Wire>>,
     health: Health,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
@@ -93,6 +90,9 @@ pub(super) struct Pump<O> {
     random: Random,
     greeted: bool,
     heartbeat_due: i64,
+    /// When the next reading back begins, in steady time, and behind which cursor.
+    read_due: i64,
+    read_after: i64,
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
     unsettled: Vec<Settled>,
@@ -102,16 +102,25 @@ pub(super) struct Pump<O> {
 
 impl<O: Outbox + Clone + 'static> Pump<O> {
     pub fn new(plan: DestinationPlan, connector: &'static Connector, context: Context<O>) -> Self {
-        let now = context.clock.now();
-        let target =
-            Target { id: plan.id.clone(), host: context.host.clone(), options: plan.options.clone() };
+        let now = context.setting.clock.now();
+        let target = Target {
+            id: plan.id.clone(),
+            host: context.setting.host.clone(),
+            born: context.setting.born,
+            options: plan.options.clone(),
+        };
+        let mut random = Random::seeded(&[&context.setting.host.id, &plan.id]);
+        // A fleet that starts together does not read together.
+        let read_due = now.mono.saturating_add(random.below(plan.read_back));
         Self {
             target: Rc::new(target),
-            http: None,
-            health: Health::new(now, context.tuning.backoff, context.tuning.pause),
+            wire: None,
+            health: Health::new(now, context.setting.tuning.backoff, context.setting.tuning.pause),
             refused_job: false,
-            pace: Pace::new(plan.pace, context.clock),
-            random: Random::seeded(&[&context.host.id, &plan.id]),
+            pace: Pace::new(plan.pace, context.setting.clock),
+            random,
+            read_due,
+            read_after: 0,
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
             tasks: JoinSet::new(),
@@ -128,8 +137,12 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
     pub async fn run(mut self) {
         // A dropped sender counts as a word to stop.
         while !*self.context.stop.borrow() && self.context.stop.has_changed().is_ok() {
-            self.context.shared.turned.borrow_mut().insert(self.plan.id.clone(), self.context.clock.now());
-            let wait = self.begin().await.min(self.context.tuning.tick);
+            self.context
+                .shared
+                .turned
+                .borrow_mut()
+                .insert(self.plan.id.clone(), self.context.setting.clock.now());
+            let wait = self.begin().await.min(self.context.setting.tuning.tick);
             let wake = Rc::clone(&self.context.wake);
             tokio::select! {
                 biased;
@@ -145,15 +158,15 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
     /// Begins whatever may be begun now and returns how long there is nothing more to begin.
     async fn begin(&mut self) -> Duration {
         if !self.settle().await {
-            return self.context.tuning.store_retry;
+            return self.context.setting.tuning.store_retry;
         }
-        let now = self.context.clock.now();
+        let now = self.context.setting.clock.now();
         let limit = match self.health.allowance(now, self.flying.len()) {
             Allowance::Full => self.connector.concurrency,
             Allowance::Probe => 1,
             Allowance::Wait(ns) => return nanos(ns),
         };
-        let (http, token) = match self.outfit() {
+        let (wire, secrets) = match self.outfit() {
             Ok(outfit) => outfit,
             Err(reason) => {
                 self.refuse(&reason, false);
@@ -163,25 +176,25 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         if !self.greeted {
             if self.flying.is_empty() {
                 let (target, hello) = (Rc::clone(&self.target), self.connector.hello);
-                let ask = move |said: &[_]| {
-                    hello.map_or_else(|| super::connector::Next::Done(Done::default()), |f| f(&target, said))
-                };
-                let clock = self.context.clock;
-                self.fly(Cargo::Hello, converse(http, token, clock, ask));
+                let ask =
+                    move |said: &[_]| hello.map_or_else(|| Next::Done(Done::default()), |f| f(&target, said));
+                let clock = self.context.setting.clock;
+                self.fly(Cargo::Hello, converse(wire, secrets, clock, ask));
             }
             return Duration::MAX;
         }
-        self.beat(now, &http, &token);
+        self.beat(now, &wire, &secrets);
         let room = limit.saturating_sub(self.flying.len());
         if room == 0 {
             return Duration::MAX;
         }
         let want = if limit == 1 && self.mode() != Mode::Up { 1 } else { room * self.connector.batch };
-        self.load(want, now, &http, &token).await
+        let reading = self.read_back(now, &wire, &secrets).await;
+        self.load(want, now, &wire, &secrets).await.min(reading)
     }
 
     /// Claims jobs and starts their conversations.
-    async fn load(&mut self, want: usize, now: Moment, http: &Rc<Http>, token: &SecretString) -> Duration {
+    async fn load(&mut self, want: usize, now: Moment, wire: &Rc<dyn Wire>, secrets: &Secrets) -> Duration {
         let permits = match self.pace.take(want) {
             Ok(permits) => permits,
             Err(wait) => return wait,
@@ -192,7 +205,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Err(reason) => {
                 self.pace.give_back(permits);
                 self.outbox_fails(CLAIM, reason);
-                return self.context.tuning.store_retry;
+                return self.context.setting.tuning.store_retry;
             }
         };
         self.outbox_works(CLAIM);
@@ -202,7 +215,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             let (target, next, jobs) = (Rc::clone(&self.target), self.connector.next, batch.to_vec());
             let cargo = Cargo::jobs(&jobs);
             let ask = move |said: &[_]| next(&target, &jobs, said);
-            self.fly(cargo, converse(Rc::clone(http), token.clone(), self.context.clock, ask));
+            self.fly(cargo, converse(Rc::clone(wire), secrets.clone(), self.context.setting.clock, ask));
         }
         if count == permits {
             // All that was asked for: there may be more, and only pace or room say when.
@@ -217,10 +230,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Ok(Some(due)) if due > now.stamp() => nanos(due.0.saturating_sub(now.wall)),
             // Due and yet not given: it waits for something under way, whose end makes the loop turn.
             Ok(Some(_)) if !self.flying.is_empty() => Duration::MAX,
-            Ok(Some(_)) => self.context.tuning.store_retry,
+            Ok(Some(_)) => self.context.setting.tuning.store_retry,
             Err(reason) => {
                 self.outbox_fails(ASK, reason);
-                self.context.tuning.store_retry
+                self.context.setting.tuning.store_retry
             }
         }
     }
@@ -231,7 +244,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
     }
 
     /// Sends the latest heartbeat when one is due.
-    fn beat(&mut self, now: Moment, http: &Rc<Http>, token: &SecretString) {
+    fn beat(&mut self, now: Moment, wire: &Rc<dyn Wire>, secrets: &Secrets) {
         let Some(encode) = self.connector.heartbeat else { return };
         let under_way = self.flying.iter().any(|(_, c)| matches!(c, Cargo::Heartbeat));
         if under_way || now.mono < self.heartbeat_due {
@@ -247,25 +260,74 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         else {
             return;
         };
-        self.heartbeat_due = now.mono.saturating_add(self.context.tuning.heartbeat);
+        self.heartbeat_due = now.mono.saturating_add(self.context.setting.tuning.heartbeat);
         let ask = flight::once(request);
-        self.fly(Cargo::Heartbeat, converse(Rc::clone(http), token.clone(), self.context.clock, ask));
+        self.fly(
+            Cargo::Heartbeat,
+            converse(Rc::clone(wire), secrets.clone(), self.context.setting.clock, ask),
+        );
     }
 
-    /// Client and token; the token is read anew each time, so that a rotated one is taken up.
-    fn outfit(&mut self) -> Result<(Rc<Http>, SecretString), String> {
-        let secret = self.plan.options.secret("token").ok_or("option token is not set")?;
-        let token = crate::secret::read(secret)?;
-        let http = match &self.http {
-            Some(http) => Rc::clone(http),
-            None => {
-                let timeout = if self.plan.timeout > 0 { nanos(self.plan.timeout) } else { TIMEOUT };
-                let http = Rc::new(Http::new(&self.plan.options, self.connector.scheme, timeout)?);
-                self.http = Some(Rc::clone(&http));
-                http
+    /// Reads back what people did to some of the records that the destination holds, when it is time.
+    /// Returns how long nothing more has to be read.
+    async fn read_back(&mut self, now: Moment, wire: &Rc<dyn Wire>, secrets: &Secrets) -> Duration {
+        let Some(read) = self.connector.read.filter(|_| self.plan.read_back > 0) else {
+            return Duration::MAX;
+        };
+        if self.mode() != Mode::Up || self.flying.iter().any(|(_, c)| matches!(c, Cargo::Reading(_))) {
+            return Duration::MAX;
+        }
+        if now.mono < self.read_due {
+            return nanos(self.read_due.saturating_sub(now.mono));
+        }
+        let most = self.connector.read_batch.max(1);
+        let held = match self.context.outbox.held(&self.plan.id, self.read_after, most).await {
+            Ok(held) => held,
+            Err(reason) => {
+                self.outbox_fails(ASK, reason);
+                return self.context.setting.tuning.store_retry;
             }
         };
-        Ok((http, token))
+        let Some(last) = held.last() else {
+            self.read_after = 0;
+            self.read_due = now.mono.saturating_add(self.plan.read_back);
+            return nanos(self.plan.read_back);
+        };
+        let (target, cursor) = (Rc::clone(&self.target), last.cursor);
+        let ask = move |said: &[_]| read(&target, &held, said);
+        let clock = self.context.setting.clock;
+        self.fly(Cargo::Reading(cursor), converse(Rc::clone(wire), secrets.clone(), clock, ask));
+        Duration::MAX
+    }
+
+    /// Passes on what was read back.
+    fn tell(&mut self, cursor: i64, landing: Landing) {
+        self.read_after = cursor;
+        for remote in landing.done.remotes {
+            let command = Command::Remote { destination: self.plan.id.clone(), remote };
+            if self.context.setting.remotes.try_send(command).is_err() {
+                tracing::debug!(
+                    destination = self.plan.id,
+                    "what was read back finds no room: read again later"
+                );
+                return;
+            }
+        }
+    }
+
+    /// Wire and secrets; the secrets are read anew each time, so that a rotated one is taken up.
+    fn outfit(&mut self) -> Result<(Rc<dyn Wire>, Secrets), String> {
+        let secrets = Secrets::read(&self.plan.options)?;
+        let wire = match &self.wire {
+            Some(wire) => Rc::clone(wire),
+            None => {
+                let timeout = if self.plan.timeout > 0 { nanos(self.plan.timeout) } else { TIMEOUT };
+                let wire = (self.context.setting.wires)(self.connector, &self.plan.options, timeout)?;
+                self.wire = Some(Rc::clone(&wire));
+                wire
+            }
+        };
+        Ok((wire, secrets))
     }
 
     /// Takes in a conversation that ended, one way or the other.
@@ -284,8 +346,9 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         match cargo {
             Cargo::Hello => self.greeted = landing.is_fit(),
             Cargo::Heartbeat => {}
+            Cargo::Reading(cursor) => self.tell(cursor, landing),
             Cargo::Jobs(jobs) => {
-                let now = self.context.clock.now();
+                let now = self.context.setting.clock.now();
                 let settled = self.outcomes(jobs, landing, now);
                 self.unsettled.extend(settled);
                 self.settle().await;
@@ -299,7 +362,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             self.refuse(&reason, by_job);
             return;
         }
-        let now = self.context.clock.now();
+        let now = self.context.setting.clock.now();
         let changed = match &landing.trouble {
             Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
             None if !landing.done.outcomes.is_empty() && !by_job => {
@@ -316,8 +379,8 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         self.greeted = self.connector.hello.is_none();
         self.refused_job = by_job;
         // A file named in the options may be mended meanwhile.
-        self.http = None;
-        let changed = self.health.refused(self.context.clock.now(), reason);
+        self.wire = None;
+        let changed = self.health.refused(self.context.setting.clock.now(), reason);
         self.publish(changed);
     }
 
@@ -333,10 +396,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 unknown: true,
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
-            let backoff = self.context.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
+            let backoff =
+                self.context.setting.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
             let wait = match &outcome {
                 Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
-                Outcome::Pause { .. } => gate.max(self.context.tuning.pause),
+                Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),
                 // When the destination is away its own gate does the waiting: the first job tried shall not
                 // come last.
                 Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate,
@@ -355,7 +419,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         if self.unsettled.is_empty() {
             return true;
         }
-        let now = self.context.clock.now().stamp();
+        let now = self.context.setting.clock.now().stamp();
         let result = self.context.outbox.settle(&self.plan.id, self.unsettled.clone(), now).await;
         if let Err(reason) = result {
             self.outbox_fails(SETTLE, reason);
@@ -418,7 +482,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
 
     /// Lets conversations finish for a while, cuts the rest short, and settles all.
     async fn drain(mut self) {
-        let grace = self.context.tuning.grace;
+        let grace = self.context.setting.tuning.grace;
         let all = async {
             while let Some(landed) = self.tasks.join_next_with_id().await {
                 self.land(landed).await;

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::engine::effect::Job;
+use crate::engine::effect::{Held, Job};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{Filter, OptionValue, Options, SecretRef};
-use crate::forward::spawn_tuned;
+use crate::engine::record::HostRef;
+use crate::forward::{Setting, spawn};
 
 /// Its claims fail until the tenth and go well from then on.
 #[derive(Clone, Default)]
@@ -23,6 +24,10 @@ impl Outbox for Failing {
 
     async fn settle(&self, _destination: &str, _settled: Vec<Settled>, _now: Stamp) -> Result<(), String> {
         Ok(())
+    }
+
+    async fn held(&self, _destination: &str, _after: i64, _max: usize) -> Result<Vec<Held>, String> {
+        Ok(Vec::new())
     }
 
     async fn next_due(&self, _destination: &str) -> Result<Option<Stamp>, String> {
@@ -64,17 +69,22 @@ fn an_outbox_that_fails_is_told_once_and_so_is_its_return() {
         filter: Filter::default(),
         pace: 0.0,
         timeout: 0,
+        read_back: 0,
+        fallback: None,
+        digest: None,
         options: Options(BTreeMap::from([
             ("url".to_owned(), OptionValue::Text("http://127.0.0.1:9".to_owned())),
             ("token".to_owned(), OptionValue::Secret(SecretRef::File(token.display().to_string()))),
         ])),
     };
     let host = HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() };
+    let (remotes, _) = tokio::sync::mpsc::channel(1);
     let tuning = Tuning { store_retry: Duration::from_millis(1), ..Tuning::default() };
+    let setting = Setting { tuning, ..Setting::new(host, Stamp(0), Clock::start(), remotes) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let outbox = Failing::default();
-        let forward = spawn_tuned(&[plan], outbox.clone(), host, Clock::start(), tuning);
+        let forward = spawn(&[plan], outbox.clone(), setting);
         let turns = async {
             while outbox.0.get() < 12 {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -8,11 +8,11 @@ use rusqlite::{OptionalExtension, params};
 
 use super::super::error::StoreError;
 use super::super::worker::Tx;
-use super::super::{Store, int};
+use super::super::{Store, int, uint};
 use super::row::{Row, RowState, WAIT_MOST};
 use super::table;
-use crate::engine::effect::{Job, Outbox, RecordKind, Settled};
-use crate::engine::moment::Stamp;
+use crate::engine::effect::{Held, Job, Outbox, RecordKind, Settled};
+use crate::engine::moment::{DAY, Stamp};
 
 /// Operations of one claim at most.
 const CLAIM_MOST: usize = 500;
@@ -32,6 +32,11 @@ impl Outbox for Store {
         self.write(work).await.map_err(|e| e.to_string())
     }
 
+    async fn held(&self, destination: &str, after: i64, max: usize) -> Result<Vec<Held>, String> {
+        let destination = destination.to_owned();
+        self.read(move |tx| held(tx, &destination, after, max)).await.map_err(|e| e.to_string())
+    }
+
     async fn next_due(&self, destination: &str) -> Result<Option<Stamp>, String> {
         let destination = destination.to_owned();
         self.read(move |tx| next_due(tx, &destination)).await.map_err(|e| e.to_string())
@@ -40,8 +45,8 @@ impl Outbox for Store {
 
 /// Marks what the last daemon was sending as unknown and due at once. Returns how many rows.
 pub fn interrupted(tx: &Tx<'_>) -> Result<usize, StoreError> {
-    let sql = "UPDATE outbox SET state = 'unknown', maybe = 1, due = 0 WHERE state = 'sending'";
-    Ok(tx.execute(sql, [])?)
+    let sql = "UPDATE outbox SET state = 'unknown', doubt = ?1, due = 0 WHERE state = 'sending'";
+    Ok(tx.execute(sql, [tx.now.0])?)
 }
 
 /// See [`Outbox::claim`].
@@ -60,7 +65,7 @@ pub fn claim(tx: &Tx<'_>, destination: &str, max: usize, now: Stamp) -> Result<V
     let (mut jobs, mut bytes) = (Vec::new(), 0);
     for id in ids {
         let Some(before) = table::load(tx, id)? else { continue };
-        let (row, job, size) = claim_row(tx, &before)?;
+        let (row, job, size) = claim_row(tx, &before, now)?;
         table::save(tx, &before, &row)?;
         jobs.extend(job);
         bytes += size;
@@ -71,7 +76,7 @@ pub fn claim(tx: &Tx<'_>, destination: &str, max: usize, now: Stamp) -> Result<V
     Ok(jobs)
 }
 
-fn claim_row(tx: &Tx<'_>, before: &Row) -> Result<(Row, Option<Job>, usize), StoreError> {
+fn claim_row(tx: &Tx<'_>, before: &Row, now: Stamp) -> Result<(Row, Option<Job>, usize), StoreError> {
     let mut row = before.clone();
     let Some(op) = row.freeze().cloned() else {
         row.park("nothing to send");
@@ -100,7 +105,9 @@ fn claim_row(tx: &Tx<'_>, before: &Row) -> Result<(Row, Option<Job>, usize), Sto
         record_key: format!("sx-{}", row.record),
         remote_id,
         remote_problem,
-        unknown: row.maybe,
+        unknown: row.doubt.is_some(),
+        doubt_at: row.doubt,
+        claimed_at: now,
         attempts: row.attempts,
         body,
     };
@@ -162,6 +169,35 @@ pub fn ends(
     };
     let incident = stored(incident)?;
     Ok(incident.zip(stored(problem)?))
+}
+
+/// See [`Outbox::held`].
+fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<Held>, StoreError> {
+    // Two indexes: what is open, however old, and what ended lately.
+    let mut select = tx.prepare_cached(
+        "SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_held
+         WHERE destination = ?1 AND state = 'acked' AND acked_over = 0 AND remote_id IS NOT NULL
+           AND kind <> 'link' AND id > ?2
+         UNION ALL
+         SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_acked
+         WHERE state = 'acked' AND settled_at > ?3 AND destination = ?1 AND acked_over = 1
+           AND remote_id IS NOT NULL AND kind <> 'link' AND id > ?2
+         ORDER BY id LIMIT ?4",
+    )?;
+    let since = tx.now.plus(-DAY).0;
+    let rows = select.query_map(params![destination, after, since, int(max as u64)], |row| {
+        let kind =
+            if row.get_ref(1)?.as_str()? == "problem" { RecordKind::Problem } else { RecordKind::Incident };
+        Ok(Held {
+            cursor: row.get(0)?,
+            kind,
+            record: row.get(2)?,
+            rev: uint(row.get(3)?),
+            remote_id: row.get(4)?,
+            over: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// See [`Outbox::next_due`].

@@ -4,13 +4,17 @@
 //! ```text
 //!            put                claim               settle Stored
 //!   (none) ───────► pending ───────────► sending ─────────────────► acked ──put──► pending
+//!                                            ▲                        │
+//!                                            └──── claim, when due ───┘  (a far end that forgets)
 //!                    ▲   ▲                │ │ │
 //!                    │   └─ Retry, Pause ─┘ │ └─ Refused ─► parked ──requeue, put (not a create)──► pending
 //!                    └── the same ── unknown ◄── Retry{unknown}, crash
 //! ```
 //! Pure: no SQL, no clock. Invariants: an operation, its key and its body stay the same from the first claim
-//! until the far end has stored or refused them; `maybe` (an attempt may have reached the far end) ends only
+//! until the far end has stored or refused them; `doubt` (an attempt may have reached the far end) ends only
 //! with `Stored`; a row whose create may have left is never dropped.
+
+use std::time::Duration;
 
 use crate::engine::effect::{Operation, OutboxRow, Outcome, RecordKind};
 use crate::engine::moment::{DAY, Stamp};
@@ -98,8 +102,8 @@ pub struct Row {
     pub op: Option<Frozen>,
     /// An operation was claimed at least once.
     pub sent: bool,
-    /// An attempt may have reached the far end.
-    pub maybe: bool,
+    /// An attempt may have reached the far end, and when the last such one ended.
+    pub doubt: Option<Stamp>,
     /// Failed attempts since the far end last stored something.
     pub attempts: u32,
     /// Why the last one failed.
@@ -129,7 +133,7 @@ impl Row {
             settled_at: None,
             op: None,
             sent: false,
-            maybe: false,
+            doubt: None,
             attempts: 0,
             last_error: None,
             link: new.link.clone(),
@@ -191,9 +195,9 @@ impl Row {
     pub fn settle(&mut self, outcome: &Outcome, next: Stamp, now: Stamp) {
         let next = Stamp(next.0.min(now.plus(WAIT_MOST).0));
         match outcome {
-            Outcome::Stored { remote_id } => self.stored(remote_id.clone(), now),
+            Outcome::Stored { remote_id, again } => self.stored(remote_id.clone(), *again, now),
             Outcome::Retry { unknown, reason, .. } => {
-                self.maybe |= unknown;
+                self.doubt = if *unknown { Some(now) } else { self.doubt };
                 self.failed(reason);
                 self.wait(next);
             }
@@ -205,17 +209,20 @@ impl Row {
         }
     }
 
-    fn stored(&mut self, remote_id: Option<String>, now: Stamp) {
+    fn stored(&mut self, remote_id: Option<String>, again: Option<Duration>, now: Stamp) {
         if let Some(op) = self.op.take() {
             self.acked = op.revision;
         }
         self.remote_id = remote_id.or(self.remote_id.take());
         self.settled_at = Some(now);
-        (self.maybe, self.attempts, self.last_error) = (false, 0, None);
+        (self.doubt, self.attempts, self.last_error) = (None, 0, None);
         if self.wanted.rev > self.acked.rev {
             // To the end of the line: a record that changes all the time must not hold back the others.
             self.queued = self.body.unwrap_or(self.queued);
             self.wait(now);
+        } else if let Some(again) = again {
+            let ns = i64::try_from(again.as_nanos()).unwrap_or(WAIT_MOST).min(WAIT_MOST);
+            (self.state, self.due) = (RowState::Acked, Some(now.plus(ns)));
         } else {
             (self.state, self.due, self.body) = (RowState::Acked, None, None);
         }
@@ -261,7 +268,7 @@ impl Row {
     }
 
     fn wait(&mut self, due: Stamp) {
-        self.state = if self.maybe { RowState::Unknown } else { RowState::Pending };
+        self.state = if self.doubt.is_some() { RowState::Unknown } else { RowState::Pending };
         self.due = Some(due);
     }
 

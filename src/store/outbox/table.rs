@@ -21,7 +21,7 @@ pub const ROW_BYTES: u64 = 512;
 
 const COLUMNS: &str = "id, destination, record, kind, state, due, priority, queued, rev, over, body, \
      acked_rev, acked_over, remote_id, created_at, settled_at, op, op_key, op_rev, op_over, op_body, sent, \
-     maybe, attempts, last_error, link_incident, link_problem";
+     doubt, attempts, last_error, link_incident, link_problem";
 
 const STATES: [(RowState, &str); 5] = [
     (RowState::Pending, "pending"),
@@ -95,7 +95,7 @@ fn read(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         settled_at: row.get::<_, Option<i64>>(15)?.map(Stamp),
         op,
         sent: row.get(21)?,
-        maybe: row.get(22)?,
+        doubt: row.get::<_, Option<i64>>(22)?.map(Stamp),
         attempts: row.get(23)?,
         last_error: row.get(24)?,
         link: link.0.zip(link.1),
@@ -140,7 +140,7 @@ pub fn save(tx: &Tx<'_>, before: &Row, row: &Row) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "UPDATE outbox SET state = ?5, due = ?6, priority = ?7, queued = ?8, rev = ?9, over = ?10, body = ?11,
          acked_rev = ?12, acked_over = ?13, remote_id = ?14, settled_at = ?16, op = ?17, op_key = ?18,
-         op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, maybe = ?23, attempts = ?24,
+         op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, doubt = ?23, attempts = ?24,
          last_error = ?25, rank = ?28, bytes = ?29 WHERE id = ?1",
     )?;
     bind(tx, &mut statement, row)?;
@@ -193,7 +193,7 @@ fn bind(tx: &Tx<'_>, statement: &mut CachedStatement<'_>, row: &Row) -> Result<(
         op.map(|o| o.revision.over),
         op.map(|o| o.body),
         row.sent,
-        row.maybe,
+        row.doubt.map(|s| s.0),
         row.attempts,
         row.last_error,
         incident,

@@ -122,7 +122,7 @@ fn link(incident: &str, problem: &str) -> OutboxRow {
 }
 
 fn stored(id: &str) -> Outcome {
-    Outcome::Stored { remote_id: Some(id.to_owned()) }
+    Outcome::stored(Some(id.to_owned()))
 }
 
 fn retry(unknown: bool) -> Outcome {
@@ -235,7 +235,7 @@ async fn links_wait_until_both_ends_are_stored() {
     let job = bench.claim().await.remove(0);
     assert_eq!((job.operation, job.operation_key.as_str()), (Operation::Link, "sx-i-p-1-l"));
     assert_eq!((job.remote_id.as_deref(), job.remote_problem.as_deref()), (Some("1"), Some("2")));
-    bench.settle(&job, Outcome::Stored { remote_id: None }, now()).await;
+    bench.settle(&job, Outcome::stored(None), now()).await;
     assert_eq!(bench.state("i-p").await, "acked");
     // Both ends known already: no waiting. One end unknown at this destination: waits.
     bench.put(vec![row("j", 1, false, p)]).await;

@@ -17,13 +17,12 @@
 
 mod options;
 mod steps;
-mod text;
 mod ticket;
 
-use serde_json::Value as Json;
-
+use super::request::{encode, loose};
 use super::talk::{Talk, end};
-use super::{CA, Connector, Done, Exchange, Next, PROXY, TOKEN, Target};
+use super::text;
+use super::{CA, Connector, Done, Exchange, Login, Next, PROXY, TOKEN, Target, WireKind};
 use crate::engine::effect::{Job, Outcome, RecordKind};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
 use options::Map;
@@ -50,13 +49,17 @@ pub const CONNECTOR: Connector = Connector {
             CA,
         ],
         signals: &[],
+        check: crate::engine::option::any,
     },
     batch: 1,
     concurrency: 2,
-    scheme: "token",
+    wire: WireKind::Http,
+    logins: &[Login::Secret { option: "token", header: "authorization", prefix: "token " }],
     hello: Some(hello),
     heartbeat: None,
     next,
+    read: None,
+    read_batch: 1,
 };
 
 /// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing,
@@ -98,27 +101,6 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     match result {
         Ok(done) => Next::Done(done),
         Err(next) => next,
-    }
-}
-
-/// Percent-encodes a value of a query.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-/// A text of JSON that RT writes as string or number.
-fn loose(json: &Json) -> String {
-    match json {
-        Json::String(s) => s.clone(),
-        Json::Number(n) => n.to_string(),
-        _ => String::new(),
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         }
         _ => Done::default(),
     };
-    done.outcomes = vec![Outcome::Stored { remote_id: Some(id) }];
+    done.outcomes = vec![Outcome::stored(Some(id))];
     done.warning = done.warning.or(warning);
     Ok(done)
 }
@@ -103,7 +103,7 @@ pub(super) fn amend(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> R
 }
 
 fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str) -> Result<Done, Next> {
-    let stored = || Outcome::Stored { remote_id: Some(id.to_owned()) };
+    let stored = || Outcome::stored(Some(id.to_owned()));
     let mut ticket = read(talk, map, job, id)?;
     if ticket.status == map.get("status.deleted") || ticket.status == "deleted" {
         // Nothing is left open: what a resolve wants is already so.
@@ -141,7 +141,7 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
     let number = ticket_number(problem)?;
     let path = format!("/ticket/{}", ticket_number(incident)?);
     if job.unknown && read_after(talk, map, job, incident, SECOND_LOOK)?.parents.contains(problem) {
-        return Ok(Outcome::Stored { remote_id: None }.into());
+        return Ok(Outcome::stored(None).into());
     }
     let body = json!({ "AddMemberOf": [number] });
     let reply = talk.ask(Request::write(Method::Put, &path, JSON, body))?;
@@ -158,7 +158,7 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
             return Err(refusal(talk, map, job, &ticket, &told, "link"));
         }
     }
-    Ok(Outcome::Stored { remote_id: None }.into())
+    Ok(Outcome::stored(None).into())
 }
 
 fn is_repeated(job: &Job) -> bool {
@@ -213,7 +213,7 @@ fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) 
         Class::Success => {}
         Class::Denied => return Err(hidden(talk, map, job, &id.to_string())),
         Class::Gone if job.operation == Operation::Resolve => {
-            return Err(end(Outcome::Stored { remote_id: Some(id.to_string()) }));
+            return Err(end(Outcome::stored(Some(id.to_string()))));
         }
         Class::Gone => return Err(refused(format!("ticket {id} is gone: {}", sentence(reply)))),
         _ => return Err(talk.give_up(reply, false)),
@@ -432,7 +432,7 @@ fn keyless(map: &Map, id: &str) -> Done {
         "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on \
          custom field '{key}'"
     );
-    Done { pause: Some(pause), ..Outcome::Stored { remote_id: Some(id.to_owned()) }.into() }
+    Done { pause: Some(pause), ..Outcome::stored(Some(id.to_owned())).into() }
 }
 
 fn sentences(reply: &Reply) -> Vec<String> {

@@ -7,81 +7,21 @@ mod other;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::engine::effect::Operation;
 use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, Options};
 use crate::engine::record::HostRef;
-use crate::forward::connector::{Failure, Method, Reply, Request};
-
-const KEY: &str = "sx-019ab000-0000-7000-8000-000000000001";
+use crate::forward::connector::fixture::*;
+use crate::forward::connector::{Method, Reply, Request};
 
 fn target(map: &[(&str, &str)]) -> Target {
     let map: BTreeMap<_, _> = map.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let options = Options(BTreeMap::from([("map".to_owned(), OptionValue::Map(map))]));
     let host = HostRef { id: "0123456789abcdef".into(), name: "web-01".into() };
-    Target { id: "rt".into(), host, options }
-}
-
-fn body(file: &str) -> Json {
-    serde_json::from_str(file).unwrap()
-}
-
-/// The first revision of the fixture's incident, not sent yet.
-fn create() -> Job {
-    let body = body(include_str!("../../../../tests/data/forward/incident.json"));
-    Job {
-        kind: RecordKind::Incident,
-        record: body["id"].as_str().unwrap().to_owned(),
-        rev: 1,
-        acked_rev: 0,
-        operation: Operation::Create,
-        operation_key: format!("{KEY}-1-c"),
-        record_key: KEY.to_owned(),
-        remote_id: None,
-        remote_problem: None,
-        unknown: false,
-        attempts: 0,
-        body,
-    }
-}
-
-/// A later revision of it, ticket 20 being known; `to` is the state it changed to.
-fn later(operation: Operation, to: Option<(&str, &str)>) -> Job {
-    let mut job = create();
-    (job.rev, job.acked_rev, job.operation) = (2, 1, operation);
-    job.operation_key = format!("{KEY}-2-{}", operation.letter());
-    job.remote_id = Some("20".to_owned());
-    let mut entry =
-        json!({"at": "2026-11-22T10:10:00Z", "rev": 2, "actor": "rule", "kind": "x", "note": "what is new"});
-    if let Some((from, to)) = to {
-        (entry["from"], entry["to"], job.body["state"]) = (json!(from), json!(to), json!(to));
-    }
-    job.body["rev"] = json!(2);
-    job.body["timeline"].as_array_mut().unwrap().push(entry);
-    job
-}
-
-fn resolve() -> Job {
-    later(Operation::Resolve, Some(("new", "resolved")))
-}
-
-fn link() -> Job {
-    let mut job = create();
-    (job.kind, job.operation) = (RecordKind::Link, Operation::Link);
-    (job.remote_id, job.remote_problem) = (Some("20".to_owned()), Some("30".to_owned()));
-    job
-}
-
-fn repeated(mut job: Job) -> Job {
-    (job.unknown, job.attempts) = (true, 1);
-    job
-}
-
-fn reply(status: u16, body: &Json) -> Reply {
-    Reply { status, body: body.to_string().into_bytes(), ..Reply::default() }
+    Target { id: "rt".into(), host, born: Stamp(0), options }
 }
 
 /// What RT shows of a ticket that holds everything the fixture wants.
@@ -103,21 +43,6 @@ fn tickets(items: &[Json]) -> Json {
 fn queue(fields: &[&str]) -> Json {
     let fields: Vec<Json> = fields.iter().map(|f| json!({"name": f, "ref": "customfield"})).collect();
     json!({"id": 3, "Name": "Incidents", "TicketCustomFields": fields})
-}
-
-/// One step of a conversation: what must be asked, and what RT answers.
-type Step = (&'static str, Result<Reply, Failure>);
-
-fn ok(asked: &'static str, body: Json) -> Step {
-    (asked, Ok(reply(200, &body)))
-}
-
-fn says(asked: &'static str, status: u16, body: Json) -> Step {
-    (asked, Ok(reply(status, &body)))
-}
-
-fn cut(asked: &'static str, sent: bool) -> Step {
-    (asked, Err(Failure { sent, reason: "connection reset".into() }))
 }
 
 /// Plays the steps; every request must be the expected one. Returns the end and the requests.
@@ -148,7 +73,7 @@ fn play(map: &[(&str, &str)], job: &Job, steps: Vec<Step>) -> (Done, Vec<Request
 }
 
 fn stored(id: &str) -> Outcome {
-    Outcome::Stored { remote_id: Some(id.to_owned()) }
+    Outcome::stored(Some(id.to_owned()))
 }
 
 fn comments(sentences: &[&str]) -> Json {

@@ -21,7 +21,7 @@ fn fresh(over: bool) -> Row {
 }
 
 fn stored(id: &str) -> Outcome {
-    Outcome::Stored { remote_id: Some(id.to_owned()) }
+    Outcome::stored(Some(id.to_owned()))
 }
 
 fn retry(unknown: bool) -> Outcome {
@@ -77,7 +77,7 @@ fn a_claimed_operation_stays_frozen_until_stored_and_later_revisions_collapse() 
     assert_eq!(row.state, RowState::Unknown, "the first attempt may still have arrived");
     row.freeze();
     row.settle(&stored("7"), Stamp(0), Stamp(70));
-    assert_eq!((row.state, row.maybe, row.acked.rev), (RowState::Pending, false, 1));
+    assert_eq!((row.state, row.doubt, row.acked.rev), (RowState::Pending, None, 1));
     let second = row.freeze().unwrap();
     assert_eq!((second.key.as_str(), second.body), ("sx-i1-3-r", 3));
 }
@@ -88,7 +88,7 @@ fn a_stored_answer_without_an_id_keeps_the_old_one() {
     assert_eq!((row.state, row.body, row.op.clone()), (RowState::Acked, None, None));
     row.supersede(&record(2, false), 2);
     row.freeze();
-    row.settle(&Outcome::Stored { remote_id: None }, Stamp(0), Stamp(20));
+    row.settle(&Outcome::stored(None), Stamp(0), Stamp(20));
     assert_eq!(row.remote_id.as_deref(), Some("7"));
 }
 

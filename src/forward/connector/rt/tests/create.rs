@@ -7,7 +7,7 @@ fn a_first_create_posts_and_reads_back() {
     let made = says("POST /ticket", 201, json!({"id": "20", "type": "ticket"}));
     let (done, asked) = play(&[], &create(), vec![made, ok("GET /ticket/20", ticket(20, "new"))]);
     assert_eq!(done, Done::from(stored("20")), "no warning, no pause");
-    let body = asked[0].body.as_ref().unwrap();
+    let body = asked[0].json_body();
     assert_eq!(body["Queue"], "Incidents");
     assert_eq!(body["Subject"], "web-01: /data is 91 % full");
     assert_eq!((body["Priority"].as_i64(), body["Status"].as_str()), (Some(20), Some("new")));
@@ -62,7 +62,7 @@ fn of_several_tickets_the_oldest_counts_and_ours_are_rejected() {
     ];
     let (done, asked) = play(&[], &repeated(create()), steps);
     assert_eq!(done, Done::from(stored("20")));
-    let twin = asked[3].body.as_ref().unwrap();
+    let twin = asked[3].json_body();
     assert_eq!(twin["Status"], "rejected");
     assert!(twin["Content"].as_str().unwrap().starts_with("Duplicate of ticket 20"));
 }
@@ -132,8 +132,8 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
     ];
     let (done, asked) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [stored("20")]);
-    assert_eq!(asked[0].body.as_ref().unwrap()["Status"], "new");
-    assert_eq!(asked[2].body.as_ref().unwrap()["Status"], "resolved");
+    assert_eq!(asked[0].json_body()["Status"], "new");
+    assert_eq!(asked[2].json_body()["Status"], "resolved");
 
     // Cut between the two: found again, the comment's marker is there, only the status is missing.
     let marker = format!("INC000042 reported [{}]\n", job.operation_key);
@@ -149,7 +149,7 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
     ];
     let (done, asked) = play(&[], &repeated(job), steps);
     assert_eq!(done.outcomes, [stored("20")]);
-    assert!(asked[5].headers.contains(&("if-match", "\"52\"".to_owned())), "{:?}", asked[5].headers);
+    assert!(asked[5].header("if-match") == Some("\"52\""), "{:?}", asked[5].headers);
 }
 
 #[test]

@@ -6,16 +6,16 @@ use super::*;
 fn a_link_is_a_membership_and_is_verified() {
     for sentence in ["Ticket 20 member of Ticket 30.", "Link already exists"] {
         let (done, asked) = play(&[], &link(), vec![ok("PUT /ticket/20", json!([sentence]))]);
-        assert_eq!(done.outcomes, [Outcome::Stored { remote_id: None }]);
-        assert_eq!(asked[0].body, Some(json!({"AddMemberOf": [30]})), "never DependsOn");
+        assert_eq!(done.outcomes, [Outcome::stored(None)]);
+        assert_eq!(asked[0].json_body(), &json!({"AddMemberOf": [30]}), "never DependsOn");
     }
     let mut member = ticket(20, "open");
     member["_hyperlinks"] = json!([{"ref": "self", "id": 20}, {"ref": "parent", "id": "30"}]);
     let told = || ok("PUT /ticket/20", json!(["Ticket 20 gehört zu 30"]));
     let (done, _) = play(&[], &repeated(link()), vec![ok("GET /ticket/20", member.clone())]);
-    assert_eq!(done.outcomes, [Outcome::Stored { remote_id: None }], "a lost attempt has made it");
+    assert_eq!(done.outcomes, [Outcome::stored(None)], "a lost attempt has made it");
     let (done, _) = play(&[], &link(), vec![told(), ok("GET /ticket/20", member)]);
-    assert_eq!(done.outcomes, [Outcome::Stored { remote_id: None }], "another language");
+    assert_eq!(done.outcomes, [Outcome::stored(None)], "another language");
     let failed = ok("PUT /ticket/20", json!(["Couldn't resolve '30' into a Link."]));
     let (done, _) = play(&[], &link(), vec![failed, ok("GET /ticket/20", ticket(20, "open"))]);
     assert!(reason(&done).contains("Couldn't resolve"), "{done:?}");
@@ -34,7 +34,7 @@ fn a_problem_has_its_own_queue_and_fields() {
     job.body = body(include_str!("../../../../../tests/data/forward/problem.json"));
     let target = target(&[("queue.problem", "Known trouble"), ("field.source", "")]);
     let Next::Send(request) = next(&target, &[job], &[]) else { panic!("must send") };
-    let body = request.body.unwrap();
+    let body = request.json_body().clone();
     assert_eq!(body["Subject"], "web-01: /data fills up again and again");
     assert_eq!(body["Queue"], "Known trouble");
     assert_eq!(body["CustomFields"]["KnownError"], "no");
@@ -79,7 +79,7 @@ fn odd_records_and_names_do_no_harm() {
     job.body["ci"]["name"] = json!("x\n".repeat(400));
     let target = target(&[("field.key", "")]);
     let Next::Send(request) = next(&target, &[job], &[]) else { panic!("must send") };
-    let body = request.body.unwrap();
+    let body = request.json_body().clone();
     let subject = body["Subject"].as_str().unwrap();
     assert!(
         subject.starts_with("x x x")

@@ -1,4 +1,4 @@
-//! HTTP for connectors: one client per destination, everything bounded.
+//! HTTP: one client per destination, everything bounded.
 //!
 //! Redirects are not followed, the environment's proxies are not obeyed, one idle connection is kept. A
 //! request that surely never left (name, connect, TLS) is told apart from one that may have been carried out.
@@ -10,12 +10,15 @@ use std::error::Error;
 use std::sync::Once;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value as Json;
 
-use super::connector::{Failure, Method, Reply, Request};
+use super::{Sending, Wire};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
+use crate::forward::connector::request::{READING, encode};
+use crate::forward::connector::{Body, Failure, Login, Method, Place, Reply, Request};
+use crate::forward::secrets::Secrets;
 
 /// The most bytes of an answer's body.
 pub const BODY_BYTES: usize = 1024 * 1024;
@@ -28,15 +31,23 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub struct Http {
     client: reqwest::Client,
     base: String,
-    scheme: &'static str,
+    login: Login,
+    user: String,
+}
+
+impl Wire for Http {
+    fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a> {
+        Box::pin(self.exchange(request, secrets, now))
+    }
 }
 
 impl Http {
-    /// A client by the options `url`, `proxy`, `ca`; no request takes longer than `timeout`.
+    /// A client by the options `url`, `proxy`, `ca` and those of the login; no request takes longer than
+    /// `timeout`.
     ///
     /// # Errors
     /// A sentence naming the option that cannot be used.
-    pub fn new(options: &Options, scheme: &'static str, timeout: Duration) -> Result<Self, String> {
+    pub fn new(options: &Options, logins: &[Login], timeout: Duration) -> Result<Self, String> {
         install_provider();
         let base = options.text("url").trim_end_matches('/').to_owned();
         reqwest::Url::parse(&base).map_err(|e| format!("url '{base}': {e}"))?;
@@ -62,28 +73,26 @@ impl Http {
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|e| format!("cannot set up HTTPS: {}", chain(&e)))?;
-        Ok(Self { client, base, scheme })
+        let login = Login::choose(logins, options)?;
+        Ok(Self { client, base, login, user: options.text("user").to_owned() })
     }
 
-    /// Sends the request and reads the answer. `now` dates a `Retry-After` when the answer has no date of its
-    /// own.
-    ///
-    /// # Errors
-    /// A [`Failure`] that tells whether the request may have been carried out.
-    pub async fn send(&self, request: &Request, token: &SecretString, now: Stamp) -> Result<Reply, Failure> {
+    /// `now` dates a `Retry-After` when the answer has no date of its own.
+    async fn exchange(&self, request: &Request, secrets: &Secrets, now: Stamp) -> Result<Reply, Failure> {
         let unsent = |reason: String| Failure { sent: false, reason };
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
         };
+        let base = request.base.as_deref().unwrap_or(&self.base).trim_end_matches('/');
         let mut outgoing = self
             .client
-            .request(method, format!("{}{}", self.base, request.path))
-            .headers(headers(request).map_err(unsent)?)
-            .header(AUTHORIZATION, self.authorization(token).map_err(unsent)?);
-        if let Some(body) = &request.body {
-            let bytes = serde_json::to_vec(body).map_err(|e| unsent(format!("cannot write body: {e}")))?;
+            .request(method, format!("{base}{}", request.path))
+            .headers(self.headers(request, secrets).map_err(unsent)?);
+        if let Some(bytes) = body(request, secrets).map_err(unsent)? {
             outgoing = outgoing.body(bytes);
         }
         let mut answer = outgoing.send().await.map_err(|e| {
@@ -118,13 +127,82 @@ impl Http {
         }
     }
 
-    fn authorization(&self, token: &SecretString) -> Result<HeaderValue, String> {
-        let text = format!("{} {}", self.scheme, token.expose_secret());
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| "the token holds characters that a header cannot carry".to_owned())?;
-        value.set_sensitive(true);
-        Ok(value)
+    fn headers(&self, request: &Request, secrets: &Secrets) -> Result<HeaderMap, String> {
+        let mut map = HeaderMap::new();
+        let plain = request.headers.iter().filter(|(name, _)| name != READING);
+        for (name, value) in plain {
+            let bad = |_| format!("header {name} cannot carry its value");
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name} is no header"))?;
+            map.insert(name, HeaderValue::from_str(value).map_err(bad)?);
+        }
+        let login = match self.login {
+            Login::Secret { option, header, prefix } if request.login => Some((header, prefix, option)),
+            Login::Basic if request.login => {
+                let password = secrets.expose("password")?;
+                map.insert("authorization", hidden(&basic(&self.user, password))?);
+                None
+            }
+            _ => None,
+        };
+        let slots = request.secrets.iter().filter_map(|slot| match slot.place {
+            Place::Header { name, prefix } => Some((name, prefix, slot.option)),
+            _ => None,
+        });
+        for (name, prefix, option) in login.into_iter().chain(slots) {
+            if let Some(secret) = secrets.get(option) {
+                map.insert(HeaderName::from_static(name), hidden(&format!("{prefix}{secret}"))?);
+            }
+        }
+        Ok(map)
     }
+}
+
+fn hidden(text: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| "the secret holds characters that a header cannot carry".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The value of `Authorization` (RFC 7617).
+fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The bytes of the body with its secrets in place.
+fn body(request: &Request, secrets: &Secrets) -> Result<Option<Vec<u8>>, String> {
+    let secret = |option: &str| secrets.get(option).map(str::to_owned);
+    match &request.body {
+        Body::None => Ok(None),
+        Body::Text(text) => Ok(Some(text.clone().into_bytes())),
+        Body::Json(json) => {
+            let mut json = json.clone();
+            for slot in &request.secrets {
+                if let (Place::Json(pointer), Some(secret)) = (slot.place, secret(slot.option)) {
+                    place(&mut json, pointer, secret)?;
+                }
+            }
+            serde_json::to_vec(&json).map(Some).map_err(|e| format!("cannot write body: {e}"))
+        }
+        Body::Form(fields) => {
+            let slots = request.secrets.iter().filter_map(|slot| match slot.place {
+                Place::Form(field) => Some((field.into(), secret(slot.option)?)),
+                _ => None,
+            });
+            let fields: Vec<_> = fields.iter().cloned().chain(slots).collect();
+            let pairs = fields.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v)));
+            Ok(Some(pairs.collect::<Vec<_>>().join("&").into_bytes()))
+        }
+    }
+}
+
+fn place(json: &mut Json, pointer: &str, secret: String) -> Result<(), String> {
+    let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    let parent = json.pointer_mut(parent).and_then(Json::as_object_mut);
+    let parent = parent.ok_or_else(|| format!("the body has no place {pointer}"))?;
+    parent.insert(key.to_owned(), Json::String(secret));
+    Ok(())
 }
 
 /// Installs ring as the process's TLS provider, unless one is installed already.
@@ -134,16 +212,6 @@ fn install_provider() {
         // An error says that another part of the process was first, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-}
-
-fn headers(request: &Request) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in &request.headers {
-        let value =
-            HeaderValue::from_str(value).map_err(|_| format!("header {name} cannot carry its value"))?;
-        map.insert(HeaderName::from_static(name), value);
-    }
-    Ok(map)
 }
 
 fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
@@ -183,7 +251,7 @@ fn chain(error: &dyn Error) -> String {
         }
         cause = next.source();
     }
-    super::connector::classify::clip(&text, 300)
+    crate::forward::connector::classify::clip(&text, 300)
 }
 
 #[cfg(test)]

@@ -1,0 +1,86 @@
+//! What the tests of all connectors share: jobs about one record, and scripted answers.
+
+use serde_json::{Value as Json, json};
+
+use super::{Failure, Reply};
+use crate::engine::effect::{Job, Operation, RecordKind};
+use crate::engine::moment::Stamp;
+
+/// Key of the fixture's incident.
+pub const KEY: &str = "sx-019ab000-0000-7000-8000-000000000001";
+
+pub fn body(file: &str) -> Json {
+    serde_json::from_str(file).unwrap()
+}
+
+/// The first revision of the fixture's incident, not sent yet.
+pub fn create() -> Job {
+    let body = body(include_str!("../../../tests/data/forward/incident.json"));
+    Job {
+        kind: RecordKind::Incident,
+        record: body["id"].as_str().unwrap().to_owned(),
+        rev: 1,
+        acked_rev: 0,
+        operation: Operation::Create,
+        operation_key: format!("{KEY}-1-c"),
+        record_key: KEY.to_owned(),
+        remote_id: None,
+        remote_problem: None,
+        unknown: false,
+        doubt_at: None,
+        claimed_at: Stamp(0),
+        attempts: 0,
+        body,
+    }
+}
+
+/// A later revision of it, ticket 20 being known; `to` is the state it changed to.
+pub fn later(operation: Operation, to: Option<(&str, &str)>) -> Job {
+    let mut job = create();
+    (job.rev, job.acked_rev, job.operation) = (2, 1, operation);
+    job.operation_key = format!("{KEY}-2-{}", operation.letter());
+    job.remote_id = Some("20".to_owned());
+    let mut entry =
+        json!({"at": "2026-11-22T10:10:00Z", "rev": 2, "actor": "rule", "kind": "x", "note": "what is new"});
+    if let Some((from, to)) = to {
+        (entry["from"], entry["to"], job.body["state"]) = (json!(from), json!(to), json!(to));
+    }
+    job.body["rev"] = json!(2);
+    job.body["timeline"].as_array_mut().unwrap().push(entry);
+    job
+}
+
+pub fn resolve() -> Job {
+    later(Operation::Resolve, Some(("new", "resolved")))
+}
+
+pub fn link() -> Job {
+    let mut job = create();
+    (job.kind, job.operation) = (RecordKind::Link, Operation::Link);
+    (job.remote_id, job.remote_problem) = (Some("20".to_owned()), Some("30".to_owned()));
+    job
+}
+
+pub fn repeated(mut job: Job) -> Job {
+    (job.unknown, job.attempts) = (true, 1);
+    job
+}
+
+pub fn reply(status: u16, body: &Json) -> Reply {
+    Reply { status, body: body.to_string().into_bytes(), ..Reply::default() }
+}
+
+/// One step of a conversation: what must be asked, and what RT answers.
+pub type Step = (&'static str, Result<Reply, Failure>);
+
+pub fn ok(asked: &'static str, body: Json) -> Step {
+    (asked, Ok(reply(200, &body)))
+}
+
+pub fn says(asked: &'static str, status: u16, body: Json) -> Step {
+    (asked, Ok(reply(status, &body)))
+}
+
+pub fn cut(asked: &'static str, sent: bool) -> Step {
+    (asked, Err(Failure { sent, reason: "connection reset".into() }))
+}

@@ -1,0 +1,41 @@
+//! What carries a connector's requests: one file per kind of wire.
+//!
+//! A wire places login and secrets, sends, and bounds what comes back. It tells apart what surely never left
+//! from what may have been carried out; everything else is the connector's. [`Wires`] makes them, so that a
+//! simulated world can put its own in their place.
+
+pub mod http;
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::connector::{Connector, Failure, Reply, Request, WireKind};
+use super::secrets::Secrets;
+use crate::engine::moment::Stamp;
+use crate::engine::option::Options;
+
+/// A request under way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + 'a>>;
+
+/// Carries requests to one destination.
+pub trait Wire {
+    /// Sends the request and reads the answer. `now` dates what needs a date: a signature, a `Retry-After`.
+    fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a>;
+}
+
+/// Makes the wire of a destination.
+pub type Wires = Rc<dyn Fn(&'static Connector, &Options, Duration) -> Result<Rc<dyn Wire>, String>>;
+
+/// The real wires; no request takes longer than the timeout.
+///
+/// # Errors
+/// The made function: a sentence naming the option that cannot be used.
+pub fn real() -> Wires {
+    Rc::new(|connector, options, timeout| match connector.wire {
+        WireKind::Http => {
+            let http = http::Http::new(options, connector.logins, timeout)?;
+            Ok(Rc::new(http) as Rc<dyn Wire>)
+        }
+    })
+}
