@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use common::{Memory, State, fresh_id, host, incident, local, plan, quick, until};
+use common::{Memory, State, fresh_id, incident, local, plan, quick, setting, until};
 use serde_json::json;
 use server::{Act, Server};
 use sexton::clock::Clock;
@@ -336,13 +336,8 @@ fn a_reload_restarts_only_what_changed() {
         let (one, two) = (Server::start(|_| Act::Desk).await, Server::start(|_| Act::Desk).await);
         let bench = Bench::new();
         let named = |id: &str, url: &str| DestinationPlan { id: id.to_owned(), ..bench.plan(url) };
-        let mut forward = spawn(
-            &[named("a", &one.url), named("b", &two.url)],
-            bench.outbox.clone(),
-            host(),
-            Clock::start(),
-            quick(),
-        );
+        let mut forward =
+            spawn(&[named("a", &one.url), named("b", &two.url)], bench.outbox.clone(), setting(quick()));
         let ids = |f: &Forward| f.status().into_iter().map(|s| s.id).collect::<Vec<_>>();
         assert_eq!(ids(&forward), ["a", "b"]);
         until("all have turned", || forward.turned().is_some()).await;

@@ -12,9 +12,8 @@ use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
-use common::{Memory, State, fresh_id, host, incident, local, plan, quick, until, within_a_minute};
+use common::{Memory, State, fresh_id, host, incident, local, plan, quick, setting, until, within_a_minute};
 use serde_json::{Value as Json, json};
-use sexton::clock::Clock;
 use sexton::engine::effect::{Operation, RecordKind};
 use sexton::engine::moment::SECOND;
 use sexton::engine::option::DestinationPlan;

@@ -211,6 +211,7 @@ fn numbers_and_durations_of_a_door_have_their_defaults_and_limits() {
             OptionSpec { key: "pause", kind: OptionKind::Duration(2 * SECOND), about: "" },
         ],
         signals: &[],
+        check: sexton::engine::option::any,
     };
     let mut doors = super::doors();
     doors.checks.push(&PING);

@@ -146,6 +146,8 @@ impl Memory {
             remote_id: None,
             remote_problem: None,
             unknown: false,
+            doubt_at: None,
+            claimed_at: Stamp(0),
             attempts: 0,
             body: body.clone(),
             record,
@@ -231,6 +233,10 @@ impl Outbox for Memory {
             }
         }
         Ok(())
+    }
+
+    async fn held(&self, _destination: &str, _after: i64, _max: usize) -> Result<Vec<Held>, String> {
+        Ok(Vec::new())
     }
 
     async fn next_due(&self, _destination: &str) -> Result<Option<Stamp>, String> {

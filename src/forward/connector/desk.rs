@@ -89,7 +89,7 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     match posts.front() {
         Some(range) => {
             let body = Json::Array(events[range.clone()].to_vec());
-            Next::Send(Request::write(Method::Post, "/v1/events", BATCH_TYPE, body))
+            Next::send(Request::write(Method::Post, "/v1/events", BATCH_TYPE, body))
         }
         None => done(outcomes, unanswered()),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Failure, Reply};
+use super::{Done, Exchange, Failure, Method, Next, Reply, Request};
 use crate::engine::effect::{Job, Operation, RecordKind};
 use crate::engine::moment::Stamp;
 
@@ -83,4 +83,35 @@ pub fn says(asked: &'static str, status: u16, body: Json) -> Step {
 
 pub fn cut(asked: &'static str, sent: bool) -> Step {
     (asked, Err(Failure { sent, reason: "connection reset".into() }))
+}
+
+/// Plays the steps against a conversation; every request must begin as expected ("GET /ticket/20"). Returns
+/// the end and the requests.
+pub fn converse(ask: impl Fn(&[Exchange]) -> Next, steps: Vec<Step>) -> (Done, Vec<Request>) {
+    let mut said: Vec<Exchange> = Vec::new();
+    let mut steps = steps.into_iter();
+    loop {
+        match ask(&said) {
+            Next::Done(done) => {
+                assert_eq!(steps.next().map(|s| s.0), None, "ended early with {done:?}");
+                return (done, said.into_iter().map(|e| e.request).collect());
+            }
+            Next::Send(request) => {
+                let asked = format!("{} {}", method(request.method), request.path);
+                let (expected, result) = steps.next().unwrap_or_else(|| panic!("did not expect {asked}"));
+                assert!(asked.starts_with(expected), "expected {expected}, got {asked}");
+                said.push(Exchange { request: *request, result });
+            }
+        }
+    }
+}
+
+fn method(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    }
 }

@@ -42,6 +42,9 @@ pub enum WireKind {
     Http,
 }
 
+/// Asks for the state of records at the far end.
+pub type ReadBack = fn(&Target, &[Held], &[Exchange]) -> Next;
+
 /// One kind of destination.
 pub struct Connector {
     /// Its name and options.
@@ -64,7 +67,7 @@ pub struct Connector {
     pub next: fn(&Target, &[Job], &[Exchange]) -> Next,
     /// Reads back what people did to these records; the end is [`Done::remotes`]. Absent where nobody works
     /// on them or nothing can be read.
-    pub read: Option<fn(&Target, &[Held], &[Exchange]) -> Next>,
+    pub read: Option<ReadBack>,
     /// The most records of one reading.
     pub read_batch: usize,
 }
@@ -94,9 +97,16 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Send this and come back with the answer.
-    Send(Request),
+    Send(Box<Request>),
     /// The conversation is over.
     Done(Done),
+}
+
+impl Next {
+    /// Send this.
+    pub fn send(request: Request) -> Self {
+        Self::Send(Box::new(request))
+    }
 }
 
 /// The end of a conversation.

@@ -29,7 +29,7 @@ impl<'a> Talk<'a> {
     /// The request itself when it has not been sent yet; else the end of the conversation.
     pub fn ask(&mut self, request: Request) -> Result<&'a Reply, Next> {
         let Some(exchange) = self.exchanges.get(self.at) else {
-            return Err(Next::Send(request));
+            return Err(Next::send(request));
         };
         self.at += 1;
         let write = exchange.request.is_write();

@@ -99,7 +99,7 @@ pub(super) async fn converse(
         let result = wire.send(&request, &secrets, clock.now().stamp()).await;
         let status = result.as_ref().map_or(0, |reply| reply.status);
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
-        exchanges.push(Exchange { request, result });
+        exchanges.push(Exchange { request: *request, result });
     }
 }
 
@@ -118,7 +118,7 @@ fn trouble(last: Option<&Exchange>) -> Option<Trouble> {
 /// The conversation of a single request that has no job; a refusal of rights is a refusal of the destination.
 pub(super) fn once(request: Request) -> impl Fn(&[Exchange]) -> Next {
     move |said| {
-        let Some(exchange) = said.first() else { return Next::Send(request.clone()) };
+        let Some(exchange) = said.first() else { return Next::send(request.clone()) };
         let write = exchange.request.is_write();
         let common = exchange.result.as_ref().ok().and_then(|reply| outcome(reply, write));
         Next::Done(match common {

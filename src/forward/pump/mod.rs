@@ -8,6 +8,7 @@
 //! was cut short.
 
 mod flight;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ use super::secrets::Secrets;
 use super::wire::Wire;
 use super::{Setting, Shared};
 use crate::clock::Clock;
-use crate::engine::effect::{Command, Outbox, Outcome, Settled};
+use crate::engine::effect::{Outbox, Outcome, Settled};
 use crate::engine::moment::{MINUTE, Moment};
 use crate::engine::option::DestinationPlan;
 
@@ -266,53 +267,6 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Cargo::Heartbeat,
             converse(Rc::clone(wire), secrets.clone(), self.context.setting.clock, ask),
         );
-    }
-
-    /// Reads back what people did to some of the records that the destination holds, when it is time.
-    /// Returns how long nothing more has to be read.
-    async fn read_back(&mut self, now: Moment, wire: &Rc<dyn Wire>, secrets: &Secrets) -> Duration {
-        let Some(read) = self.connector.read.filter(|_| self.plan.read_back > 0) else {
-            return Duration::MAX;
-        };
-        if self.mode() != Mode::Up || self.flying.iter().any(|(_, c)| matches!(c, Cargo::Reading(_))) {
-            return Duration::MAX;
-        }
-        if now.mono < self.read_due {
-            return nanos(self.read_due.saturating_sub(now.mono));
-        }
-        let most = self.connector.read_batch.max(1);
-        let held = match self.context.outbox.held(&self.plan.id, self.read_after, most).await {
-            Ok(held) => held,
-            Err(reason) => {
-                self.outbox_fails(ASK, reason);
-                return self.context.setting.tuning.store_retry;
-            }
-        };
-        let Some(last) = held.last() else {
-            self.read_after = 0;
-            self.read_due = now.mono.saturating_add(self.plan.read_back);
-            return nanos(self.plan.read_back);
-        };
-        let (target, cursor) = (Rc::clone(&self.target), last.cursor);
-        let ask = move |said: &[_]| read(&target, &held, said);
-        let clock = self.context.setting.clock;
-        self.fly(Cargo::Reading(cursor), converse(Rc::clone(wire), secrets.clone(), clock, ask));
-        Duration::MAX
-    }
-
-    /// Passes on what was read back.
-    fn tell(&mut self, cursor: i64, landing: Landing) {
-        self.read_after = cursor;
-        for remote in landing.done.remotes {
-            let command = Command::Remote { destination: self.plan.id.clone(), remote };
-            if self.context.setting.remotes.try_send(command).is_err() {
-                tracing::debug!(
-                    destination = self.plan.id,
-                    "what was read back finds no room: read again later"
-                );
-                return;
-            }
-        }
     }
 
     /// Wire and secrets; the secrets are read anew each time, so that a rotated one is taken up.

@@ -49,7 +49,7 @@ fn play(jobs: &[Job], server: impl Fn(&[String]) -> Result<Reply, Failure>) -> (
             Next::Send(request) => {
                 let events = request.json_body().as_array().unwrap();
                 let ids: Vec<String> = events.iter().map(|e| e["id"].as_str().unwrap().to_owned()).collect();
-                said.push(Exchange { result: server(&ids), request });
+                said.push(Exchange { result: server(&ids), request: *request });
             }
         }
         assert!(said.len() < 1000, "the conversation has no end");

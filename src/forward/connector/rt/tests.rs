@@ -15,7 +15,7 @@ use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, Options};
 use crate::engine::record::HostRef;
 use crate::forward::connector::fixture::*;
-use crate::forward::connector::{Method, Reply, Request};
+use crate::forward::connector::{Reply, Request};
 
 fn target(map: &[(&str, &str)]) -> Target {
     let map: BTreeMap<_, _> = map.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -48,28 +48,7 @@ fn queue(fields: &[&str]) -> Json {
 /// Plays the steps; every request must be the expected one. Returns the end and the requests.
 fn play(map: &[(&str, &str)], job: &Job, steps: Vec<Step>) -> (Done, Vec<Request>) {
     let target = target(map);
-    let mut said: Vec<Exchange> = Vec::new();
-    let mut steps = steps.into_iter();
-    loop {
-        match next(&target, std::slice::from_ref(job), &said) {
-            Next::Done(done) => {
-                assert_eq!(steps.next().map(|s| s.0), None, "ended early with {done:?}");
-                assert_eq!(done.outcomes.len(), 1);
-                return (done, said.into_iter().map(|e| e.request).collect());
-            }
-            Next::Send(request) => {
-                let method = match request.method {
-                    Method::Get => "GET",
-                    Method::Post => "POST",
-                    Method::Put => "PUT",
-                };
-                let asked = format!("{method} {}", request.path);
-                let (expected, result) = steps.next().unwrap_or_else(|| panic!("did not expect {asked}"));
-                assert!(asked.starts_with(expected), "expected {expected}, got {asked}");
-                said.push(Exchange { request, result });
-            }
-        }
-    }
+    converse(|said| next(&target, std::slice::from_ref(job), said), steps)
 }
 
 fn stored(id: &str) -> Outcome {

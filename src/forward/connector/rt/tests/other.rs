@@ -51,7 +51,7 @@ fn hello_names_what_is_missing() {
         let mut said = Vec::new();
         for reply in replies {
             let Next::Send(request) = hello(&target(&[]), &said) else { panic!("ended early") };
-            said.push(Exchange { request, result: Ok(reply) });
+            said.push(Exchange { request: *request, result: Ok(reply) });
         }
         match hello(&target(&[]), &said) {
             Next::Done(done) => done,

@@ -1,0 +1,69 @@
+//! Reading back: what people did at the destination, told to the engine.
+//!
+//! A round goes through everything the destination holds in batches, one conversation at a time, and begins
+//! anew after `read_back`. Nothing is remembered of it: what finds no room is read again in the next round.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::flight::{Cargo, Landing, converse};
+use super::{ASK, Pump, nanos};
+use crate::engine::effect::{Command, Outbox};
+use crate::engine::moment::Moment;
+use crate::forward::health::Mode;
+use crate::forward::secrets::Secrets;
+use crate::forward::wire::Wire;
+
+impl<O: Outbox + Clone + 'static> Pump<O> {
+    /// Reads back what people did to some of the records that the destination holds, when it is time.
+    /// Returns how long nothing more has to be read.
+    pub(super) async fn read_back(
+        &mut self,
+        now: Moment,
+        wire: &Rc<dyn Wire>,
+        secrets: &Secrets,
+    ) -> Duration {
+        let Some(read) = self.connector.read.filter(|_| self.plan.read_back > 0) else {
+            return Duration::MAX;
+        };
+        if self.mode() != Mode::Up || self.flying.iter().any(|(_, c)| matches!(c, Cargo::Reading(_))) {
+            return Duration::MAX;
+        }
+        if now.mono < self.read_due {
+            return nanos(self.read_due.saturating_sub(now.mono));
+        }
+        let most = self.connector.read_batch.max(1);
+        let held = match self.context.outbox.held(&self.plan.id, self.read_after, most).await {
+            Ok(held) => held,
+            Err(reason) => {
+                self.outbox_fails(ASK, reason);
+                return self.context.setting.tuning.store_retry;
+            }
+        };
+        let Some(last) = held.last() else {
+            self.read_after = 0;
+            self.read_due = now.mono.saturating_add(self.plan.read_back);
+            return nanos(self.plan.read_back);
+        };
+        let (target, cursor) = (Rc::clone(&self.target), last.cursor);
+        let ask = move |said: &[_]| read(&target, &held, said);
+        let clock = self.context.setting.clock;
+        self.fly(Cargo::Reading(cursor), converse(Rc::clone(wire), secrets.clone(), clock, ask));
+        Duration::MAX
+    }
+
+    /// Passes on what was read back.
+    pub(super) fn tell(&mut self, cursor: i64, landing: Landing) {
+        self.read_after = cursor;
+        for remote in landing.done.remotes {
+            let command = Command::Remote { destination: self.plan.id.clone(), remote };
+            if self.context.setting.remotes.try_send(command).is_err() {
+                tracing::debug!(
+                    destination = self.plan.id,
+                    "what was read back finds no room: read again later"
+                );
+                return;
+            }
+        }
+    }
+}
