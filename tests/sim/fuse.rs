@@ -44,6 +44,11 @@ impl Fuse {
         self.left.set(u64::MAX);
     }
 
+    /// True while the daemon may die of it.
+    pub fn is_lit(&self) -> bool {
+        self.left.get() < u64::MAX / 2
+    }
+
     /// True from the crash on.
     pub fn is_blown(&self) -> bool {
         self.place.get().is_some()

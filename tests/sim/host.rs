@@ -87,7 +87,9 @@ async fn run(world: &Rc<World>, fuse: &Rc<Fuse>) -> End {
     let outbox = Watched { store: store.clone(), world: Rc::clone(world) };
     let forward = sexton::forward::spawn(&config.destinations, outbox, setting);
     let (world, fuse) = (Rc::clone(world), Rc::clone(fuse));
-    Host { world, fuse, engine, store, forward, commands, evidence: Vec::new() }.run().await
+    Host { world, fuse, engine, store, forward, commands, evidence: Vec::new(), unseen: Vec::new() }
+        .run()
+        .await
 }
 
 fn wires(world: &Rc<World>) -> sexton::forward::wire::Wires {
@@ -100,7 +102,8 @@ fn wires(world: &Rc<World>) -> sexton::forward::wire::Wires {
 
 /// The store's thread, turned by hand.
 async fn serve(world: Rc<World>, fuse: Rc<Fuse>, mut service: Service) {
-    let torn = world.chance(world.shape.torn).then(|| world.below(world.shape.fuse / 2 + 1));
+    let torn =
+        (fuse.is_lit() && world.chance(world.shape.torn)).then(|| world.below(world.shape.fuse / 2 + 1));
     let mut full = false;
     for turn in 0_u64.. {
         if full != world.full.get() {
@@ -135,6 +138,8 @@ struct Host {
     commands: mpsc::Receiver<Command>,
     /// What was asked for, and when it will be there.
     evidence: Vec<(i64, Command)>,
+    /// Subjects that turned while a commit was held back.
+    unseen: Vec<usize>,
 }
 
 impl Host {
@@ -167,6 +172,10 @@ impl Host {
                 () = time::pass(wait) => {}
             }
             self.timeouts().await;
+            let unseen = std::mem::take(&mut self.unseen);
+            if !unseen.is_empty() {
+                self.see(&unseen).await;
+            }
             if self.follow_script().await {
                 self.forward.stop().await;
                 self.store.close().await;
@@ -268,6 +277,32 @@ impl Host {
         self.finish(step).await;
     }
 
+    /// Lets a while pass in which the daemon does nothing and the world goes on.
+    async fn hold(&mut self, pause: i64) {
+        time::pass(pause).await;
+        while let Some(act) = self.world.next_act() {
+            match act {
+                Act::Turn { subject, level } => {
+                    self.world.set_level(subject, level);
+                    self.unseen.push(subject);
+                }
+                Act::Crash | Act::Restart | Act::Lose => {
+                    if act == Act::Lose {
+                        self.world.script.borrow_mut().push_front((0, Act::Lose));
+                    }
+                    self.fuse.blow("while a commit is held back");
+                    std::future::pending::<()>().await;
+                }
+                // What is asked of a daemon that waits for its disk is refused.
+                Act::Reload(_) | Act::Operate => {}
+                Act::Step(by) => time::step(by),
+                Act::Suspend(long) => time::suspend(long),
+                Act::Full(full) => self.world.full.set(full),
+                Act::Meddle => self.world.meddle(),
+            }
+        }
+    }
+
     /// Commits the step and then lets it take effect, as the daemon does.
     async fn finish(&mut self, step: Step) {
         if step.is_empty() {
@@ -289,7 +324,7 @@ impl Host {
             if error != StoreError::Full {
                 return self.world.fail(format!("a commit failed for another reason than the disk: {error}"));
             }
-            time::pass(pause).await;
+            self.hold(pause).await;
             pause = (pause * 2).min(5 * SECOND);
         }
         if !self.fuse.is_blown() {

@@ -35,6 +35,7 @@ impl Outbox for Watched {
     async fn settle(&self, destination: &str, settled: Vec<Settled>, now: Stamp) -> Result<(), String> {
         let fuse = self.world.fuse();
         fuse.burn("before a settlement").await;
+        self.world.truth.borrow_mut().settling(destination, &settled);
         let done = self.store.settle(destination, settled.clone(), now).await;
         fuse.burn("after a settlement").await;
         if done.is_ok() {

@@ -198,7 +198,8 @@ const ACTS: &[(u64, u64, Plan)] = &[
     }),
     (20, 2, |random, calm, script| {
         let from = random.within(0, calm);
-        let to = (from + random.within(0, HOUR)).min(calm);
+        let long = *random.pick(&[SECOND, MINUTE, 10 * MINUTE]);
+        let to = (from + random.within(0, long)).min(calm);
         script.extend([(from, Act::Full(true)), (to, Act::Full(false))]);
     }),
     (20, 2, |random, calm, script| script.push((random.within(0, calm), Act::Crash))),
@@ -237,18 +238,13 @@ pub const VARIANTS: usize = 5;
 
 /// The configuration of that number with these destinations.
 pub fn config(kinds: &[Kind], variant: usize) -> &'static Config {
-    static ALL: OnceLock<Vec<Config>> = OnceLock::new();
-    let all = ALL.get_or_init(|| {
-        let sets: [&[Kind]; 3] = [&[Kind::Desk], &[Kind::Rt], &[Kind::Desk, Kind::Rt]];
-        let sets = sets.into_iter().flat_map(|kinds| (0..VARIANTS).map(move |variant| (kinds, variant)));
-        sets.map(|(kinds, variant)| load(kinds, variant)).collect()
-    });
+    static ALL: [OnceLock<Config>; 3 * VARIANTS] = [const { OnceLock::new() }; 3 * VARIANTS];
     let set = match kinds {
         [Kind::Desk] => 0,
         [Kind::Rt] => 1,
         _ => 2,
     };
-    &all[set * VARIANTS + variant]
+    ALL[set * VARIANTS + variant].get_or_init(|| load(kinds, variant))
 }
 
 fn load(kinds: &[Kind], variant: usize) -> Config {
@@ -278,7 +274,11 @@ fn load(kinds: &[Kind], variant: usize) -> Config {
 
 /// A file that holds the token of every destination.
 fn token() -> String {
-    let path = std::env::temp_dir().join(format!("sexton-sim-token-{}", std::process::id()));
-    std::fs::write(&path, "secret").expect("a file for the token");
-    path.display().to_string()
+    static FILE: OnceLock<String> = OnceLock::new();
+    let make = || {
+        let path = std::env::temp_dir().join(format!("sexton-sim-token-{}", std::process::id()));
+        std::fs::write(&path, "secret").expect("a file for the token");
+        path.display().to_string()
+    };
+    FILE.get_or_init(make).clone()
 }

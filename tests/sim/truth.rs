@@ -20,6 +20,13 @@ pub struct Row {
     pub link: Option<(String, String)>,
 }
 
+impl Row {
+    fn of(row: &OutboxRow) -> Self {
+        let OutboxRow { kind, rev, over, body, priority, link, .. } = row.clone();
+        Self { kind, rev, over, body, priority, link }
+    }
+}
+
 /// The last operation of a record that was claimed.
 #[derive(Clone, Debug)]
 struct Claimed {
@@ -29,8 +36,10 @@ struct Claimed {
     body: Json,
     /// Claimed in this life and not settled.
     flying: bool,
-    /// The far end has stored or refused it.
+    /// The far end has stored or refused it, as the store has answered.
     ended: bool,
+    /// The same, and the store was only asked to write it down.
+    may_have_ended: bool,
 }
 
 /// Destination and record.
@@ -91,8 +100,7 @@ impl Truth {
         if !self.rows.contains_key(&place) && !row.opens {
             return;
         }
-        let OutboxRow { kind, rev, over, body, priority, link, .. } = row.clone();
-        self.rows.insert(place, Row { kind, rev, over, body, priority, link });
+        self.rows.insert(place, Row::of(row));
     }
 
     /// Number of the last journal entry that is surely there.
@@ -143,7 +151,7 @@ impl Truth {
     pub fn claims(&mut self, destination: &str, job: &Job) -> Option<String> {
         let place = (destination.to_owned(), job.record.clone());
         let what = format!("{} for {destination}", job.operation_key);
-        let Some(row) = self.rows.get(&place) else { return Some(format!("{what}: was never committed")) };
+        let Some(row) = self.newest(&place) else { return Some(format!("{what}: was never committed")) };
         if job.rev > row.rev {
             return Some(format!("{what}: is newer than anything committed"));
         }
@@ -151,7 +159,8 @@ impl Truth {
             return Some(format!("{what}: carries another body than was committed"));
         }
         let Job { rev, operation, operation_key: key, body, .. } = job.clone();
-        let claimed = Claimed { key, rev, operation, body, flying: true, ended: false };
+        let claimed =
+            Claimed { key, rev, operation, body, flying: true, ended: false, may_have_ended: false };
         let before = self.claimed.insert(place, claimed)?;
         let same = before.key == job.operation_key;
         if before.flying {
@@ -163,10 +172,30 @@ impl Truth {
             Some(format!("{what}: is done already"))
         } else if job.rev < before.rev {
             Some(format!("{what}: comes after the newer {}", before.key))
-        } else if !same && !before.ended {
+        } else if !same && !before.ended && !before.may_have_ended {
             Some(format!("{what}: {} has not ended", before.key))
         } else {
             None
+        }
+    }
+
+    /// The newest revision that is committed, or in a commit that is done and whose answer is on its way.
+    fn newest(&self, place: &Place) -> Option<Row> {
+        let waiting = self.under_way.iter().flat_map(|commit| &commit.outbox);
+        let new = waiting.filter(|row| (&row.destination, &row.record) == (&place.0, &place.1)).next_back();
+        let known = self.rows.get(place);
+        new.filter(|row| known.is_some() || row.opens).map(Row::of).or(known.cloned())
+    }
+
+    /// A pump asks the store to write down how operations ended.
+    pub fn settling(&mut self, destination: &str, settled: &[Settled]) {
+        for one in settled {
+            let claimed = self.claimed.get_mut(&(destination.to_owned(), one.record.clone()));
+            let ends = matches!(one.outcome, Outcome::Stored { .. } | Outcome::Refused { .. });
+            claimed.into_iter().for_each(|claimed| claimed.may_have_ended = ends);
+            if matches!(one.outcome, Outcome::Refused { .. }) {
+                self.refused.insert((destination.to_owned(), one.record.clone()));
+            }
         }
     }
 
@@ -183,6 +212,11 @@ impl Truth {
             _ => self.refused.remove(&place),
         };
         None
+    }
+
+    /// Somebody has put a dead letter back into the line.
+    pub fn requeued(&mut self, place: &Place) {
+        self.claimed.get_mut(place).into_iter().for_each(|claimed| claimed.ended = false);
     }
 
     /// True while that operation is claimed and not settled.

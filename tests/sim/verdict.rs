@@ -80,6 +80,7 @@ async fn parked(world: &World, store: &Store, row: &OutboxView) -> bool {
         return false;
     }
     world.count("requeue", &row.record);
+    world.truth.borrow_mut().requeued(&place);
     store.requeue(&row.destination, &row.record).await.unwrap_or_default()
 }
 

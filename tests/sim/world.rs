@@ -135,6 +135,9 @@ impl World {
     /// Writes down what happens.
     pub fn say(&self, what: &str) {
         let ms = time::world() / 1_000_000;
+        if std::env::var_os("SEXTON_SIM_LIVE").is_some() {
+            eprintln!("{:>9}.{:03} {what}", ms / 1000, ms % 1000);
+        }
         let _ = writeln!(self.journal.borrow_mut(), "{:>9}.{:03} {what}", ms / 1000, ms % 1000);
     }
 
