@@ -55,6 +55,7 @@ pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
     outbox(world, store, &rows).await;
     journal(world, store).await;
     conditions(world, engine);
+    committed(world, engine);
     for far in &world.far {
         let far = far.borrow();
         world.say(&format!("{} holds {}", far.id, far.product.summary()));
@@ -135,8 +136,25 @@ async fn journal(world: &World, store: &Store) {
     {
         entries.extend(more);
     }
+    if entries.iter().zip(1..).any(|(entry, seq)| entry.seq != seq) {
+        world.fail("the journal has a gap".to_owned());
+    }
     let wrong = world.truth.borrow().read(&entries);
     wrong.into_iter().for_each(|wrong| world.fail(wrong));
+}
+
+/// The engine holds nothing that was not committed.
+fn committed(world: &World, engine: &Engine) {
+    let truth = world.truth.borrow();
+    for incident in engine.incidents.incidents() {
+        let rows = truth.rows.iter().filter(|((_, record), _)| *record == incident.id);
+        for ((destination, id), row) in rows.filter(|(_, row)| row.rev != incident.rev) {
+            world.fail(format!(
+                "the engine holds {id} at revision {}, {destination} was to get {}",
+                incident.rev, row.rev
+            ));
+        }
+    }
 }
 
 /// What holds on the host is open, once, and nothing else is; no episode was opened twice.

@@ -53,6 +53,8 @@ pub struct World {
     pub bug: Option<Bug>,
     /// What is found on the disk after the crash.
     pub left: RefCell<Option<Image>>,
+    /// What is found there when the last transaction was not synced.
+    pub unsynced: RefCell<Option<Image>>,
     fuse: RefCell<Rc<Fuse>>,
     crashes: Cell<u64>,
     dropped: Cell<bool>,
@@ -90,6 +92,7 @@ impl World {
             requeued: RefCell::default(),
             bug,
             left: RefCell::default(),
+            unsynced: RefCell::default(),
             fuse: RefCell::new(Rc::new(Fuse::new(0))),
             crashes: Cell::new(shape.crashes),
             dropped: Cell::new(false),
@@ -135,9 +138,6 @@ impl World {
     /// Writes down what happens.
     pub fn say(&self, what: &str) {
         let ms = time::world() / 1_000_000;
-        if std::env::var_os("SEXTON_SIM_LIVE").is_some() {
-            eprintln!("{:>9}.{:03} {what}", ms / 1000, ms % 1000);
-        }
         let _ = writeln!(self.journal.borrow_mut(), "{:>9}.{:03} {what}", ms / 1000, ms % 1000);
     }
 
