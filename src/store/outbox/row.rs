@@ -205,7 +205,7 @@ impl Row {
                 self.last_error = Some(bounded(reason));
                 self.wait(next);
             }
-            Outcome::Refused { reason } => self.refused(reason),
+            Outcome::Refused { reason } => self.refused(reason, now),
         }
     }
 
@@ -228,7 +228,11 @@ impl Row {
         }
     }
 
-    fn refused(&mut self, reason: &str) {
+    fn refused(&mut self, reason: &str, now: Stamp) {
+        // The refusal may have come after the record was made: of the request that was to read it back.
+        if self.acked.rev == 0 && self.kind != RecordKind::Link {
+            self.doubt.get_or_insert(now);
+        }
         let refused = self.op.take().map_or(self.wanted.rev, |op| op.revision.rev);
         self.failed(reason);
         if self.acked.rev > 0 && self.wanted.rev > refused {

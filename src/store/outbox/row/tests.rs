@@ -143,6 +143,16 @@ fn doubt_survives_a_refusal_and_a_requeue() {
 }
 
 #[test]
+fn a_refused_create_is_looked_for_when_it_is_requeued() {
+    let mut row = fresh(false);
+    row.freeze();
+    row.settle(&refused(), Stamp(0), Stamp(10));
+    row.requeue();
+    let looked_for = (row.state, row.doubt) == (RowState::Unknown, Some(Stamp(10)));
+    assert!(looked_for, "what was refused may have been reading back the ticket that was made");
+}
+
+#[test]
 fn only_what_the_far_end_already_holds_can_be_withdrawn() {
     assert!(!fresh(false).withdraw());
     let mut row = acked(false);
