@@ -202,6 +202,8 @@ impl Row {
                 self.wait(next);
             }
             Outcome::Pause { reason } => {
+                // Of several requests a later one may have been refused: rights were lost in between.
+                self.doubt.get_or_insert(now);
                 self.last_error = Some(bounded(reason));
                 self.wait(next);
             }

@@ -93,7 +93,12 @@ fn a_stored_answer_without_an_id_keeps_the_old_one() {
 }
 
 #[test]
-fn a_pause_counts_no_attempt_and_keeps_the_doubt() {
+fn a_pause_counts_no_attempt_and_leaves_a_doubt() {
+    let mut row = fresh(false);
+    row.freeze();
+    row.settle(&Outcome::Pause { reason: "401".to_owned() }, Stamp(30), Stamp(10));
+    let in_doubt = (row.state, row.doubt) == (RowState::Unknown, Some(Stamp(10)));
+    assert!(in_doubt, "rights may have been lost between the create and its reading back");
     let mut row = fresh(false);
     row.freeze();
     row.settle(&retry(true), Stamp(0), Stamp(0));
