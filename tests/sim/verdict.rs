@@ -8,7 +8,6 @@ use sexton::engine::record::Priority;
 use sexton::store::{OutboxView, Store};
 
 use crate::shape::SUBJECTS;
-use crate::time;
 use crate::truth::Place;
 use crate::world::World;
 
@@ -16,7 +15,7 @@ use crate::world::World;
 const REST: i64 = 45 * MINUTE;
 /// The longest time after the last fault until everything is delivered: no row waits longer than a day, also
 /// when the clock was set.
-const DRAIN: i64 = 3 * DAY;
+const DRAIN: i64 = 2 * DAY;
 /// Rows and journal entries read at once.
 const ALL: usize = 10_000;
 
@@ -40,7 +39,7 @@ pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
         }
     }
     if waits {
-        if time::world() > world.shape.calm + DRAIN {
+        if world.calm_for() > DRAIN {
             let stuck = rows.iter().filter(|row| row.state != "acked");
             let stuck: Vec<_> =
                 stuck.map(|r| format!("{} {} {} {:?}", r.destination, r.record, r.state, r)).collect();
@@ -48,7 +47,7 @@ pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
         }
         return world.is_broken();
     }
-    if time::world() < world.shape.calm + REST {
+    if world.calm_for() < REST {
         return false;
     }
     world.far.iter().for_each(|far| far.borrow_mut().catch_up());

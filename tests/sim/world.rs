@@ -56,6 +56,8 @@ pub struct World {
     /// What is found there when the last transaction was not synced.
     pub unsynced: RefCell<Option<Image>>,
     fuse: RefCell<Rc<Fuse>>,
+    /// When the last fault was over.
+    calm: Cell<i64>,
     crashes: Cell<u64>,
     dropped: Cell<bool>,
     meddled: Cell<bool>,
@@ -94,6 +96,7 @@ impl World {
             left: RefCell::default(),
             unsynced: RefCell::default(),
             fuse: RefCell::new(Rc::new(Fuse::new(0))),
+            calm: Cell::new(shape.calm),
             crashes: Cell::new(shape.crashes),
             dropped: Cell::new(false),
             meddled: Cell::new(false),
@@ -128,6 +131,11 @@ impl World {
         }
         *self.fuse.borrow_mut() = Rc::new(Fuse::new(steps));
         self.fuse()
+    }
+
+    /// How long all faults have been over.
+    pub fn calm_for(&self) -> i64 {
+        time::world() - self.calm.get()
     }
 
     /// All faults are over.
@@ -179,6 +187,7 @@ impl World {
     pub fn next_act(&self) -> Option<Act> {
         let due = self.script.borrow().front().is_some_and(|(at, _)| *at <= time::world());
         let (_, act) = due.then(|| self.script.borrow_mut().pop_front()).flatten()?;
+        self.calm.set(self.calm.get().max(time::world()));
         self.count(act.name(), &format!("{act:?}"));
         Some(act)
     }
