@@ -37,6 +37,12 @@ impl Flap {
         self.transitions += 1;
     }
 
+    /// Moves to `now` what lies after it, because the clock was set back.
+    pub fn rewind(&mut self, now: i64) {
+        let ahead = self.last.saturating_sub(now).max(0);
+        (self.last, self.first) = (self.last.saturating_sub(ahead), self.first.saturating_sub(ahead));
+    }
+
     /// True while c is 6 or more: flapping starts.
     pub fn starts(&self, now: i64, tau: i64) -> bool {
         self.rest(now, tau) >= START

@@ -60,6 +60,17 @@ pub(super) struct Side {
     pub aftermath_due: Option<i64>,
 }
 
+impl Side {
+    /// Takes up saved steady times at a start. Steady time is anchored to the wall then: when the wall was
+    /// set back meanwhile, nothing must wait longer than it may.
+    pub fn rewind(&mut self, now: i64) {
+        for (due, most) in [(&mut self.dispute_due, DISPUTE_AFTER), (&mut self.aftermath_due, AFTERMATH)] {
+            *due = due.map(|due| due.min(now.saturating_add(most)));
+        }
+        self.flap.rewind(now);
+    }
+}
+
 impl Held {
     /// The record of a new incident, state new, without its first timeline entry.
     pub fn new(

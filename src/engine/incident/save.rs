@@ -26,7 +26,7 @@ impl Incidents {
         for (kind, key, body) in rows {
             let taken = match kind.as_str() {
                 ENGINE_ROW => self.restore_ledger(&body),
-                Incident::KIND => self.restore_incident(&body),
+                Incident::KIND => self.restore_incident(now, &body),
                 Problem::KIND => self.problems.restore_problem(&key, &body).map(|(seq, number)| {
                     self.ledger.at_least(seq, 0, number);
                 }),
@@ -104,8 +104,9 @@ impl Incidents {
         Ok(())
     }
 
-    fn restore_incident(&mut self, body: &str) -> Result<(), String> {
-        let held: Held = serde_json::from_str(body).map_err(|e| e.to_string())?;
+    fn restore_incident(&mut self, now: Moment, body: &str) -> Result<(), String> {
+        let mut held: Held = serde_json::from_str(body).map_err(|e| e.to_string())?;
+        held.side.rewind(now.mono);
         let record = &held.record;
         let number = id::counter(&record.number).unwrap_or(0);
         self.ledger.at_least(record.seq, number, 0);

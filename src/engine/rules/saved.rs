@@ -118,7 +118,8 @@ impl Rules {
         self.clock = self.clock.max(now);
         let alive = rows.iter().find(|(key, _)| key == ALIVE_KEY);
         let alive = alive.and_then(|(_, body)| serde_json::from_str::<AliveRow>(body).ok());
-        let alive = alive.filter(|row| row.v == VERSION).map_or(i64::MIN, |row| row.at);
+        // A sign of life from the future is from before the clock was set back, and says nothing.
+        let alive = alive.filter(|row| row.v == VERSION && row.at <= now.mono).map_or(i64::MIN, |row| row.at);
         for (key, body) in &rows {
             let Some((rule, _)) = key.split_once('|').filter(|(rule, _)| !rule.is_empty()) else { continue };
             let Ok(row) = serde_json::from_str::<Row>(body) else { continue };
@@ -268,10 +269,6 @@ fn pair(m: Moment) -> (i64, i64) {
     (m.mono, m.wall)
 }
 
-fn moment((mono, wall): (i64, i64)) -> Moment {
-    Moment { mono, wall }
-}
-
 fn row(machine: &Machine, instance: &Instance, at: i64, pace: i64) -> Option<String> {
     let hold_row = |h: Hold| HoldRow { since: pair(h.since), excluded: h.excluded, frozen: h.frozen };
     let plans = &machine.bound.rule.steps;
@@ -298,12 +295,15 @@ fn read(rule: &str, row: Row, alive: i64, now: Moment) -> Option<Saved> {
     }
     let instance = Arc::new(Instance::new(Class::parse(&row.class)?, row.labels));
     let severities = row.steps.iter().map(|s| s.severity).collect();
+    // Steady time is anchored to the wall at each start: when the wall was set back, what was saved moves with it.
+    let ahead = row.at.saturating_sub(now.mono).max(0);
+    let moment = |(mono, wall): (i64, i64)| Moment { mono: mono.saturating_sub(ahead), wall };
     // Nothing was seen from the last sign of life on: every hold stands still since then.
     let last_seen = row.at.max(alive).min(now.mono);
     let hold = |h: HoldRow| Hold {
         since: moment(h.since),
         excluded: h.excluded,
-        frozen: Some(h.frozen.unwrap_or(last_seen)),
+        frozen: Some(h.frozen.map_or(last_seen, |at| at.saturating_sub(ahead))),
     };
     let step = |s: StepRow| Step { latched: s.latched.map(moment), hold: s.hold.map(hold) };
     let steps = row.steps.into_iter().map(step).collect();

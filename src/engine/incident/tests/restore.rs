@@ -78,6 +78,20 @@ fn what_was_due_while_nobody_ran_is_done_at_the_start() {
 }
 
 #[test]
+fn a_clock_set_back_before_the_restart_makes_no_dispute_wait_for_it() {
+    let mut b = Bench::new();
+    b.raise(min(600));
+    b.resolve(min(610)).unwrap();
+    b.restart(min(0));
+    let due = b.engine.poll_timeout().unwrap();
+    assert!(
+        due <= min(30),
+        "half an hour after the start at the latest, not in {} min",
+        (due - min(0)) / min(1)
+    );
+}
+
+#[test]
 fn unreadable_rows_are_reported_and_the_rest_is_taken() {
     let mut b = Bench::new();
     b.raise(min(0));

@@ -82,6 +82,21 @@ fn pending_goes_on_after_a_short_gap_and_not_after_a_long_one() {
 }
 
 #[test]
+fn a_clock_set_back_before_the_restart_makes_nothing_wait_for_it() {
+    let rules = [pending_rule(0)];
+    let (mut kept, mut stage) = (BTreeMap::new(), Stage::new(host(), 10 * SECOND, &rules));
+    stage.num(9000, "cpu.busy", 0.95);
+    stage.num(9010, "cpu.busy", 0.5);
+    store(&mut kept, &mut stage);
+    let mut stage = restarted(&kept, 1000, &rules);
+    for second in (1000..=1100).step_by(10) {
+        stage.num(second, "cpu.busy", 0.5);
+    }
+    let told = stage.told();
+    assert!(told.len() == 1 && told[0].starts_with("clear warning 10"), "{told:?}");
+}
+
+#[test]
 fn keep_starts_anew_after_a_long_gap() {
     let rules = [pending_rule(0)];
     let (mut kept, mut stage) = (BTreeMap::new(), Stage::new(host(), 10 * SECOND, &rules));
