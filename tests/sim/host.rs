@@ -149,6 +149,7 @@ struct Host {
 
 impl Host {
     async fn run(mut self) -> End {
+        verdict::is_whole(&self.world, &self.store).await;
         let mut step = Step::default();
         self.engine.incidents.journal(time::now(), "boot", "sexton", "{}".to_owned(), &mut step);
         self.finish(step).await;

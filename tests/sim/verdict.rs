@@ -19,6 +19,22 @@ const DRAIN: i64 = 2 * DAY;
 /// Rows and journal entries read at once.
 const ALL: usize = 10_000;
 
+/// At a start: the outbox holds the revisions that journal and state speak of.
+pub async fn is_whole(world: &World, store: &Store) {
+    let rows = match store.outbox_rows(ALL).await {
+        Ok(rows) if store.dropped() == 0 => rows,
+        _ => return,
+    };
+    let known: BTreeMap<Place, u64> =
+        rows.into_iter().map(|row| ((row.destination, row.record), row.rev)).collect();
+    let truth: Vec<(Place, u64)> =
+        world.truth.borrow().rows.iter().map(|(place, row)| (place.clone(), row.rev)).collect();
+    for (place, rev) in truth.iter().filter(|(place, rev)| known.get(place) != Some(rev)) {
+        let found = known.get(place);
+        world.fail(format!("{} for {} was committed at {rev}, the outbox has {found:?}", place.1, place.0));
+    }
+}
+
 /// True when nothing waits any more; then every claim has been looked at.
 pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
     let rows = match store.outbox_rows(ALL).await {
