@@ -218,7 +218,7 @@ impl SimWire {
         let status = |status: u16| {
             let body = format!("{{\"message\":\"simulated {status}\"}}").into_bytes();
             let mut reply = Reply { status, body, ..Reply::default() };
-            if matches!(status, 429 | 503) && number % 2 == 0 {
+            if matches!(status, 429 | 503) && number.is_multiple_of(2) {
                 reply.retry_after = Some(Duration::from_secs(number % 90));
             }
             Ok(reply)

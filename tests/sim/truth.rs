@@ -181,8 +181,8 @@ impl Truth {
 
     /// The newest revision that is committed, or in a commit that is done and whose answer is on its way.
     fn newest(&self, place: &Place) -> Option<Row> {
-        let waiting = self.under_way.iter().flat_map(|commit| &commit.outbox);
-        let new = waiting.filter(|row| (&row.destination, &row.record) == (&place.0, &place.1)).next_back();
+        let mut waiting = self.under_way.iter().flat_map(|commit| &commit.outbox);
+        let new = waiting.rfind(|row| (&row.destination, &row.record) == (&place.0, &place.1));
         let known = self.rows.get(place);
         new.filter(|row| known.is_some() || row.opens).map(Row::of).or(known.cloned())
     }

@@ -295,7 +295,8 @@ fn read(rule: &str, row: Row, alive: i64, now: Moment) -> Option<Saved> {
     }
     let instance = Arc::new(Instance::new(Class::parse(&row.class)?, row.labels));
     let severities = row.steps.iter().map(|s| s.severity).collect();
-    // Steady time is anchored to the wall at each start: when the wall was set back, what was saved moves with it.
+    // Steady time is anchored to the wall at each start: when the wall was set back, what was saved moves
+    // with it.
     let ahead = row.at.saturating_sub(now.mono).max(0);
     let moment = |(mono, wall): (i64, i64)| Moment { mono: mono.saturating_sub(ahead), wall };
     // Nothing was seen from the last sign of life on: every hold stands still since then.
