@@ -11,6 +11,9 @@
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
 //! | `POST /v1/incidents/ID/{ack,resolve,note}` | `{"note": "…"}` |
+//! | `GET /v1/outbox/DESTINATION/RECORD` | one row with its bodies |
+//! | `GET /v1/outbox/export?after=CURSOR` | a page of what is not delivered, with bodies |
+//! | `GET /v1/outbox/verify` | whether the outbox holds together |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/reload` | read the configuration again now |
 
@@ -46,6 +49,9 @@ pub enum Query {
     Problems,
     Problem(String),
     Outbox,
+    OutboxRow { destination: String, record: String },
+    OutboxExport { after: i64 },
+    OutboxVerify,
     Requeue { destination: String, record: String },
     Drop { destination: String, record: String, reason: String },
     Rules,
@@ -126,6 +132,9 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/problems", get(|s| ask(s, Query::Problems)))
         .route("/v1/problems/{id}", get(|s, UrlPath(id)| ask(s, Query::Problem(id))))
         .route("/v1/outbox", get(|s| ask(s, Query::Outbox)))
+        .route("/v1/outbox/export", get(export))
+        .route("/v1/outbox/verify", get(|s| ask(s, Query::OutboxVerify)))
+        .route("/v1/outbox/{destination}/{record}", get(one_row))
         .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
@@ -170,6 +179,26 @@ async fn change(
         _ => return problem(StatusCode::NOT_FOUND, "no such verb: ack, resolve or note"),
     };
     ask(state, Query::Command(command)).await
+}
+
+async fn one_row(
+    state: State<mpsc::Sender<Request>>,
+    UrlPath((destination, record)): UrlPath<(String, String)>,
+) -> Response {
+    ask(state, Query::OutboxRow { destination, record }).await
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    #[serde(default)]
+    after: i64,
+}
+
+async fn export(
+    state: State<mpsc::Sender<Request>>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+) -> Response {
+    ask(state, Query::OutboxExport { after: page.after }).await
 }
 
 async fn repair(

@@ -292,6 +292,16 @@ impl Daemon {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
                 rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
             }
+            Query::OutboxRow { destination, record } => status::row(&self.store, &destination, &record).await,
+            Query::OutboxExport { after } => {
+                let rows = self.store.outbox_export(after).await;
+                rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
+            }
+            Query::OutboxVerify => {
+                let flaws = self.store.outbox_verify().await;
+                let flaws = flaws.map_err(|e| Refusal::Failed(e.to_string()));
+                flaws.and_then(|flaws| status::list("flaws", flaws))
+            }
             Query::Requeue { destination, record } => {
                 let done = self.store.requeue(&destination, &record).await;
                 self.forward.wake();

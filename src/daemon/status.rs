@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Daemon;
 use crate::control::{Answer, Refusal};
 use crate::engine::record::{Incident, Problem};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Most outbox rows in one answer.
 pub const OUTBOX_ROWS: usize = 1000;
@@ -97,6 +97,18 @@ pub fn list<T: Serialize>(name: &str, items: impl IntoIterator<Item = T>) -> Ans
 pub fn one<T: Serialize>(item: Option<&T>, what: &str, id: &str) -> Answer {
     let item = item.ok_or_else(|| Refusal::NotFound(format!("no {what} {id} is held here")))?;
     serde_json::to_value(item).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// One row of the outbox, or what became of it.
+pub async fn row(store: &Store, destination: &str, record: &str) -> Answer {
+    let failed = |e: StoreError| Refusal::Failed(e.to_string());
+    if let Some(row) = store.outbox_row(destination, record).await.map_err(failed)? {
+        return Ok(row);
+    }
+    Err(Refusal::NotFound(match store.why_dropped(destination, record).await.map_err(failed)? {
+        Some((at, reason)) => format!("{record} was given up for {destination} at {at}: {reason}"),
+        None => format!("{destination} has no row for {record}"),
+    }))
 }
 
 /// What became of a repair of the outbox.

@@ -90,7 +90,7 @@ pub fn enforce(tx: &Tx<'_>) -> Result<(), StoreError> {
 }
 
 const UPDATES: &str = "SELECT id FROM outbox INDEXED BY outbox_updates
-     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL ORDER BY priority DESC, queued LIMIT 1";
+     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL AND state <> 'acked' ORDER BY priority DESC, queued LIMIT 1";
 
 const UNSENT: &str = "SELECT id FROM outbox INDEXED BY outbox_unsent
      WHERE sent = 0 AND priority >= 3 ORDER BY priority DESC, queued LIMIT 1";

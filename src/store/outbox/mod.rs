@@ -5,6 +5,7 @@
 //! order of claims: creates, resolves, reopens, problems and links before plain updates; then high priority
 //! before low; then the row that has waited longest.
 
+mod audit;
 mod cap;
 mod pump;
 mod row;
@@ -14,6 +15,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use self::audit::Flaw;
 pub use self::cap::{DROPPED, bytes, sweep};
 pub use self::pump::interrupted;
 use self::row::Row;

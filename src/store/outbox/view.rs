@@ -73,6 +73,14 @@ fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
     })
 }
 
+impl OutboxView {
+    /// The row of that id.
+    pub fn find(tx: &Tx<'_>, id: i64) -> Result<Option<Self>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1");
+        Ok(tx.prepare_cached(&sql)?.query_row([id], view).optional()?)
+    }
+}
+
 impl Store {
     /// Up to `limit` rows (at most 10 000): dead letters, then what waits or is being sent in order of age,
     /// then what is stored, newest first.
