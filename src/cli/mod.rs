@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod doctor;
 pub mod doors;
 pub mod handle;
 pub mod host;
@@ -65,6 +66,8 @@ enum Verb {
     Note(handle::NoteArgs),
     /// Show what waits for the destinations; put dead letters back into the line
     Outbox(outbox::OutboxArgs),
+    /// Try every destination from end to end
+    Doctor(doctor::DoctorArgs),
     /// Make the daemon read its configuration again
     Reload(SocketArgs),
 }
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Verb::Resolve(args) => handle::resolve(&args),
         Verb::Note(args) => handle::note(&args),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => handle::reload(&args),
     })
 }

@@ -35,7 +35,7 @@ impl Cargo {
 }
 
 /// Trouble of the destination as a whole.
-pub(super) struct Trouble {
+pub(in crate::forward) struct Trouble {
     /// It named a time.
     pub after: Option<Duration>,
     /// Why.
@@ -45,7 +45,7 @@ pub(super) struct Trouble {
 }
 
 /// The end of a conversation.
-pub(super) struct Landing {
+pub(in crate::forward) struct Landing {
     /// What the connector concluded.
     pub done: Done,
     /// What the last exchange says of the destination.
@@ -76,7 +76,7 @@ impl Landing {
 }
 
 /// Asks the connector and the far end in turn until the connector has its outcomes.
-pub(super) async fn converse(
+pub(in crate::forward) async fn converse(
     wire: Rc<dyn Wire>,
     secrets: Secrets,
     clock: Clock,

@@ -7,7 +7,7 @@
 //! [`Tuning::tick`]. Every claimed job is settled exactly once: by its conversation, or as unknown when that
 //! was cut short.
 
-mod flight;
+pub(super) mod flight;
 mod reading;
 #[cfg(test)]
 mod tests;

@@ -79,8 +79,8 @@ const CLAIMS: &[(&str, &str)] = &[
 ];
 
 impl Store {
-    /// One row with its bodies and the operation that is claimed: `{"row", "body", "sending"}`; `None` when the
-    /// destination has no such row.
+    /// One row with its bodies and the operation that is claimed: `{"row", "body", "sending"}`; `None` when
+    /// the destination has no such row.
     ///
     /// # Errors
     /// See [`StoreError`].
