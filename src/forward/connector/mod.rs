@@ -12,7 +12,9 @@ pub mod classify;
 pub mod desk;
 #[cfg(test)]
 mod fixture;
+pub mod jira;
 pub mod login;
+pub mod names;
 pub mod request;
 pub mod rt;
 pub mod talk;
@@ -30,7 +32,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, jira::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
