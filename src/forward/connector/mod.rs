@@ -14,6 +14,7 @@ pub mod desk;
 mod fixture;
 pub mod jira;
 pub mod login;
+pub mod markup;
 pub mod names;
 pub mod request;
 pub mod rt;

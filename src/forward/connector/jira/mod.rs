@@ -11,6 +11,8 @@ mod hello;
 mod issue;
 mod product;
 
+use std::time::Duration;
+
 use super::login::{ANY_TOKEN, BEARER, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::names::Names;
 use super::talk::Talk;
@@ -62,6 +64,11 @@ pub const CONNECTOR: Connector = Connector {
                 kind: OptionKind::Choice(&["3", "2"]),
                 about: "3 for Jira Cloud, 2 for Jira Data Center",
             },
+            OptionSpec {
+                key: "search_lag",
+                kind: OptionKind::Duration(0),
+                about: "how long the search may not show what was written; default 5m for Cloud, 30s for Data Center",
+            },
             USER,
             PASSWORD,
             ANY_TOKEN,
@@ -104,6 +111,7 @@ fn issues(target: &Target) -> Issues<'_> {
         names: Names::of(target, DEFAULTS),
         project: target.options.text("project"),
         cloud: target.options.text("api") != "2",
+        lag: Duration::from_nanos(target.options.duration("search_lag").unsigned_abs()),
     }
 }
 

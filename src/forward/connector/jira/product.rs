@@ -30,6 +30,8 @@ pub struct Issues<'a> {
     pub project: &'a str,
     /// API 3; else API 2.
     pub cloud: bool,
+    /// How long the search may not show what was written; zero: as the product usually lags.
+    pub lag: Duration,
 }
 
 impl Issues<'_> {
@@ -211,7 +213,7 @@ impl Issues<'_> {
 impl Product for Issues<'_> {
     /// The index of the search is minutes behind at worst.
     fn lag(&self) -> Duration {
-        Duration::from_secs(if self.cloud { 300 } else { 30 })
+        if self.lag.is_zero() { Duration::from_secs(if self.cloud { 300 } else { 30 }) } else { self.lag }
     }
 
     fn find(&self, talk: &mut Talk, wanted: &Wanted, key: &str) -> Result<Vec<Found>, Next> {
