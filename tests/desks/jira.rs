@@ -89,7 +89,9 @@ fn status(name: &str) -> (&'static str, &'static [(&'static str, &'static str, &
             "indeterminate",
             &[("21", "Pend", "Pending"), ("31", "Resolve", "Completed"), ("61", "Cancel", "Canceled")],
         ),
-        "Pending" => ("indeterminate", &[("11", "Start work", "Work in progress"), ("31", "Resolve", "Completed")]),
+        "Pending" => {
+            ("indeterminate", &[("11", "Start work", "Work in progress"), ("31", "Resolve", "Completed")])
+        }
         "Completed" => ("done", &[("41", "Reopen", "Work in progress"), ("51", "Close", "Closed")]),
         "Closed" | "Canceled" => ("done", &[]),
         other => panic!("no status {other}"),
@@ -302,7 +304,8 @@ impl Jira {
             assignee: String::new(),
             indexed_at: ask.at,
         };
-        let answer = json!({"id": (10_000 + issue.number).to_string(), "key": key(&issue), "self": "https://…"});
+        let answer =
+            json!({"id": (10_000 + issue.number).to_string(), "key": key(&issue), "self": "https://…"});
         self.issues.push(issue);
         Answer::json(201, answer)
     }
@@ -325,12 +328,14 @@ impl Jira {
     }
 
     fn meta(&self, rest: &[&str]) -> Answer {
-        let types = self.types.iter().enumerate().map(|(n, t)| json!({"id": (10 + n).to_string(), "name": t}));
+        let types =
+            self.types.iter().enumerate().map(|(n, t)| json!({"id": (10 + n).to_string(), "name": t}));
         let field = |id: &str, required| json!({"fieldId": id, "name": id, "required": required, "hasDefaultValue": false});
         match rest {
             [] => Answer::json(200, json!({"issueTypes": types.collect::<Vec<_>>()})),
             ["10" | "11"] => {
-                let mut fields = vec![field("summary", true), field("issuetype", true), field("project", true)];
+                let mut fields =
+                    vec![field("summary", true), field("issuetype", true), field("project", true)];
                 fields.extend([field("description", false)]);
                 fields.extend(self.labels.then(|| field("labels", false)));
                 fields.extend(self.priorities.then(|| field("priority", false)));
@@ -378,10 +383,18 @@ impl Jira {
             ("POST", ["transitions"]) => {
                 let json = ask.json();
                 let way = status(issue.status).1.iter().find(|(id, ..)| json["transition"]["id"] == *id);
-                let Some((id, _, to)) = way else { return sorry(400, "It seems that you have tried to perform an illegal workflow operation.") };
+                let Some((id, _, to)) = way else {
+                    return sorry(
+                        400,
+                        "It seems that you have tried to perform an illegal workflow operation.",
+                    );
+                };
                 let resolution = &json["fields"]["resolution"]["name"];
                 if *id != "31" && !resolution.is_null() {
-                    return refuse(400, json!({"resolution": "Field 'resolution' cannot be set. It is not on the appropriate screen, or unknown."}));
+                    return refuse(
+                        400,
+                        json!({"resolution": "Field 'resolution' cannot be set. It is not on the appropriate screen, or unknown."}),
+                    );
                 }
                 if *id == "31" && resolution != "Done" {
                     return refuse(400, json!({"resolution": "Resolution is required."}));
@@ -409,14 +422,17 @@ fn sites_without_priority_and_without_the_link_type_are_served() {
 #[test]
 fn what_people_do_comes_back() {
     let acted = |act, stage| Acted { act, stage, assignee: None, note: None };
-    read_back(&PRODUCT, &[
-        acted(Act::Acknowledge, Stage::InProgress),
-        Acted { assignee: Some("alice"), ..acted(Act::Assign("alice"), Stage::InProgress) },
-        acted(Act::Hold("vendor"), Stage::OnHold),
-        Acted { note: Some("Fixed by hand"), ..acted(Act::Resolve("Fixed by hand"), Stage::Resolved) },
-        acted(Act::Reopen, Stage::InProgress),
-        acted(Act::Cancel, Stage::Cancelled),
-    ]);
+    read_back(
+        &PRODUCT,
+        &[
+            acted(Act::Acknowledge, Stage::InProgress),
+            Acted { assignee: Some("alice"), ..acted(Act::Assign("alice"), Stage::InProgress) },
+            acted(Act::Hold("vendor"), Stage::OnHold),
+            Acted { note: Some("Fixed by hand"), ..acted(Act::Resolve("Fixed by hand"), Stage::Resolved) },
+            acted(Act::Reopen, Stage::InProgress),
+            acted(Act::Cancel, Stage::Cancelled),
+        ],
+    );
 }
 
 #[test]
@@ -436,30 +452,33 @@ fn an_issue_closed_for_good_gets_a_successor() {
 
 #[test]
 fn a_site_that_is_not_fit_is_told_before_anything_is_sent() {
-    is_fit(&PRODUCT, &[
-        Unfit {
-            what: "the project is hidden",
-            break_it: |jira| jira.browse = false,
-            says: &["project OPS", "Browse projects"],
-            mend: |jira| jira.browse = true,
-        },
-        Unfit {
-            what: "other names of issue types",
-            break_it: |jira| jira.types = ["Incident", "Bug"],
-            says: &["map type.incident", "Incident, Bug"],
-            mend: |jira| jira.types = ["[System] Incident", "[System] Problem"],
-        },
-        Unfit {
-            what: "a required field",
-            break_it: |jira| jira.required = true,
-            says: &["customfield_10042", "map set.customfield_10042"],
-            mend: |jira| jira.required = false,
-        },
-        Unfit {
-            what: "no labels",
-            break_it: |jira| jira.labels = false,
-            says: &["no labels"],
-            mend: |jira| jira.labels = true,
-        },
-    ]);
+    is_fit(
+        &PRODUCT,
+        &[
+            Unfit {
+                what: "the project is hidden",
+                break_it: |jira| jira.browse = false,
+                says: &["project OPS", "Browse projects"],
+                mend: |jira| jira.browse = true,
+            },
+            Unfit {
+                what: "other names of issue types",
+                break_it: |jira| jira.types = ["Incident", "Bug"],
+                says: &["map type.incident", "Incident, Bug"],
+                mend: |jira| jira.types = ["[System] Incident", "[System] Problem"],
+            },
+            Unfit {
+                what: "a required field",
+                break_it: |jira| jira.required = true,
+                says: &["customfield_10042", "map set.customfield_10042"],
+                mend: |jira| jira.required = false,
+            },
+            Unfit {
+                what: "no labels",
+                break_it: |jira| jira.labels = false,
+                says: &["no labels"],
+                mend: |jira| jira.labels = true,
+            },
+        ],
+    );
 }

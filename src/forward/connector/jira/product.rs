@@ -224,6 +224,17 @@ impl Product for Issues<'_> {
         self.labelled(talk, wanted.kind, &wanted.alert_key, " AND statusCategory != Done")
     }
 
+    fn adopt(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<(), Next> {
+        let mut labels = vec![json!({"add": wanted.key})];
+        if ticket.key != wanted.key && !ticket.key.is_empty() {
+            labels.insert(0, json!({"remove": ticket.key}));
+        }
+        let path = self.path(&format!("/issue/{}", encode(&ticket.id)));
+        let body = json!({"update": {"labels": labels}});
+        let reply = talk.ask(Request::json(Method::Put, path, body))?;
+        success(talk, reply)
+    }
+
     fn create(
         &self,
         talk: &mut Talk,
