@@ -7,7 +7,7 @@ use super::super::tickets::Found;
 use crate::engine::effect::Stage;
 
 /// The fields that are asked for.
-pub const FIELDS: &[&str] = &["summary", "status", "labels", "assignee", "priority", "resolution"];
+pub const FIELDS: &[&str] = &["summary", "status", "labels", "assignee", "priority", "resolution", "creator"];
 
 /// One way out of a status.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ pub fn found(names: &Names, json: &Json) -> Found {
         stage,
         assignee: person(&fields["assignee"]),
         by: None,
+        creator: text(&fields["creator"]["accountId"]).or_else(|| text(&fields["creator"]["name"])),
         note,
         raw: json.clone(),
     }
