@@ -356,7 +356,7 @@ impl Jira {
             ("GET", []) => Answer::json(200, shown(issue, ask.param("expand").contains("transitions"))),
             ("PUT", []) => {
                 let json = ask.json();
-                for (field, value) in json["fields"].as_object().unwrap() {
+                for (field, value) in json["fields"].as_object().into_iter().flatten() {
                     issue.fields[field] = value.clone();
                 }
                 for change in json["update"]["labels"].as_array().into_iter().flatten() {

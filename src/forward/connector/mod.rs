@@ -16,6 +16,7 @@ pub mod jira;
 pub mod login;
 pub mod markup;
 pub mod names;
+pub mod opsgenie;
 pub mod request;
 pub mod rt;
 pub mod talk;
@@ -33,7 +34,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, jira::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, jira::CONNECTOR, opsgenie::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

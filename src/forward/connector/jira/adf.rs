@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 /// The longest text of a field in characters; Jira refuses longer ones.
 pub const TEXT_CHARS: usize = 32_000;
 
-/// Blocks of text, divided by empty lines, become paragraphs; a block with an indented line or aligned columns
-/// becomes a code block, so that evidence keeps its shape.
+/// Blocks of text, divided by empty lines, become paragraphs; a block with an indented line or aligned
+/// columns becomes a code block, so that evidence keeps its shape.
 pub fn document(plain: &str) -> Json {
     let blocks = plain.split("\n\n").filter(|block| !block.trim().is_empty());
     let content: Vec<Json> = blocks.map(block).collect();

@@ -48,7 +48,9 @@ pub fn found(names: &Names, json: &Json) -> Found {
         stage,
         assignee: person(&fields["assignee"]),
         by: None,
-        creator: text(&fields["creator"]["accountId"]).or_else(|| text(&fields["creator"]["name"])),
+        creator: text(&fields["creator"]["accountId"])
+            .or_else(|| text(&fields["creator"]["name"]))
+            .unwrap_or_default(),
         note,
         raw: json.clone(),
     }

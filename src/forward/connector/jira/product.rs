@@ -110,7 +110,8 @@ impl Issues<'_> {
         self.names.get(&format!("priority.p{}", wanted.priority.number()))
     }
 
-    /// Whether the record weighs more than the issue says; a priority that the map does not know is a person's.
+    /// Whether the record weighs more than the issue says; a priority that the map does not know is a
+    /// person's.
     fn rises(&self, wanted: &Wanted, priority: &Json) -> bool {
         let numbers = 1..=5;
         let has = numbers
