@@ -14,12 +14,14 @@ pub mod desk;
 mod fixture;
 pub mod login;
 pub mod markup;
+pub mod names;
 pub mod request;
 pub mod rt;
 pub mod talk;
 pub mod text;
 pub mod tickets;
 pub mod wanted;
+pub mod zammad;
 
 use serde_json::Value as Json;
 
@@ -31,7 +33,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR, zammad::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
