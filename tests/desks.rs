@@ -8,3 +8,5 @@
 mod own;
 #[path = "desks/world.rs"]
 mod world;
+#[path = "desks/zammad.rs"]
+mod zammad;
