@@ -22,6 +22,7 @@ pub mod text;
 pub mod tickets;
 pub mod wanted;
 pub mod zammad;
+pub mod znuny;
 
 use serde_json::Value as Json;
 
@@ -33,7 +34,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR, zammad::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR, zammad::CONNECTOR, znuny::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
