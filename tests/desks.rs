@@ -10,3 +10,5 @@ mod jira;
 mod own;
 #[path = "desks/world.rs"]
 mod world;
+#[path = "desks/zammad.rs"]
+mod zammad;

@@ -23,6 +23,8 @@ pub mod talk;
 pub mod text;
 pub mod tickets;
 pub mod wanted;
+pub mod zammad;
+pub mod znuny;
 
 use serde_json::Value as Json;
 
@@ -34,7 +36,14 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, jira::CONNECTOR, opsgenie::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[
+    desk::CONNECTOR,
+    jira::CONNECTOR,
+    opsgenie::CONNECTOR,
+    rt::CONNECTOR,
+    zammad::CONNECTOR,
+    znuny::CONNECTOR,
+];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

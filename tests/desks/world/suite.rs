@@ -16,7 +16,7 @@ pub struct Plan {
     pub seed: u64,
     /// Incident episodes; a problem comes to every fourth.
     pub episodes: usize,
-    /// Faults in a thousand requests.
+    /// Faults in a thousand requests that read; of those that write it is four times as many.
     pub faults: u64,
     /// Times the host is killed.
     pub crashes: usize,
@@ -25,7 +25,7 @@ pub struct Plan {
 impl Plan {
     /// The usual size: some seconds.
     pub fn seeded(seed: u64) -> Self {
-        Self { seed, episodes: 24, faults: 80, crashes: 5 }
+        Self { seed, episodes: 40, faults: 60, crashes: 5 }
     }
 }
 

@@ -96,6 +96,7 @@ pub const CONNECTOR: Connector = Connector {
 
 fn check(options: &Options) -> Result<(), String> {
     Login::choose(LOGINS, options)?;
+    Names::check(options, DEFAULTS, &["set."])?;
     let project = options.text("project");
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !project.is_empty() && !project.chars().all(plain) {
@@ -108,7 +109,7 @@ fn check(options: &Options) -> Result<(), String> {
 
 fn issues(target: &Target) -> Issues<'_> {
     Issues {
-        names: Names::of(target, DEFAULTS),
+        names: Names::of(&target.options, DEFAULTS),
         project: target.options.text("project"),
         cloud: target.options.text("api") != "2",
         lag: Duration::from_nanos(target.options.duration("search_lag").unsigned_abs()),
