@@ -15,6 +15,7 @@ mod fixture;
 pub mod login;
 pub mod request;
 pub mod rt;
+pub mod servicenow;
 pub mod talk;
 pub mod text;
 pub mod tickets;
@@ -30,7 +31,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR, servicenow::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
