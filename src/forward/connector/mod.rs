@@ -16,9 +16,12 @@ pub mod login;
 pub mod request;
 pub mod rt;
 pub mod servicenow;
+pub mod servicenow_event;
+pub mod servicenow_import;
 pub mod talk;
 pub mod text;
 pub mod tickets;
+pub mod told;
 pub mod wanted;
 
 use serde_json::Value as Json;
@@ -31,7 +34,13 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR, servicenow::CONNECTOR];
+pub const TABLE: &[Connector] = &[
+    desk::CONNECTOR,
+    rt::CONNECTOR,
+    servicenow::CONNECTOR,
+    servicenow_event::CONNECTOR,
+    servicenow_import::CONNECTOR,
+];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

@@ -49,7 +49,7 @@ pub const CONNECTOR: Connector = Connector {
 
 fn check(options: &Options) -> Result<(), String> {
     Login::choose(LOGINS, options)?;
-    options::check(options)
+    options::check(options, &[])
 }
 
 /// The next request for one job, or its outcome.
@@ -60,7 +60,11 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 
 /// Reads back where tickets stand.
 pub fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    let map = Map::of(target);
+    read_by(Map::of(target), held, exchanges)
+}
+
+/// The same with the names of that map.
+pub fn read_by(map: Map, held: &[Held], exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
     let kinds = [RecordKind::Incident, RecordKind::Problem];
     let all = kinds.iter().try_fold(Vec::new(), |before, kind| {

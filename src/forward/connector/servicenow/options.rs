@@ -56,18 +56,28 @@ const SHORTEST: usize = 40;
 #[derive(Clone, Copy)]
 pub struct Map<'a> {
     target: &'a Target,
+    own: Defaults,
+    /// Tables are those that imports end in, not those they are staged in.
+    reading: bool,
 }
 
+/// Entries of a map with their defaults.
+pub type Defaults = &'static [(&'static str, &'static str)];
+
 /// Every entry of the map must be known: a misspelt one would be left out without a word.
-pub fn check(options: &Options) -> Result<(), String> {
+/// `own`: entries and defaults of the connector that go before the common ones.
+///
+/// # Errors
+/// A sentence that names the entry.
+pub fn check(options: &Options, own: Defaults) -> Result<(), String> {
     let Some(OptionValue::Map(map)) = options.0.get("map") else { return Ok(()) };
     for (entry, value) in map {
-        let known = DEFAULTS.iter().any(|(name, _)| name == entry);
+        let known = own.iter().chain(DEFAULTS).any(|(name, _)| name == entry);
         let free = FREE.iter().any(|f| entry.strip_prefix(f).is_some_and(is_name));
         if !known && !free {
             return Err(format!("map has no entry '{entry}': see docs/forwarding.md, section ServiceNow"));
         }
-        let names = ["table.", "field."].iter().any(|p| entry.starts_with(p));
+        let names = ["table.", "field.", "target."].iter().any(|p| entry.starts_with(p));
         if names && !value.is_empty() && !is_name(value) {
             return Err(format!("map entry {entry} must be the name of a table or field, not '{value}'"));
         }
@@ -89,18 +99,34 @@ fn is_name(text: &str) -> bool {
 impl<'a> Map<'a> {
     /// The map of that destination.
     pub fn of(target: &'a Target) -> Self {
-        Self { target }
+        Self::with(target, &[])
+    }
+
+    /// The same with defaults of the connector's own.
+    pub fn with(target: &'a Target, own: Defaults) -> Self {
+        Self { target, own, reading: false }
+    }
+
+    /// The same, with the tables that imports end in.
+    pub fn reading(self) -> Self {
+        Self { reading: true, ..self }
     }
 
     /// The name or value used at this instance; empty when switched off or unknown.
     pub fn get(&self, entry: &str) -> &'a str {
-        let default = DEFAULTS.iter().find(|(name, _)| *name == entry).map_or("", |(_, value)| value);
+        let mut all = self.own.iter().chain(DEFAULTS);
+        let default = all.find(|(name, _)| *name == entry).map_or("", |(_, value)| value);
         self.target.options.mapped("map", entry).unwrap_or(default)
     }
 
     /// The table for that kind of record; empty when such records are not taken.
     pub fn table(&self, kind: RecordKind) -> &'a str {
-        self.get(if kind == RecordKind::Problem { "table.problem" } else { "table.incident" })
+        self.get(match (kind == RecordKind::Problem, self.reading) {
+            (true, false) => "table.problem",
+            (false, false) => "table.incident",
+            (true, true) => "target.problem",
+            (false, true) => "target.incident",
+        })
     }
 
     /// Fields with fixed values, by what their entries begin with (`set.incident.`).
