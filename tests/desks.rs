@@ -6,5 +6,9 @@
 
 #[path = "desks/own.rs"]
 mod own;
+#[path = "desks/pagerduty.rs"]
+mod pagerduty;
+#[path = "desks/servicenow.rs"]
+mod servicenow;
 #[path = "desks/world.rs"]
 mod world;

@@ -270,7 +270,10 @@ fn accepted(talk: &Talk, reply: &Reply) -> Result<(), Next> {
     };
     let about_key = ["routing_key", "routing key"].iter().any(|w| reason.to_lowercase().contains(w));
     match class(reply.status) {
-        Class::Success => Ok(()),
+        Class::Success if json["status"] == "success" => Ok(()),
+        Class::Success => {
+            Err(talk.retry(None, "the answer is not one of PagerDuty: check url and proxy".into()))
+        }
         Class::Permanent if about_key => Err(end(Outcome::Pause {
             reason: format!(
                 "{reason}: routing_key must be the integration key of an Events API v2 integration"

@@ -133,6 +133,13 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
                     Outcome::Retry { after: None, unknown: false, reason: failure.reason.clone() },
                 );
             }
+            Ok(reply)
+                if class(reply.status) == Class::Success
+                    && reply.body.trim_ascii_start().starts_with(b"<") =>
+            {
+                let reason = "the answer is a web page: check url and proxy".to_owned();
+                return done(outcomes, Outcome::Retry { after: None, unknown: false, reason });
+            }
             Ok(reply) if class(reply.status) == Class::Success && reply.json()["error"].is_null() => {
                 all(&|i| Outcome::stored(events[i].0.clone()));
                 continue;

@@ -143,6 +143,7 @@ fn answers_mean_what_they_say() {
         (500, json!({}), "retry"),
         (503, json!({}), "retry"),
         (302, json!({}), "pause"),
+        (200, json!("a page of a proxy"), "retry"),
     ] {
         let (done, _) = play("change", &create(), vec![says(EVENT, status, body.clone())]);
         let got = match &done.outcomes[0] {

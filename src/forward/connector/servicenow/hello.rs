@@ -7,8 +7,9 @@ use super::super::talk::Talk;
 use super::super::tickets::pause;
 use super::super::{Done, Exchange, Next, Target};
 use super::options::Map;
-use super::product::{Table, choices, ignored};
+use super::product::{Table, ignored};
 use super::table;
+use super::write::choices;
 use crate::engine::effect::RecordKind;
 
 /// A key that no record has.

@@ -10,6 +10,9 @@ mod hello;
 pub mod options;
 mod product;
 pub mod table;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use super::login::{ANY_TOKEN, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::talk::Talk;

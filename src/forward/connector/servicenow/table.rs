@@ -55,9 +55,7 @@ pub fn rows(talk: &mut Talk, table: &str, request: Request) -> Result<Page, Next
         }
         _ => return Err(pause(unreadable(table, reply))),
     }
-    let Json::Array(rows) = reply.json()["result"].take() else {
-        return Err(pause(format!("table {table}: the answer is not that of the Table API: check url")));
-    };
+    let Json::Array(rows) = result(reply) else { return Err(foreign(talk)) };
     let counted = reply.header("x-total-count").and_then(|n| n.trim().parse().ok());
     Ok(Page { total: counted.unwrap_or(rows.len()), rows })
 }
@@ -75,7 +73,7 @@ pub fn row(talk: &mut Talk, table: &str, id: &str, fields: &str) -> Result<Optio
     let path = format!("/api/now/table/{table}/{}?sysparm_fields={fields}&{display}", encode(id));
     let reply = talk.ask(Request::get(path))?;
     match class(reply.status) {
-        Class::Success => return Ok(Some(reply.json()["result"].take())),
+        Class::Success => return answer(talk, reply).map(Some),
         Class::Gone => {}
         Class::Denied => {
             return Err(refused(format!("{table} {id} is hidden from this user: {}", told(reply))));
@@ -90,6 +88,27 @@ pub fn row(talk: &mut Talk, table: &str, id: &str, fields: &str) -> Result<Optio
         return Err(refused(format!("{table} {id} is there and hidden from this user by an access control")));
     }
     Ok(None)
+}
+
+/// The row in an answer.
+///
+/// # Errors
+/// The end of the conversation when something else has answered, such as a proxy: what was asked may not have
+/// been done.
+pub fn answer(talk: &Talk, reply: &Reply) -> Result<Json, Next> {
+    match result(reply) {
+        row @ Json::Object(_) => Ok(row),
+        _ => Err(foreign(talk)),
+    }
+}
+
+/// What stands under `result`; null when nothing does.
+fn result(reply: &Reply) -> Json {
+    reply.json().get_mut("result").map(Json::take).unwrap_or_default()
+}
+
+fn foreign(talk: &Talk) -> Next {
+    talk.retry(None, "the answer is not one of the Table API: check url and proxy".to_owned())
 }
 
 /// Writes a row.
