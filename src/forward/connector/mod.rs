@@ -41,6 +41,7 @@ pub const TABLE: &[Connector] = &[
     servicenow::CONNECTOR,
     servicenow_event::CONNECTOR,
     servicenow_import::CONNECTOR,
+    pagerduty::CONNECTOR,
 ];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.

@@ -128,7 +128,7 @@ impl Product for Table<'_> {
         if let Some(text) = say.text {
             body.push(("work_notes".into(), self.note(&wanted.headline, text)));
         }
-        if say.fields && !wanted.is_over() {
+        if say.fields {
             body.extend(self.risen(wanted, ticket));
         }
         if say.fields && !ticket.key.starts_with(&wanted.key) {
