@@ -8,6 +8,10 @@
 mod jira;
 #[path = "desks/own.rs"]
 mod own;
+#[path = "desks/pagerduty.rs"]
+mod pagerduty;
+#[path = "desks/servicenow.rs"]
+mod servicenow;
 #[path = "desks/world.rs"]
 mod world;
 #[path = "desks/zammad.rs"]

@@ -17,11 +17,16 @@ pub mod login;
 pub mod markup;
 pub mod names;
 pub mod opsgenie;
+pub mod pagerduty;
 pub mod request;
 pub mod rt;
+pub mod servicenow;
+pub mod servicenow_event;
+pub mod servicenow_import;
 pub mod talk;
 pub mod text;
 pub mod tickets;
+pub mod told;
 pub mod wanted;
 pub mod zammad;
 pub mod znuny;
@@ -40,7 +45,11 @@ pub const TABLE: &[Connector] = &[
     desk::CONNECTOR,
     jira::CONNECTOR,
     opsgenie::CONNECTOR,
+    pagerduty::CONNECTOR,
     rt::CONNECTOR,
+    servicenow::CONNECTOR,
+    servicenow_event::CONNECTOR,
+    servicenow_import::CONNECTOR,
     zammad::CONNECTOR,
     znuny::CONNECTOR,
 ];
