@@ -12,7 +12,11 @@ pub mod classify;
 pub mod desk;
 #[cfg(test)]
 mod fixture;
+pub mod footer;
+pub mod glpi;
+pub mod itop;
 pub mod login;
+pub mod markup;
 pub mod request;
 pub mod rt;
 pub mod talk;
@@ -30,7 +34,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, glpi::CONNECTOR, itop::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
@@ -40,6 +44,21 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// The same within a session that the login opens.
+    Session(&'static Session),
+}
+
+/// A session that a product wants to be opened first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Path of the `GET` that opens it.
+    pub path: &'static str,
+    /// Where the answer holds its token (RFC 6901).
+    pub token: &'static str,
+    /// The header that carries the token from then on; lower-case.
+    pub header: &'static str,
+    /// What the opening request carries beside the login.
+    pub slots: &'static [Slot],
 }
 
 /// Asks for the state of records at the far end.

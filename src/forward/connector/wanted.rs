@@ -65,6 +65,9 @@ pub struct Wanted {
     pub change: Option<Stage>,
     /// The record came back since the revision that the far end holds.
     pub reopens: bool,
+    /// Impact, urgency or priority changed on the host since then; what people or rules made of them at the
+    /// far end stands otherwise.
+    pub reweighed: bool,
 }
 
 impl Wanted {
@@ -114,6 +117,7 @@ impl Wanted {
             stage,
             change: incident_change(job, &incident),
             reopens: reopens(job, &incident),
+            reweighed: reweighed(job, &incident.timeline),
             record: Subject::Incident(Box::new(incident)),
         }
     }
@@ -155,6 +159,7 @@ impl Wanted {
             stage,
             change,
             reopens: job.operation == Operation::Reopen,
+            reweighed: reweighed(job, &problem.timeline),
             record: Subject::Problem(Box::new(problem)),
         }
     }
@@ -182,6 +187,11 @@ fn reopens(job: &Job, incident: &Incident) -> bool {
     let mut fresh = incident.timeline.iter().filter(|e| e.rev > job.acked_rev);
     let back = |e: &TimelineEntry| e.from.is_some_and(|s| !s.is_open()) && e.to.is_some_and(State::is_open);
     job.operation == Operation::Reopen || fresh.any(back)
+}
+
+fn reweighed(job: &Job, timeline: &[TimelineEntry]) -> bool {
+    let mut fresh = timeline.iter().filter(|e| e.rev > job.acked_rev);
+    job.acked_rev > 0 && fresh.any(|e| matches!(e.kind.as_str(), "step" | "priority"))
 }
 
 fn stage_of(state: State) -> Stage {
