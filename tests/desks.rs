@@ -4,6 +4,8 @@
 //! `world` is the harness; each product is one file with its server and its tests. The smallest example is
 //! `own`, sexton's own desk.
 
+#[path = "desks/glpi.rs"]
+mod glpi;
 #[path = "desks/own.rs"]
 mod own;
 #[path = "desks/world.rs"]
