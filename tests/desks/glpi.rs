@@ -24,7 +24,8 @@ pub const RULE_URGENCY: i64 = 4;
 pub const RULED: &str = "/data-003";
 
 /// The columns of tickets and problems that may be written.
-const COLUMNS: &[&str] = &["name", "content", "status", "urgency", "impact", "entities_id", "itilcategories_id"];
+const COLUMNS: &[&str] =
+    &["name", "content", "status", "urgency", "impact", "entities_id", "itilcategories_id"];
 
 /// Its state.
 pub struct Glpi {
@@ -114,7 +115,11 @@ impl Desk for Glpi {
         }
         match self.sessions.get_mut(ask.header("session-token")) {
             None if ask.header("session-token").is_empty() => {
-                return error(400, "ERROR_SESSION_TOKEN_MISSING", "parameter session_token is missing or empty");
+                return error(
+                    400,
+                    "ERROR_SESSION_TOKEN_MISSING",
+                    "parameter session_token is missing or empty",
+                );
             }
             Some(left) if *left > 0 => *left -= 1,
             _ => return error(401, "ERROR_SESSION_TOKEN_INVALID", "session_token seems invalid"),
@@ -348,7 +353,9 @@ impl Glpi {
 
     fn update(&mut self, itemtype: &str, id: u64, input: &Json) -> Answer {
         let at = (itemtype.to_owned(), id);
-        let Some(item) = self.items.get(&at) else { return error(400, "ERROR_GLPI_UPDATE", "Item not found") };
+        let Some(item) = self.items.get(&at) else {
+            return error(400, "ERROR_GLPI_UPDATE", "Item not found");
+        };
         let status = int(&item["status"]);
         let fields = input.as_object().expect("an object");
         if status == 6 && !fields.contains_key("status") {

@@ -37,8 +37,12 @@ impl Glpi {
         let (from, to) = ask.param("range").split_once('-').expect("a range");
         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
         let total = hits.len();
-        let shown: Vec<Json> =
-            hits.iter().skip(from).take(to - from + 1).map(|(id, row)| json!({"1": row["name"], "2": id})).collect();
+        let shown: Vec<Json> = hits
+            .iter()
+            .skip(from)
+            .take(to - from + 1)
+            .map(|(id, row)| json!({"1": row["name"], "2": id}))
+            .collect();
         let mut body = json!({"totalcount": total, "count": shown.len(), "sort": [2], "order": ["ASC"]});
         if !shown.is_empty() {
             body["data"] = json!(shown);

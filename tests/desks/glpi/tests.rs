@@ -5,8 +5,8 @@ use sexton::engine::effect::Stage;
 
 use super::{Glpi, RULE_URGENCY, RULED};
 use crate::world::{
-    Act, Acted, Plan, Product, Unfit, View, adopts_after_a_lost_store, closed_for_good, deleted_behind_our_back,
-    is_fit, read_back, suite,
+    Act, Acted, Plan, Product, Unfit, View, adopts_after_a_lost_store, closed_for_good,
+    deleted_behind_our_back, is_fit, read_back, suite,
 };
 
 const ELEVEN: Product<Glpi> = Product {
@@ -60,7 +60,12 @@ fn what_people_do_is_read_back() {
                 acted(Act::Assign("alice"), Stage::InProgress, Some("alice"), None),
                 acted(Act::Hold("awaiting a disk"), Stage::OnHold, Some("alice"), None),
                 acted(Act::Reopen, Stage::InProgress, Some("alice"), None),
-                acted(Act::Resolve("logs & more rotated"), Stage::Resolved, None, Some("logs & more rotated")),
+                acted(
+                    Act::Resolve("logs & more rotated"),
+                    Stage::Resolved,
+                    None,
+                    Some("logs & more rotated"),
+                ),
                 acted(Act::Close, Stage::Closed, None, Some("rotated")),
             ],
         );

@@ -5,7 +5,7 @@
 
 use serde_json::Value as Json;
 
-use super::super::classify::{Class, class, clip};
+use super::super::classify::{Class, class, clip, sentence};
 use super::super::request::{encode, loose};
 use super::super::talk::Talk;
 use super::super::tickets::pause;
@@ -45,9 +45,14 @@ pub struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// HTTP status.
-    pub fn status(&self) -> u16 {
-        self.reply.status
+    /// GLPI says that there is no such thing; a 404 alone may come from anybody.
+    pub fn is_gone(&self) -> bool {
+        self.code == "ERROR_ITEM_NOT_FOUND"
+    }
+
+    /// GLPI says that the account may not see it.
+    pub fn is_denied(&self) -> bool {
+        self.code == "ERROR_RIGHT_MISSING"
     }
 
     /// The end of the conversation, for who has no use for this answer.
@@ -57,6 +62,7 @@ impl Said<'_> {
                 "GLPI: {}: the account's profile lacks a right, or its entities are too few",
                 self.words
             )),
+            "" => pause(format!("what answers at url is not GLPI: {}", sentence(self.reply))),
             "ERROR" | "ERROR_RESOURCE_NOT_FOUND_NOR_COMMONDBTM" => pause(format!("GLPI: {}", self.words)),
             _ => talk.give_up(self.reply, true),
         }
@@ -93,7 +99,7 @@ pub fn write<'a>(talk: &mut Talk<'a>, method: Method, path: String, input: Json)
 }
 
 fn error(json: &Json) -> (String, String) {
-    let code = json.get(0).map(loose).unwrap_or_default();
+    let code = json.get(0).map(loose).filter(|c| c.starts_with("ERROR")).unwrap_or_default();
     let words = match json.get(1) {
         Some(Json::String(text)) => text.clone(),
         Some(other) => other.to_string(),

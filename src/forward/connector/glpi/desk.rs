@@ -62,6 +62,18 @@ impl Product for Glpi<'_> {
         self.look(talk, wanted.kind, &api::ids(&json), ours)
     }
 
+    fn adopt(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<(), Next> {
+        let content = loose(&ticket.raw["content"]);
+        let content = content.replace(&footer::needle(&ticket.key), &footer::needle(&wanted.key));
+        let input = json!({"content": content, "externalid": wanted.key});
+        let said = write(talk, Method::Put, format!("/{}/{}", itemtype(wanted.kind), ticket.id), input)?;
+        match said.code.as_str() {
+            _ if said.done => Ok(()),
+            "ERROR_GLPI_UPDATE" => Err(pause(format!("GLPI does not change {}: {}", ticket.id, said.words))),
+            _ => Err(said.end(talk)),
+        }
+    }
+
     fn create(
         &self,
         talk: &mut Talk,
@@ -98,17 +110,16 @@ impl Product for Glpi<'_> {
 
     fn read(&self, talk: &mut Talk, kind: RecordKind, id: &str) -> Result<Option<Found>, Next> {
         let said = ask(talk, Request::get(format!("/{}/{id}?get_hateoas=false", itemtype(kind))))?;
-        match said.status() {
-            404 | 410 => Ok(None),
-            403 => Err(refused(format!(
-                "GLPI does not show {} {id} to this account any more: {}",
-                itemtype(kind),
-                said.words
-            ))),
-            _ if !said.done => Err(said.end(talk)),
-            _ if loose(&said.json["is_deleted"]) == "1" => Ok(None),
-            _ => Ok(Some(found(&said.json))),
+        if said.is_denied() {
+            let words = &said.words;
+            let reason =
+                format!("GLPI does not show {} {id} to this account any more: {words}", itemtype(kind));
+            return Err(refused(reason));
         }
+        if said.is_gone() || loose(&said.json["is_deleted"]) == "1" {
+            return Ok(None);
+        }
+        if said.done { Ok(Some(found(&said.json))) } else { Err(said.end(talk)) }
     }
 
     fn is_said(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<bool, Next> {
@@ -135,7 +146,7 @@ impl Product for Glpi<'_> {
         ticket: &Found,
         say: &Say,
     ) -> Result<Option<String>, Next> {
-        let mut flaw = self.mend(talk, wanted, ticket, say)?;
+        let mut flaw = self.weigh(talk, wanted, ticket, say)?;
         let text = say.text.map(|text| message(wanted, text));
         let over = say.stage.is_some_and(|s| !s.is_open());
         let mut solved = false;
@@ -154,7 +165,7 @@ impl Product for Glpi<'_> {
     fn link(&self, talk: &mut Talk, _: &Job, incident: &str, problem: &str) -> Result<(), Next> {
         let path = format!("/Problem/{problem}/Problem_Ticket?get_hateoas=false&range=0-999");
         let said = ask(talk, Request::get(path))?;
-        if said.status() == 404 {
+        if said.is_gone() {
             return Err(refused(format!("GLPI has no problem {problem} any more")));
         }
         if !said.done {
@@ -243,9 +254,8 @@ impl Glpi<'_> {
         Ok(found)
     }
 
-    /// Writes what is this record's own: the key on an adopted ticket, and the weight when it has changed on
-    /// the host. What a rule or a person made of it stays otherwise.
-    fn mend(
+    /// Writes the weight when it has changed on the host. What a rule or a person made of it stays otherwise.
+    fn weigh(
         &self,
         talk: &mut Talk,
         wanted: &Wanted,
@@ -253,12 +263,6 @@ impl Glpi<'_> {
         say: &Say,
     ) -> Result<Option<String>, Next> {
         let mut input = json!({});
-        if say.fields && !ticket.key.starts_with(&wanted.key) {
-            let content = loose(&ticket.raw["content"]);
-            input["content"] =
-                json!(content.replace(&footer::needle(&ticket.key), &footer::needle(&wanted.key)));
-            input["externalid"] = json!(wanted.key);
-        }
         if say.fields && wanted.reweighed && ticket.is_open() {
             for (field, level) in [("impact", wanted.impact), ("urgency", wanted.urgency)] {
                 let level = self.map.level(level);
@@ -381,6 +385,7 @@ pub fn found(json: &Json) -> Found {
     };
     Found {
         id: loose(&json["id"]),
+        creator: loose(&json["users_id_recipient"]),
         key,
         stage: stage(&loose(&json["status"])),
         raw: json.clone(),

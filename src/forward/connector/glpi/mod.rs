@@ -16,6 +16,7 @@ mod options;
 use serde_json::Value as Json;
 
 use super::login::{ANY_TOKEN, PASSWORD, USER};
+use super::markup;
 use super::request::loose;
 use super::talk::Talk;
 use super::tickets::{self, pause};
@@ -174,7 +175,7 @@ fn remote(talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
     let path = format!("/{kind}/{}", held.remote_id);
     let said = api::ask(talk, Request::get(format!("{path}?get_hateoas=false")))?;
     if !said.done {
-        return if matches!(said.status(), 403 | 404) { Ok(None) } else { Err(said.end(talk)) };
+        return if said.is_gone() || said.is_denied() { Ok(None) } else { Err(said.end(talk)) };
     }
     let mut found = desk::found(&said.json);
     if loose(&said.json["is_deleted"]) == "1" {
@@ -200,24 +201,11 @@ fn remote(talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
 /// The type of a `Ticket_User` that works on the ticket.
 const ASSIGNED: &str = "2";
 
-/// The words of a text in HTML, on one line.
+/// The words of a text in HTML, on one line; GLPI 10 may have encoded it once more.
 fn text_of(html: &str) -> String {
     let html = html.replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&");
-    let mut text = String::new();
-    let mut tag = false;
-    for c in html.chars() {
-        match c {
-            '<' => tag = true,
-            '>' if tag => {
-                tag = false;
-                text.push(' ');
-            }
-            c if !tag => text.push(c),
-            _ => {}
-        }
-    }
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&nbsp;", " ");
-    text.replace("&#039;", "'").replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = markup::text(&html.replace('<', " <"));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -51,6 +51,20 @@ impl Product for Itop<'_> {
         Ok(found.into_iter().filter(ours).collect())
     }
 
+    fn adopt(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<(), Next> {
+        let description = loose(&ticket.raw["description"]);
+        let description = description.replace(&footer::needle(&ticket.key), &footer::needle(&wanted.key));
+        let mut fields = json!({ "description": description });
+        if !self.map.get("field.key").is_empty() {
+            fields[self.map.get("field.key")] = json!(wanted.key);
+        }
+        let at = (self.map.class(wanted.kind), ticket.id.as_str());
+        match self.api.change(talk, at, None, fields, &said_by(wanted))? {
+            Ok(_) => Ok(()),
+            Err(Refusal(words)) => Err(pause(format!("iTop does not change {}: {words}", ticket.id))),
+        }
+    }
+
     fn create(
         &self,
         talk: &mut Talk,
@@ -99,7 +113,7 @@ impl Product for Itop<'_> {
         ticket: &Found,
         say: &Say,
     ) -> Result<Option<String>, Next> {
-        let mut fields = self.own(wanted, ticket, say);
+        let mut fields = self.weight(wanted, ticket, say);
         if let Some(text) = say.text {
             fields.insert(self.map.get("field.log").to_owned(), entry(&message(wanted, text)));
         }
@@ -185,6 +199,7 @@ impl Itop<'_> {
             stage,
             assignee: some(text("agent_id_friendlyname")),
             by: None,
+            creator: String::new(),
             note: some(note.split_whitespace().collect::<Vec<_>>().join(" ")),
             raw: object.fields.clone(),
         }
@@ -270,18 +285,9 @@ impl Itop<'_> {
         Ok(None)
     }
 
-    /// What is this record's own: the key on an adopted ticket, and the weight when it has changed on the
-    /// host.
-    fn own(&self, wanted: &Wanted, ticket: &Found, say: &Say) -> JsonMap<String, Json> {
+    /// The weight, when it has changed on the host. What a person made of it stays otherwise.
+    fn weight(&self, wanted: &Wanted, ticket: &Found, say: &Say) -> JsonMap<String, Json> {
         let mut fields = JsonMap::new();
-        if say.fields && !ticket.key.starts_with(&wanted.key) {
-            let old = loose(&ticket.raw["description"]);
-            let new = old.replace(&footer::needle(&ticket.key), &footer::needle(&wanted.key));
-            fields.insert("description".to_owned(), json!(new));
-            if !self.map.get("field.key").is_empty() {
-                fields.insert(self.map.get("field.key").to_owned(), json!(wanted.key));
-            }
-        }
         if say.fields && wanted.reweighed && ticket.is_open() {
             for (field, level) in [("impact", wanted.impact), ("urgency", wanted.urgency)] {
                 let level = self.map.level(field, level);
