@@ -6,6 +6,8 @@
 
 #[path = "desks/glpi.rs"]
 mod glpi;
+#[path = "desks/itop.rs"]
+mod itop;
 #[path = "desks/own.rs"]
 mod own;
 #[path = "desks/world.rs"]

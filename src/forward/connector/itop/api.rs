@@ -20,9 +20,24 @@ const PATH: &str = "/webservices/rest.php?version=1.3";
 /// The most bytes of iTop's words that are quoted.
 const WORDS: usize = 240;
 /// Attempts after which words that we do not know are taken for a refusal.
-pub const ATTEMPTS: u32 = 4;
+pub const ATTEMPTS: u32 = 8;
 
-/// Words of code 100 that will be the same next time.
+/// Words of code 100 that speak of the moment: something may have been carried out.
+const AWAY: &[&str] = &[
+    "mysql",
+    "mariadb",
+    "gone away",
+    "deadlock",
+    "lock wait",
+    "too many connections",
+    "connection",
+    "maintenance",
+    "read-only mode",
+    "timeout",
+    "timed out",
+    "concurrent",
+];
+/// Words of code 100 that will be the same next time: nothing was carried out.
 const FINAL: &[&str] = &[
     "no item found",
     "several items found",
@@ -124,6 +139,7 @@ impl Api<'_> {
         operation: &Json,
         write: bool,
     ) -> Result<Result<Vec<Object>, Refusal>, Next> {
+        let before = talk.standing();
         let reply = talk.ask(self.request(operation, write))?;
         match class(reply.status) {
             Class::Success => {}
@@ -146,24 +162,27 @@ impl Api<'_> {
                 }
                 Ok(Ok(objects))
             }
-            1 => Err(pause(format!(
-                "iTop refuses: {words}; the account needs the profile REST Services User, and rights on the class"
-            ))),
-            2..=99 => Err(pause(format!("iTop refuses (code {code}): {words}"))),
-            _ => self.judge(talk, words),
+            1..=99 => {
+                talk.nothing_done(before);
+                let hint = match code {
+                    1 => "; the account needs the profile REST Services User, and rights on the class",
+                    _ => "",
+                };
+                Err(pause(format!("iTop refuses (code {code}): {words}{hint}")))
+            }
+            _ => {
+                let low = words.to_lowercase();
+                let among = |list: &[&str]| list.iter().any(|w| low.contains(w));
+                if among(FINAL) && !among(AWAY) {
+                    talk.nothing_done(before);
+                    return Ok(Err(Refusal(words)));
+                }
+                if among(AWAY) || self.attempts < ATTEMPTS {
+                    return Err(talk.retry(None, format!("iTop: {words}")));
+                }
+                Err(refused(format!("iTop, after {} attempts: {words}", self.attempts)))
+            }
         }
-    }
-
-    /// Code 100.
-    fn judge(&self, talk: &Talk, words: String) -> Result<Result<Vec<Object>, Refusal>, Next> {
-        let low = words.to_lowercase();
-        if FINAL.iter().any(|w| low.contains(w)) {
-            return Ok(Err(Refusal(words)));
-        }
-        if self.attempts < ATTEMPTS {
-            return Err(talk.retry(None, format!("iTop: {words}")));
-        }
-        Err(refused(format!("iTop, after {ATTEMPTS} attempts: {words}")))
     }
 
     /// The operation as a form. User and password stand in the form too: web servers tend to keep the header
