@@ -86,12 +86,14 @@ impl Product for Glpi<'_> {
         let kind = itemtype(wanted.kind);
         let said = write(talk, Method::Post, format!("/{kind}"), input)?;
         if !said.done && said.code == "ERROR_GLPI_ADD" {
-            return Err(pause(format!(
+            let of = if kind == "Ticket" { "incident" } else { "problem" };
+            let reason = format!(
                 "GLPI takes no new {kind}: {}; check the profile's rights and entity, and give fields that a \
-                 template demands as map entries {}.<field>",
-                said.words,
-                if kind == "Ticket" { "incident" } else { "problem" }
-            )));
+                 template demands as map {of}.<field>",
+                said.words
+            );
+            // Without rights on problems incidents still arrive.
+            return Err(if kind == "Ticket" { pause(reason) } else { refused(reason) });
         }
         let id = loose(&said.json["id"]);
         if !said.done {

@@ -54,6 +54,7 @@ const FINAL: &[&str] = &[
     "null not allowed",
     "string too long",
     "wrong format",
+    "query failed",
     "missing parameter",
     "target object not found",
     "uniqueness",
@@ -162,10 +163,15 @@ impl Api<'_> {
                 }
                 Ok(Ok(objects))
             }
+            // A right on one class; the others may do.
+            1 if words.contains("enough permissions") => {
+                talk.nothing_done(before);
+                Ok(Err(Refusal(words)))
+            }
             1..=99 => {
                 talk.nothing_done(before);
                 let hint = match code {
-                    1 => "; the account needs the profile REST Services User, and rights on the class",
+                    1 => "; the account needs the profile REST Services User",
                     _ => "",
                 };
                 Err(pause(format!("iTop refuses (code {code}): {words}{hint}")))

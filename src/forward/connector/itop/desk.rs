@@ -80,10 +80,13 @@ impl Product for Itop<'_> {
                 Some(object) => Ok(object.key.to_string()),
                 None => Err(talk.retry(None, format!("iTop made a {class} without an id"))),
             },
+            // Without rights or fields for problems incidents still arrive.
+            Err(Refusal(words)) if wanted.kind == RecordKind::Problem => Err(refused(format!(
+                "iTop takes no new {class}: {words}; give attributes that it demands as map problem.<attribute>"
+            ))),
             Err(Refusal(words)) => Err(pause(format!(
                 "iTop takes no new {class}: {words}; see map org and caller, and give attributes that it demands \
-                 as map entries {}.<attribute>",
-                if wanted.kind == RecordKind::Problem { "problem" } else { "incident" }
+                 as map incident.<attribute>"
             ))),
         }
     }
