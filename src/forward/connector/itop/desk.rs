@@ -366,7 +366,7 @@ impl Itop<'_> {
 }
 
 /// The stimuli from a status to a stage; none where iTop knows no way, or it is there.
-fn path(kind: RecordKind, status: &str, to: Stage) -> &'static [&'static str] {
+pub fn path(kind: RecordKind, status: &str, to: Stage) -> &'static [&'static str] {
     let problem = kind == RecordKind::Problem;
     match (status, to) {
         ("resolved", to) if to.is_open() => {
