@@ -10,3 +10,5 @@ mod own;
 mod world;
 #[path = "desks/zammad.rs"]
 mod zammad;
+#[path = "desks/znuny.rs"]
+mod znuny;
