@@ -12,3 +12,7 @@ mod itop;
 mod own;
 #[path = "desks/world.rs"]
 mod world;
+#[path = "desks/zammad.rs"]
+mod zammad;
+#[path = "desks/znuny.rs"]
+mod znuny;

@@ -17,12 +17,15 @@ pub mod glpi;
 pub mod itop;
 pub mod login;
 pub mod markup;
+pub mod names;
 pub mod request;
 pub mod rt;
 pub mod talk;
 pub mod text;
 pub mod tickets;
 pub mod wanted;
+pub mod zammad;
+pub mod znuny;
 
 use serde_json::Value as Json;
 
@@ -34,7 +37,14 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, glpi::CONNECTOR, itop::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[
+    desk::CONNECTOR,
+    glpi::CONNECTOR,
+    itop::CONNECTOR,
+    rt::CONNECTOR,
+    zammad::CONNECTOR,
+    znuny::CONNECTOR,
+];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

@@ -147,7 +147,10 @@ pub fn next(product: &dyn Product, target: &Target, jobs: &[Job], exchanges: &[s
     };
     let mut talk = Talk::new(exchanges, job.unknown);
     let result = match (job.kind, Wanted::of(job)) {
-        (RecordKind::Link, _) => link(product, &mut talk, job),
+        (RecordKind::Link, _) => link(product, &talk, job).and_then(|(incident, problem)| {
+            product.link(&mut talk, job, incident, problem)?;
+            Ok(Outcome::stored(None).into())
+        }),
         (_, Err(reason)) => Err(end(Outcome::Refused { reason })),
         (_, Ok(wanted)) => {
             let mut at = Conversation { product, talk: &mut talk, target, job, wanted: &wanted };
@@ -293,20 +296,8 @@ impl Conversation<'_, '_> {
         Ok(())
     }
 
-    /// Until a search must show what a lost attempt may have written, and the far end must be done with it,
-    /// nothing is written again.
     fn wait_for_lost(&self) -> Result<(), Next> {
-        let Some(doubt) = self.job.doubt_at.filter(|_| self.job.unknown) else { return Ok(()) };
-        let lag = i64::try_from(self.product.lag().as_nanos()).unwrap_or(i64::MAX);
-        // Clocks step: never longer than the lag itself.
-        let left = doubt.plus(lag).0.saturating_sub(self.job.claimed_at.0).min(lag);
-        if left <= 0 {
-            return Ok(());
-        }
-        let after = Duration::from_nanos(left.unsigned_abs());
-        let reason =
-            "an earlier attempt may still be carried out; looked for again when it must show".to_owned();
-        Err(self.talk.retry_in_doubt(after, reason))
+        wait_for_lost(self.product, self.talk, self.job)
     }
 
     /// An open ticket that this host's lost store has left behind, made this record's.
@@ -359,13 +350,29 @@ fn resumes(from: Stage, to: Stage) -> bool {
     from == Stage::OnHold && to == Stage::InProgress
 }
 
-fn link(product: &dyn Product, talk: &mut Talk, job: &Job) -> Result<Done, Next> {
+/// Until a search must show what a lost attempt may have written, and the far end must be done with it, nothing
+/// is written again.
+fn wait_for_lost(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
+    let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
+    let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);
+    // Clocks step: never longer than the lag itself.
+    let left = doubt.plus(lag).0.saturating_sub(job.claimed_at.0).min(lag);
+    if left <= 0 {
+        return Ok(());
+    }
+    let after = Duration::from_nanos(left.unsigned_abs());
+    let reason = "an earlier attempt may still be carried out; looked for again when it must show".to_owned();
+    Err(talk.retry_in_doubt(after, reason))
+}
+
+/// The two tickets of a link, once nothing of an earlier attempt can be under way.
+fn link<'j>(product: &dyn Product, talk: &Talk, job: &'j Job) -> Result<(&'j str, &'j str), Next> {
     let (Some(incident), Some(problem)) = (&job.remote_id, &job.remote_problem) else {
         let reason = "both tickets must be stored before they are linked".to_owned();
         return Err(talk.retry(Some(Duration::from_secs(60)), reason));
     };
-    product.link(talk, job, incident, problem)?;
-    Ok(Outcome::stored(None).into())
+    wait_for_lost(product, talk, job)?;
+    Ok((incident, problem))
 }
 
 /// The ticket is there and known by its id, but the next one would not be found after a crash.
@@ -395,3 +402,6 @@ pub fn pause(reason: String) -> Next {
 pub fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })
 }
+
+#[cfg(test)]
+mod tests;

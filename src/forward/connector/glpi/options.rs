@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::super::names::Names;
 use super::super::{Login, Target};
 use crate::engine::effect::RecordKind;
 use crate::engine::option::{OptionValue, Options};
@@ -34,8 +35,7 @@ impl<'a> Map<'a> {
 
     /// The name used at this GLPI; empty when switched off or unknown.
     pub fn get(&self, entry: &str) -> &'a str {
-        let default = DEFAULTS.iter().find(|(name, _)| *name == entry).map_or("", |(_, value)| value);
-        self.options.mapped("map", entry).unwrap_or(default)
+        Names::of(self.options, DEFAULTS).get(entry)
     }
 
     /// GLPI's number for an impact or urgency of 1..3: the larger, the more pressing.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::super::names::Names;
 use super::super::{Login, Target};
 use crate::engine::effect::RecordKind;
 use crate::engine::option::{OptionValue, Options};
@@ -49,8 +50,7 @@ impl<'a> Map<'a> {
 
     /// The name used at this iTop; empty when switched off or unknown.
     pub fn get(&self, entry: &str) -> &'a str {
-        let default = DEFAULTS.iter().find(|(name, _)| *name == entry).map_or("", |(_, value)| value);
-        self.options.mapped("map", entry).unwrap_or(default)
+        Names::of(self.options, DEFAULTS).get(entry)
     }
 
     /// The class of tickets for that kind of record.
