@@ -4,6 +4,10 @@
 //! `world` is the harness; each product is one file with its server and its tests. The smallest example is
 //! `own`, sexton's own desk.
 
+#[path = "desks/glpi.rs"]
+mod glpi;
+#[path = "desks/itop.rs"]
+mod itop;
 #[path = "desks/jira.rs"]
 mod jira;
 #[path = "desks/own.rs"]
@@ -16,3 +20,5 @@ mod servicenow;
 mod world;
 #[path = "desks/zammad.rs"]
 mod zammad;
+#[path = "desks/znuny.rs"]
+mod znuny;

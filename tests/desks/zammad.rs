@@ -283,9 +283,7 @@ fn refused(status: u16, why: &str) -> Answer {
 
 #[test]
 fn every_record_has_one_ticket_whatever_happens() {
-    for seed in [11, 12] {
-        world::suite(&PRODUCT, &Plan::seeded(seed));
-    }
+    world::suite(&PRODUCT, &Plan::seeded(11));
 }
 
 #[test]

@@ -12,6 +12,9 @@ pub mod classify;
 pub mod desk;
 #[cfg(test)]
 mod fixture;
+pub mod footer;
+pub mod glpi;
+pub mod itop;
 pub mod jira;
 pub mod login;
 pub mod markup;
@@ -43,6 +46,8 @@ pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 /// Every connector of this version.
 pub const TABLE: &[Connector] = &[
     desk::CONNECTOR,
+    glpi::CONNECTOR,
+    itop::CONNECTOR,
     jira::CONNECTOR,
     opsgenie::CONNECTOR,
     pagerduty::CONNECTOR,
@@ -62,6 +67,21 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// The same within a session that the login opens.
+    Session(&'static Session),
+}
+
+/// A session that a product wants to be opened first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Path of the `GET` that opens it.
+    pub path: &'static str,
+    /// Where the answer holds its token (RFC 6901).
+    pub token: &'static str,
+    /// The header that carries the token from then on; lower-case.
+    pub header: &'static str,
+    /// What the opening request carries beside the login.
+    pub slots: &'static [Slot],
 }
 
 /// Asks for the state of records at the far end.

@@ -402,3 +402,6 @@ pub fn pause(reason: String) -> Next {
 pub fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })
 }
+
+#[cfg(test)]
+mod tests;

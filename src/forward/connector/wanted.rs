@@ -9,7 +9,7 @@ use crate::engine::record::{Incident, Priority, Problem, ProblemState, Severity,
 use super::text;
 
 /// Kinds of timeline entries with which a priority may rise.
-const WEIGHS: &[&str] = &["step", "raised", "reopened"];
+const WEIGHS: &[&str] = &["step", "priority", "raised", "reopened"];
 
 /// The most characters of the CI's name in a subject.
 const CI_CHARS: usize = 64;

@@ -5,6 +5,7 @@
 //! simulated world can put its own in their place.
 
 pub mod http;
+pub mod session;
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -36,6 +37,10 @@ pub fn real() -> Wires {
         WireKind::Http => {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(http) as Rc<dyn Wire>)
+        }
+        WireKind::Session(spec) => {
+            let http = http::Http::new(options, connector.logins, timeout)?;
+            Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
         }
     })
 }

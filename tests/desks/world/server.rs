@@ -49,7 +49,7 @@ pub struct Script {
     /// Faults in a thousand requests that read; of those that write it is four times as many.
     pub per_mille: u64,
     unauthorized: u32,
-    /// Faults to come first, whatever the dice say.
+    /// Faults of the next requests that write, whatever the dice say.
     pub next: Vec<Fault>,
 }
 
@@ -59,7 +59,8 @@ impl Script {
             self.unauthorized -= 1;
             return Some(Fault::Status(401, false));
         }
-        let fault = if self.next.is_empty() { self.roll(write)? } else { self.next.remove(0) };
+        let scripted = write && !self.next.is_empty();
+        let fault = if scripted { self.next.remove(0) } else { self.roll(write)? };
         if let Fault::Unauthorized(more) = fault {
             self.unauthorized = more;
             return Some(Fault::Status(401, false));
