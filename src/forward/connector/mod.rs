@@ -8,6 +8,7 @@
 //! Invariants: `next` is deterministic (it is replayed from the start with one more exchange each time), it
 //! yields one outcome per job in the order of the jobs, and it ends within [`MOST_EXCHANGES`].
 
+pub mod alertmanager;
 pub mod classify;
 pub mod desk;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[alertmanager::CONNECTOR, desk::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
