@@ -1,0 +1,10 @@
+//! Forwarding to products that cannot run here: servers that behave as the products are documented, traps
+//! included, under the real pump and the real store.
+//!
+//! `world` is the harness; each product is one file with its server and its tests. The smallest example is
+//! `own`, sexton's own desk.
+
+#[path = "desks/own.rs"]
+mod own;
+#[path = "desks/world.rs"]
+mod world;
