@@ -15,6 +15,9 @@ use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Optio
 /// Most entries in a map option.
 const MOST_ENTRIES: usize = 256;
 
+/// Most bytes of a file whose content is an option.
+const MOST_CONTENT: u64 = 256 * 1024;
+
 /// The door whose kind the table names.
 pub fn pick(walk: &Walk<'_>, doors: &[&'static DoorSpec], report: &mut Report) -> Option<&'static DoorSpec> {
     let kinds: Vec<_> = doors.iter().map(|d| d.kind).collect();
@@ -62,6 +65,16 @@ fn option(walk: &Walk<'_>, spec: &OptionSpec, report: &mut Report) -> Option<Opt
             }
             Some(OptionValue::Text(text.value))
         }
+        OptionKind::FileText => {
+            let path = walk.text(key, report)?;
+            match content(&path.value) {
+                Ok(text) => Some(OptionValue::Text(text)),
+                Err(reason) => {
+                    report.add(Finding::error(path.at, format!("`{key}`: {reason}")).help(spec.about));
+                    None
+                }
+            }
+        }
         OptionKind::Choice(words) => {
             let table: Vec<_> = words.iter().map(|w| (*w, *w)).collect();
             Some(OptionValue::Text(walk.word(key, &table, report)?.value.to_owned()))
@@ -93,10 +106,23 @@ fn option(walk: &Walk<'_>, spec: &OptionSpec, report: &mut Report) -> Option<Opt
     }
 }
 
+/// The content of a file that an option names.
+fn content(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') {
+        return Err("a file is named by its absolute path".to_owned());
+    }
+    let size = std::fs::metadata(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+    if !size.is_file() || size.len() > MOST_CONTENT {
+        return Err(format!("{path} is no file of at most {MOST_CONTENT} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|e| format!("cannot read {path}: {e}"))
+}
+
 fn default(spec: &OptionSpec) -> Option<OptionValue> {
     let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
     match spec.kind {
         OptionKind::RequiredText | OptionKind::Secret | OptionKind::RequiredSecret => None,
+        OptionKind::FileText => None,
         OptionKind::Text(text) => text.map(|t| OptionValue::Text(t.to_owned())),
         OptionKind::Choice(words) => words.first().map(|w| OptionValue::Text((*w).to_owned())),
         OptionKind::List(words) => Some(OptionValue::List(list(words))),

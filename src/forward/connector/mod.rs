@@ -20,6 +20,7 @@ pub mod talk;
 pub mod text;
 pub mod tickets;
 pub mod wanted;
+pub mod webhook;
 
 use serde_json::Value as Json;
 
@@ -31,7 +32,8 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[alertmanager::CONNECTOR, desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] =
+    &[alertmanager::CONNECTOR, desk::CONNECTOR, rt::CONNECTOR, webhook::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

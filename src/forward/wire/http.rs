@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
-use super::{Sending, Wire};
+use super::{Sending, Wire, signature};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
 use crate::forward::connector::request::{READING, encode};
@@ -90,10 +90,11 @@ impl Http {
         let base = request.base.as_deref().unwrap_or(&self.base).trim_end_matches('/');
         let mut outgoing = self
             .client
-            .request(method, format!("{base}{}", request.path))
+            .request(method, format!("{base}{}", path(request, secrets)))
             .headers(self.headers(request, secrets).map_err(unsent)?);
         if let Some(bytes) = body(request, secrets).map_err(unsent)? {
-            outgoing = outgoing.body(bytes);
+            let signed = signature::headers(request, secrets, &bytes, now).map_err(unsent)?;
+            outgoing = outgoing.headers(signed).body(bytes);
         }
         let mut answer = outgoing.send().await.map_err(|e| {
             let sent = !(e.is_connect() || e.is_builder());
@@ -168,6 +169,15 @@ fn hidden(text: &str) -> Result<HeaderValue, String> {
 fn basic(user: &str, password: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The path with its secret in place.
+fn path(request: &Request, secrets: &Secrets) -> String {
+    let slot = request.secrets.iter().find(|slot| slot.place == Place::Path);
+    match slot.and_then(|slot| secrets.get(slot.option)) {
+        Some(secret) => format!("{}/{}", request.path.trim_end_matches('/'), secret.trim_start_matches('/')),
+        None => request.path.clone(),
+    }
 }
 
 /// The bytes of the body with its secrets in place.

@@ -5,6 +5,7 @@
 //! simulated world can put its own in their place.
 
 pub mod http;
+pub mod signature;
 
 use std::pin::Pin;
 use std::rc::Rc;
