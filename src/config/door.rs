@@ -40,7 +40,16 @@ pub fn options(walk: &Walk<'_>, door: &DoorSpec, own: &Keys, report: &mut Report
             options.insert(spec.key.to_owned(), value);
         }
     }
-    Options(options)
+    let options = Options(options);
+    // What they must satisfy together is only asked when each key that is written was understood: one
+    // mistake, one message.
+    let known = |key: &str| own.known.contains(&key) || options.0.contains_key(key);
+    if walk.entries().iter().all(|(key, _)| known(&key.value))
+        && let Err(reason) = (door.check)(&options)
+    {
+        report.add(Finding::error(walk.at, format!("{}: {reason}", walk.what)));
+    }
+    options
 }
 
 /// The options of a door whose table is absent.

@@ -17,9 +17,10 @@ use std::ops::Range;
 use serde_json::{Value as Json, json};
 
 use super::classify::{Class, class, outcome, sentence};
-use super::login::BEARER;
+use super::login::{ANY_TOKEN, BEARER, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_STYLE, OAUTH_URL};
 use super::{
-    CA, Connector, Done, Exchange, Method, Next, PROXY, Reply, Request, TOKEN, Target, URL, WireKind,
+    CA, CLIENT_CERTIFICATE, CLIENT_KEY, Connector, Done, Exchange, Login, Method, Next, PROXY, Reply,
+    Request, Target, URL, WireKind,
 };
 use crate::engine::effect::{Job, Operation, Outcome, RecordKind};
 use crate::engine::moment::Stamp;
@@ -30,20 +31,35 @@ pub const CONNECTOR: Connector = Connector {
     door: DoorSpec {
         kind: "desk",
         about: "sexton's own desk: CloudEvents in batches",
-        options: &[URL, TOKEN, PROXY, CA],
+        options: &[
+            URL,
+            ANY_TOKEN,
+            OAUTH_URL,
+            OAUTH_CLIENT,
+            OAUTH_SECRET,
+            OAUTH_SCOPE,
+            OAUTH_STYLE,
+            CLIENT_CERTIFICATE,
+            CLIENT_KEY,
+            PROXY,
+            CA,
+        ],
         signals: &[],
-        check: crate::engine::option::any,
+        check: |options| Login::choose(LOGINS, options).map(|_| ()),
     },
     batch: 100,
     concurrency: 2,
     wire: WireKind::Http,
-    logins: &[BEARER],
+    logins: LOGINS,
     hello: None,
     heartbeat: Some(heartbeat),
     next,
     read: None,
     read_batch: 1,
 };
+
+/// The desk itself knows tokens; a gateway before it may want another way.
+const LOGINS: &[Login] = &[BEARER, Login::OAuth2, Login::Certificate];
 
 /// The most bytes of events in one post; a single larger event goes alone.
 pub const POST_BYTES: usize = 1024 * 1024;

@@ -28,7 +28,7 @@ use crate::engine::effect::{Held, Job, Outcome, Remote};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, Options};
 use crate::engine::record::HostRef;
-pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
+pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.

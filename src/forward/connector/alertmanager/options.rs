@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::Target;
 use super::super::login::{
     ANY_TOKEN, BEARER, CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, OAUTH_CLIENT, OAUTH_SCOPE,
-    OAUTH_SECRET, OAUTH_URL, PASSWORD, PROXY, URL, USER,
+    OAUTH_SECRET, OAUTH_STYLE, OAUTH_URL, PASSWORD, PROXY, URL, USER,
 };
 use super::alert::label_name;
 use crate::engine::moment::{HOUR, MINUTE, SECOND};
@@ -56,6 +56,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OAUTH_CLIENT,
     OAUTH_SECRET,
     OAUTH_SCOPE,
+    OAUTH_STYLE,
     CLIENT_CERTIFICATE,
     CLIENT_KEY,
     PROXY,

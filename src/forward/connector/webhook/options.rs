@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::login::{
     ANY_TOKEN, BEARER, CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET,
-    OAUTH_URL, PASSWORD, PROXY, URL, USER,
+    OAUTH_STYLE, OAUTH_URL, PASSWORD, PROXY, URL, USER,
 };
 use super::super::{Method, Target};
 use crate::engine::effect::{Operation, RecordKind};
@@ -75,6 +75,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OAUTH_CLIENT,
     OAUTH_SECRET,
     OAUTH_SCOPE,
+    OAUTH_STYLE,
     CLIENT_CERTIFICATE,
     CLIENT_KEY,
     PROXY,
