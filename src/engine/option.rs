@@ -45,6 +45,8 @@ pub enum OptionKind {
     RequiredText,
     /// Text.
     Text(Option<&'static str>),
+    /// A file by its absolute path: its content, read with the configuration, becomes the text.
+    FileText,
     /// One of these words; the first is the default.
     Choice(&'static [&'static str]),
     /// A list of texts.

@@ -8,6 +8,7 @@
 //! Invariants: `next` is deterministic (it is replayed from the start with one more exchange each time), it
 //! yields one outcome per job in the order of the jobs, and it ends within [`MOST_EXCHANGES`].
 
+pub mod alertmanager;
 pub mod classify;
 pub mod desk;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub mod text;
 pub mod tickets;
 pub mod told;
 pub mod wanted;
+pub mod webhook;
 pub mod zammad;
 pub mod znuny;
 
@@ -40,11 +42,12 @@ use crate::engine::effect::{Held, Job, Outcome, Remote};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, Options};
 use crate::engine::record::HostRef;
-pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
+pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
 pub const TABLE: &[Connector] = &[
+    alertmanager::CONNECTOR,
     desk::CONNECTOR,
     glpi::CONNECTOR,
     itop::CONNECTOR,
@@ -55,6 +58,7 @@ pub const TABLE: &[Connector] = &[
     servicenow::CONNECTOR,
     servicenow_event::CONNECTOR,
     servicenow_import::CONNECTOR,
+    webhook::CONNECTOR,
     zammad::CONNECTOR,
     znuny::CONNECTOR,
 ];

@@ -85,7 +85,10 @@ pub(in crate::forward) async fn converse(
     let mut exchanges: Vec<Exchange> = Vec::new();
     loop {
         let request = match ask(&exchanges) {
-            Next::Done(done) => return Landing { done, trouble: trouble(exchanges.last()) },
+            Next::Done(done) => {
+                let trouble = if is_taken(&done) { None } else { trouble(exchanges.last()) };
+                return Landing { done, trouble };
+            }
             Next::Send(_) if exchanges.len() >= MOST_EXCHANGES => {
                 let reason = format!("no end after {MOST_EXCHANGES} requests");
                 tracing::warn!(reason, "conversation given up");
@@ -101,6 +104,13 @@ pub(in crate::forward) async fn converse(
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request: *request, result });
     }
+}
+
+/// All jobs are dealt with and something was stored: what else went wrong (the second server of a cluster) is
+/// no trouble of the destination.
+fn is_taken(done: &Done) -> bool {
+    let dealt_with = |o: &Outcome| matches!(o, Outcome::Stored { .. } | Outcome::Refused { .. });
+    done.outcomes.iter().all(dealt_with) && done.outcomes.iter().any(|o| matches!(o, Outcome::Stored { .. }))
 }
 
 fn trouble(last: Option<&Exchange>) -> Option<Trouble> {

@@ -85,6 +85,7 @@ pub(super) struct Pump<O> {
     context: Context<O>,
     wire: Option<Rc<dyn Wire>>,
     health: Health,
+    backoff: Backoff,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
     pace: Pace<Clock>,
@@ -113,10 +114,17 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         let mut random = Random::seeded(&[&context.setting.host.id, &plan.id]);
         // A fleet that starts together does not read together.
         let read_due = now.mono.saturating_add(random.below(plan.read_back));
+        let mut backoff = context.setting.tuning.backoff;
+        if let repeat @ 1.. = plan.options.duration("repeat") {
+            // A far end that forgets is asked that often at least, so that it is complete again soon after it
+            // is back.
+            backoff.most = backoff.most.min(repeat);
+        }
         Self {
             target: Rc::new(target),
             wire: None,
-            health: Health::new(now, context.setting.tuning.backoff, context.setting.tuning.pause),
+            health: Health::new(now, backoff, context.setting.tuning.pause),
+            backoff,
             refused_job: false,
             pace: Pace::new(plan.pace, context.setting.clock),
             random,
@@ -350,8 +358,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 unknown: true,
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
-            let backoff =
-                self.context.setting.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
+            let backoff = self.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
             let wait = match &outcome {
                 Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
                 Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),

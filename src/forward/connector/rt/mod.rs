@@ -20,10 +20,13 @@ mod options;
 mod steps;
 mod ticket;
 
+use super::login::{ANY_TOKEN, PASSWORD, USER};
 use super::request::{encode, loose};
 use super::talk::{Talk, end};
 use super::text;
-use super::{CA, Connector, Done, Exchange, Login, Next, PROXY, TOKEN, Target, WireKind};
+use super::{
+    CA, CLIENT_CERTIFICATE, CLIENT_KEY, Connector, Done, Exchange, Login, Next, PROXY, Target, WireKind,
+};
 use crate::engine::effect::{Job, Outcome, RecordKind};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
 use options::Map;
@@ -40,28 +43,39 @@ pub const CONNECTOR: Connector = Connector {
                 kind: OptionKind::RequiredText,
                 about: "address of the API, https://host/REST/2.0",
             },
-            TOKEN,
+            ANY_TOKEN,
+            USER,
+            PASSWORD,
             OptionSpec {
                 key: "map",
                 kind: OptionKind::Map,
                 about: "names used at this RT: queue.*, field.*, status.*, priority.*, choice.*",
             },
+            CLIENT_CERTIFICATE,
+            CLIENT_KEY,
             PROXY,
             CA,
         ],
         signals: &[],
-        check: crate::engine::option::any,
+        check: |options| Login::choose(LOGINS, options).map(|_| ()),
     },
     batch: 1,
     concurrency: 2,
     wire: WireKind::Http,
-    logins: &[Login::Secret { option: "token", header: "authorization", prefix: "token " }],
+    logins: LOGINS,
     hello: Some(hello),
     heartbeat: None,
     next,
     read: None,
     read_batch: 1,
 };
+
+/// RT's own tokens and passwords; a certificate alone where the web server before RT names the user.
+const LOGINS: &[Login] = &[
+    Login::Secret { option: "token", header: "authorization", prefix: "token " },
+    Login::Basic,
+    Login::Certificate,
+];
 
 /// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing,
 /// without a word.
