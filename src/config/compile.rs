@@ -16,7 +16,7 @@ use super::raw::{RawOverride, RawRule, RawService, RawStore};
 use super::source::Role;
 use super::{Config, Doors, HostFacts, door};
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, Gone, StorePlan};
 use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
 use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
@@ -299,6 +299,7 @@ fn destinations(layers: Vec<RawDestination>, report: &mut Report) -> Vec<Destina
         pace: raw.pace.unwrap_or(0.0),
         timeout: raw.timeout.unwrap_or(DESTINATION_TIMEOUT),
         read_back: READ_BACK,
+        gone: Gone::default(),
         fallback: None,
         digest: None,
         options: raw.options,

@@ -25,7 +25,6 @@ use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::record::{Exhibit, Record};
-use crate::engine::route::route;
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
 use crate::store::{Commit, Store, StoreError};
@@ -363,8 +362,9 @@ impl Daemon {
         if step.is_empty() || self.broken.is_some() {
             return;
         }
+        let (now, host) = (self.clock.now().stamp(), &self.config.plan.host.host.id);
+        let outbox = self.engine.routes.rows(now, host, &step, &self.config.destinations);
         let records = step.records;
-        let outbox: Vec<_> = records.iter().flat_map(|r| route(r, &self.config.destinations)).collect();
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         let mut pause = Duration::from_millis(100);
