@@ -2,7 +2,8 @@
 //!
 //! What a reading means is judged by [`Desks`](crate::engine::desks::Desks); here it is carried out on the
 //! life cycle. A reading of an older revision is ignored: newer ones are on their way. A revision that came
-//! from a destination is marked as known there, so that it does not come back as an echo; all others are told.
+//! from a destination is marked as known there, so that it does not come back as an echo; all others are
+//! told.
 
 use std::sync::Arc;
 

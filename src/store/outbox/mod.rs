@@ -56,7 +56,8 @@ fn put_one(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
 
 /// The first row of a record at a destination, if there is to be one.
 fn open(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
-    if !new.opens || !is_wanted_instead(tx, new)? || !cap::admits(tx, new)? {
+    let lost = new.terms.fallen.is_some();
+    if lost || !new.opens || !is_wanted_instead(tx, new)? || !cap::admits(tx, new)? {
         return Ok(());
     }
     let due = match &new.link {

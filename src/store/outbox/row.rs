@@ -192,8 +192,8 @@ impl Row {
         idle
     }
 
-    /// The far end has lost what was stored there: the newest revision goes again, from what is left. A ticket
-    /// that is gone may have come back under another id: it is looked for before it is made anew.
+    /// The far end has lost what was stored there: the newest revision goes again, from what is left. A
+    /// ticket that is gone may have come back under another id: it is looked for before it is made anew.
     pub fn fall_back(&mut self, fallen: Fallen, body: BodyId, waits_for_ends: bool, now: Stamp) {
         self.acked = Revision { rev: fallen.rev, over: fallen.over };
         if fallen.rev == 0 && self.kind != RecordKind::Link {

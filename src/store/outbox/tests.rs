@@ -1,6 +1,7 @@
 //! The outbox as its users see it, on a real file.
 
 mod cap;
+mod terms;
 
 use std::collections::BTreeMap;
 
