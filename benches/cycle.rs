@@ -16,8 +16,7 @@ use sexton::engine::moment::{Moment, SECOND};
 fn shipped() -> Config {
     let doors = Doors {
         collectors: collect::TABLE.iter().map(|s| &s.door).collect(),
-        checks: Vec::new(),
-        connectors: Vec::new(),
+        ..Doors::default()
     };
     let facts = HostFacts::default();
     match config::load_texts(&[("sexton.toml", "schema = 1\n")], &doors, &facts) {
