@@ -16,6 +16,7 @@
 //! set by a person is only changed by a change of state on the host.
 
 mod options;
+mod read;
 mod steps;
 mod ticket;
 
@@ -58,8 +59,8 @@ pub const CONNECTOR: Connector = Connector {
     hello: Some(hello),
     heartbeat: None,
     next,
-    read: None,
-    read_batch: 1,
+    read: Some(read::read),
+    read_batch: read::BATCH,
 };
 
 /// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing,
