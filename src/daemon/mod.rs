@@ -239,8 +239,16 @@ impl Daemon {
         }
         self.observed_at(now);
         let own = self.own_signals(now).await;
-        self.engine.observe(now, &own, &mut step);
+        self.look_around(now, &own, &mut step);
         self.finish(step).await;
+    }
+
+    /// Judges our own signals; with them goes how the destinations are.
+    fn look_around(&mut self, now: Moment, own: &[Observation], step: &mut Step) {
+        self.engine.observe(now, own, step);
+        if !own.is_empty() {
+            self.engine.destinations(now, &self.forward.status(), &self.config.destinations, step);
+        }
     }
 
     async fn timeouts(&mut self) {
@@ -248,7 +256,7 @@ impl Daemon {
         if self.own_due() <= now.mono {
             let mut step = Step::default();
             let own = self.own_signals(now).await;
-            self.engine.observe(now, &own, &mut step);
+            self.look_around(now, &own, &mut step);
             self.finish(step).await;
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
