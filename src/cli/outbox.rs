@@ -36,10 +36,15 @@ pub enum OutboxVerb {
     /// Give up what waits of a record; one that was never created is dropped with all that follows
     Drop {
         /// Id of the destination
-        destination: String,
+        #[arg(required_unless_present = "removed", requires = "record")]
+        destination: Option<String>,
         /// Id of the record
-        record: String,
+        record: Option<String>,
+        /// All that waits for this destination, which is no longer configured
+        #[arg(long = "destination", value_name = "ID", conflicts_with_all = ["destination", "record"])]
+        removed: Option<String>,
         /// Why
+        #[arg(long)]
         reason: String,
     },
 }
@@ -51,8 +56,10 @@ pub fn run(args: &OutboxArgs) -> u8 {
         Some(OutboxVerb::Requeue { destination, record }) => {
             post(socket, &path(&["outbox", destination, record, "requeue"]), &Value::Null)
         }
-        Some(OutboxVerb::Drop { destination, record, reason }) => {
-            post(socket, &path(&["outbox", destination, record, "drop"]), &json!({"note": reason}))
+        Some(OutboxVerb::Drop { destination, record, removed, reason }) => {
+            let parts = [Some("outbox"), removed.as_deref(), destination.as_deref(), record.as_deref()];
+            let parts: Vec<&str> = parts.into_iter().flatten().chain(["drop"]).collect();
+            post(socket, &path(&parts), &json!({"note": reason}))
         }
         None => match request(socket, "GET", "/v1/outbox", &Value::Null) {
             Ok(answer) if args.json => {

@@ -13,6 +13,7 @@
 //! | `POST /v1/incidents/ID/{ack,start,hold,resolve,cancel,reopen,note}` | `{"note": "…"}` |
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
+//! | `POST /v1/outbox/DESTINATION/drop` | all that waits for a destination that is no longer configured |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
@@ -49,6 +50,7 @@ pub enum Query {
     Outbox,
     Requeue { destination: String, record: String },
     Drop { destination: String, record: String, reason: String },
+    DropAll { destination: String, reason: String },
     Rules,
     Reload,
     Command(Command),
@@ -127,6 +129,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/problems", get(|s| ask(s, Query::Problems)))
         .route("/v1/problems/{id}", get(|s, UrlPath(id)| ask(s, Query::Problem(id))))
         .route("/v1/outbox", get(|s| ask(s, Query::Outbox)))
+        .route("/v1/outbox/{destination}/drop", post(give_up))
         .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
@@ -200,6 +203,21 @@ async fn repair(
         _ => return problem(StatusCode::NOT_FOUND, "no such verb: requeue or drop"),
     };
     ask(state, query).await
+}
+
+async fn give_up(
+    state: State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath(destination): UrlPath<String>,
+    body: axum::body::Bytes,
+) -> Response {
+    match note_of(&body) {
+        Ok(note) => {
+            let reason = format!("{}: {note}", peer.user);
+            ask(state, Query::DropAll { destination, reason }).await
+        }
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why),
+    }
 }
 
 fn note_of(body: &[u8]) -> Result<String, String> {

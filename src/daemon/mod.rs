@@ -297,7 +297,8 @@ impl Daemon {
             }
             Query::Outbox => {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
-                rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
+                let rows = rows.map_err(|e| Refusal::Failed(e.to_string()));
+                rows.and_then(|rows| status::list("rows", self.with_orphans(rows)))
             }
             Query::Requeue { destination, record } => {
                 let done = self.store.requeue(&destination, &record).await;
@@ -307,6 +308,16 @@ impl Daemon {
             Query::Drop { destination, record, reason } => {
                 let done = self.store.drop(&destination, &record, &reason).await;
                 status::repaired(done, "given up", "waiting record", &record)
+            }
+            Query::DropAll { destination, .. } if self.is_configured(&destination) => {
+                let why = "is still configured: take it out of the configuration first";
+                Err(Refusal::Conflict(format!("{destination} {why}")))
+            }
+            Query::DropAll { destination, reason } => {
+                let done = self.store.drop_all(&destination, &reason).await;
+                let said =
+                    done.map(|rows| status::done(format!("{rows} rows of {destination} are given up")));
+                said.map_err(|e| Refusal::Failed(e.to_string()))
             }
             Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
         }

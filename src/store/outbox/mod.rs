@@ -17,7 +17,7 @@ mod tests;
 pub use self::cap::{DROPPED, bytes, sweep};
 pub use self::pump::interrupted;
 use self::row::{Row, RowState};
-pub use self::view::OutboxView;
+pub use self::view::{Drops, OutboxView};
 use super::error::StoreError;
 use super::worker::Tx;
 use crate::engine::effect::{OutboxRow, RecordKind};
