@@ -68,9 +68,13 @@ pub enum OutboxVerb {
     /// Give up what waits of a record; one that was never created is dropped with all that follows
     Drop {
         /// Id of the destination
-        destination: String,
+        #[arg(required_unless_present = "removed", requires = "record")]
+        destination: Option<String>,
         /// Id of the record
-        record: String,
+        record: Option<String>,
+        /// All that waits for this destination, which is no longer configured
+        #[arg(long = "destination", value_name = "ID", conflicts_with_all = ["destination", "record"])]
+        removed: Option<String>,
         /// Why
         #[arg(long)]
         reason: String,
@@ -84,9 +88,10 @@ pub fn run(args: &OutboxArgs) -> u8 {
         Some(OutboxVerb::Requeue { destination, record }) => {
             return post(socket, &path(&["outbox", &destination, &record, "requeue"]), &Value::Null);
         }
-        Some(OutboxVerb::Drop { destination, record, reason }) => {
-            let body = json!({"note": reason});
-            return post(socket, &path(&["outbox", &destination, &record, "drop"]), &body);
+        Some(OutboxVerb::Drop { destination, record, removed, reason }) => {
+            let parts = [Some("outbox"), removed.as_deref(), destination.as_deref(), record.as_deref()];
+            let parts: Vec<&str> = parts.into_iter().flatten().chain(["drop"]).collect();
+            return post(socket, &path(&parts), &json!({"note": reason}));
         }
         Some(OutboxVerb::Show { destination, record }) => show(args, &destination, &record),
         Some(OutboxVerb::Verify) => verify(args),
@@ -183,7 +188,8 @@ fn what_next(row: &Value, whole: &Value) -> String {
         ("parked", _) => "nothing until it is put back: sexton outbox requeue".to_owned(),
         ("blocked", _) => "waits until both ends of the link are stored".to_owned(),
         ("unknown", Some(key)) => {
-            format!("looks for {} there, then repeats {key} {when}", whole["record_key"])
+            let record = whole["record_key"].as_str().unwrap_or("the record");
+            format!("looks for {record} there, then repeats {key} {when}")
         }
         (_, Some(key)) => format!("{key} {when}"),
         (_, None) => when,

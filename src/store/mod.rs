@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::dir::Dir;
 pub use self::error::StoreError;
 pub use self::journal::JournalRow;
+pub use self::outbox::{Drops, OutboxView};
 pub use self::outbox::{Flaw, OutboxView};
 use self::upkeep::Upkeep;
 use self::worker::{Call, Message, QUEUE, Tx, Worker};

@@ -166,6 +166,9 @@ pub struct Done {
     pub warning: Option<String>,
     /// What was read back, for [`Connector::read`].
     pub remotes: Vec<Remote>,
+    /// Records whose ticket was looked for and is not there, for [`Connector::read`]. What a person deleted
+    /// and the product still shows is a cancelled one instead.
+    pub gone: Vec<String>,
 }
 
 impl From<Outcome> for Done {

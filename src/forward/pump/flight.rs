@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::effect::{Job, Outcome};
+use crate::engine::effect::{Held, Job, Outcome};
 use crate::forward::connector::classify::{is_destination_trouble, outcome, sentence};
 use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Next, Request};
 use crate::forward::secrets::Secrets;
@@ -14,8 +14,8 @@ use crate::forward::wire::Wire;
 pub(super) enum Cargo {
     Hello,
     Heartbeat,
-    /// Reading back, and the cursor behind it.
-    Reading(i64),
+    /// Reading back: what was asked for.
+    Reading(Vec<Held>),
     Jobs(Vec<Carried>),
 }
 

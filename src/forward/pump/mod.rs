@@ -12,6 +12,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub(super) struct Pump<O> {
     /// When the next reading back begins, in steady time, and behind which cursor.
     read_due: i64,
     read_after: i64,
+    /// Records whose tickets were not there when they were last looked for.
+    missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
     unsettled: Vec<Settled>,
@@ -130,6 +133,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             random,
             read_due,
             read_after: 0,
+            missing: BTreeSet::new(),
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
             tasks: JoinSet::new(),
@@ -308,7 +312,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         match cargo {
             Cargo::Hello => self.greeted = landing.is_fit(),
             Cargo::Heartbeat => {}
-            Cargo::Reading(cursor) => self.tell(cursor, landing),
+            Cargo::Reading(asked) => self.tell(&asked, landing),
             Cargo::Jobs(jobs) => {
                 let now = self.context.setting.clock.now();
                 let settled = self.outcomes(jobs, landing, now);
@@ -325,6 +329,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             return;
         }
         let now = self.context.setting.clock.now();
+        let was_away = self.mode() != Mode::Up;
         let changed = match &landing.trouble {
             Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
             None if !landing.done.outcomes.is_empty() && !by_job => {
@@ -334,6 +339,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
             None => self.health.succeeded(now),
         };
+        if was_away && self.mode() == Mode::Up && self.plan.read_back > 0 {
+            // After an outage nobody knows what the far end still has.
+            (self.read_due, self.read_after) = (now.mono, 0);
+        }
         self.publish(changed);
     }
 

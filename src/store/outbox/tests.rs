@@ -2,13 +2,14 @@
 
 mod audit;
 mod cap;
+mod terms;
 
 use std::collections::BTreeMap;
 
 use super::super::{Commit, Size, Store};
 use super::table;
 use crate::clock::Clock;
-use crate::engine::effect::{Job, Operation, Outbox, OutboxRow, Outcome, RecordKind, Settled};
+use crate::engine::effect::{Job, Operation, Outbox, OutboxRow, Outcome, RecordKind, Settled, Terms};
 use crate::engine::moment::{DAY, SECOND, Stamp};
 use crate::engine::option::StorePlan;
 use crate::engine::record::Priority;
@@ -111,6 +112,7 @@ fn row(record: &str, rev: u64, over: bool, priority: Priority) -> OutboxRow {
         opens: true,
         body: format!("{{\"id\":\"{record}\",\"rev\":{rev},\"umlaut\":\"ü\"}}"),
         link: None,
+        terms: Terms::default(),
     }
 }
 

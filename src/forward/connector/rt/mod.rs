@@ -17,6 +17,7 @@
 //! set by a person is only changed by a change of state on the host.
 
 mod options;
+mod read;
 mod steps;
 mod ticket;
 
@@ -66,8 +67,8 @@ pub const CONNECTOR: Connector = Connector {
     hello: Some(hello),
     heartbeat: None,
     next,
-    read: None,
-    read_batch: 1,
+    read: Some(read::read),
+    read_batch: read::BATCH,
 };
 
 /// RT's own tokens and passwords; a certificate alone where the web server before RT names the user.

@@ -8,6 +8,7 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
+use super::read::orphan;
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
@@ -61,6 +62,11 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     let mut found = if repeated { find(talk, map, job, Duration::ZERO)?.into_iter().next() } else { None };
     if found.is_none() && job.unknown {
         found = find(talk, map, job, SECOND_LOOK)?.into_iter().next();
+    }
+    if found.is_none()
+        && let Some(id) = orphan(talk, map, job, wanted)?
+    {
+        return amend_ticket(talk, map, job, wanted, &id);
     }
     let fresh = found.is_none();
     let mut id = match found {
