@@ -49,6 +49,7 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         key: value(&row, map.get("field.key")),
         stage: if cancelled { Some(Stage::Cancelled) } else { stage },
         assignee,
+        creator: String::new(),
         by: table::display(&row, "sys_updated_by"),
         note,
         raw: row,
