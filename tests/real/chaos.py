@@ -1,0 +1,307 @@
+"""Many faults of many instances, and a truth table of them: what the long scenarios share.
+
+An instance is a TCP check of the daemon. One listener answers all of them, told apart by what they send; an instance is
+down while it is answered wrongly. So each probe is seen from this side, and an episode counts only when one life of the
+daemon probed it for longer than a judgement and a commit take: what was written down here did happen, whenever the
+daemon was killed. Nothing of the truth comes from the daemon.
+"""
+import asyncio
+import random
+import threading
+import time
+
+from support import Fail, say
+
+# How long one life of the daemon must have probed an instance, in seconds: the interval, what the rules below ask for, and
+# time for the commit.
+SEEN_DOWN, SEEN_UP = 2.5, 4.0
+RULE = """
+[[rule]]
+id = "{id}"
+on = "check"
+match = {{ check = ["{id}-*"] }}
+title = "{{check}} is down"
+nature = "fault"
+category = "service/endpoint"
+severity = "critical"
+impact = 1
+urgency = 2
+raise = "not check.up"
+clear = "check.up"
+for = "0s"
+keep = "1s"
+reopen = "{reopen}"
+"""
+# With `again` each later fault opens the same incident again, with `anew` each is an incident of its own. No other rule:
+# the machine that runs the tests may be busy or full.
+RULES = f"""
+{RULE.format(id="again", reopen="6h")}
+{RULE.format(id="anew", reopen="0s")}
+[[override]]
+rule = ["*", "!again", "!anew"]
+set = {{ enabled = false }}
+"""
+HOST = """
+[host]
+name = "web-01"
+[collect]
+interval = "10s"
+[correlate]
+failure_gap = "1s"
+flap_half_life = "1s"
+"""
+CHECK = """
+[[check]]
+id = "{name}"
+kind = "tcp"
+address = "127.0.0.1:{port}"
+send = "{name}\\n"
+expect = "well"
+interval = "1s"
+timeout = "5s"
+"""
+
+
+class Instance:
+    """One checked thing: what it is now, and every fault that it had."""
+
+    def __init__(self, name):
+        self.name = name
+        self.again = name.startswith("again")
+        self.is_down = False
+        self.faults = []  # [from, to]; to is None while it lasts
+        self.since = time.time()
+        self.first = self.last = None  # times of the first and the last probe of this phase in one life
+        self.life = -1
+        self.until = 0.0  # the phase lasts at least until then
+
+    def probed(self, life):
+        now = time.time()
+        if self.life != life or self.first is None:
+            self.life, self.first = life, now
+        self.last = now
+
+    def seen(self, life):
+        span = SEEN_DOWN if self.is_down else SEEN_UP
+        return self.first is not None and self.life == life and self.last - self.first >= span
+
+    def turn(self, is_down):
+        now = time.time()
+        self.is_down, self.since, self.first = is_down, now, None
+        if is_down:
+            self.faults.append([now, None])
+        else:
+            self.faults[-1][1] = now
+
+
+class World:
+    """All instances, their listener, and the daemon's lives."""
+
+    def __init__(self, again, anew):
+        names = [f"again-{n:03}" for n in range(again)] + [f"anew-{n:03}" for n in range(anew)]
+        self.instances = {name: Instance(name) for name in names}
+        self.life = 0
+        self.strays = 0
+        self.lock = threading.Lock()
+        self.changed = threading.Event()  # an instance has just turned
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def config(self):
+        return HOST + "".join(CHECK.format(name=name, port=self.port) for name in self.instances)
+
+    async def _listen(self):
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0, backlog=512)
+        return server.sockets[0].getsockname()[1]
+
+    async def _answer(self, reader, writer):
+        try:
+            name = (await asyncio.wait_for(reader.readline(), 10)).decode("ascii", "replace").strip()
+            instance = self.instances.get(name)
+            if instance is None:
+                self.strays += 1
+                return
+            with self.lock:
+                instance.probed(self.life)
+                answer = b"ill\n" if instance.is_down else b"well\n"
+            writer.write(answer)
+            await writer.drain()
+        except (OSError, asyncio.TimeoutError):
+            pass
+        finally:
+            writer.close()
+
+    # ---- the driver
+
+    def drive(self, episodes, seconds, stay=0, patience=600):
+        """Makes that many faults within about that time; at the end `stay` of them last. Returns when all were seen."""
+        begun, ends = 0, time.monotonic() + seconds + patience
+        pace = seconds / episodes
+        due = time.monotonic()
+        while True:
+            with self.lock:
+                down = [i for i in self.instances.values() if i.is_down]
+                idle = [i for i in self.instances.values() if not i.is_down and i.seen(self.life)]
+                over = [i for i in down if i.seen(self.life) and time.time() >= i.until]
+                late = episodes - begun
+                keep = stay if late == 0 else 0
+                for instance in over[: max(0, len(down) - keep) if keep else None]:
+                    self._turn(instance, False)
+                if begun < episodes and time.monotonic() >= due and idle:
+                    # Now and then several at once, as when a switch fails.
+                    for instance in random.sample(idle, min(len(idle), episodes - begun, random.choice((1, 1, 1, 1, 3)))):
+                        instance.until = time.time() + random.choice((0, 0, random.uniform(0, 12)))
+                        self._turn(instance, True)
+                        begun += 1
+                        due += pace
+                steady = all(i.seen(self.life) for i in self.instances.values())
+                still = sum(i.is_down for i in self.instances.values())
+            if begun == episodes and still <= stay and steady:
+                return
+            if time.monotonic() > ends:
+                raise Fail(f"only {begun} of {episodes} faults within {seconds + patience} s; {still} last; is it probed?")
+            time.sleep(0.05)
+
+    def _turn(self, instance, is_down):
+        instance.turn(is_down)
+        self.changed.set()
+
+    def repair_all(self):
+        with self.lock:
+            for instance in self.instances.values():
+                if instance.is_down:
+                    self._turn(instance, False)
+
+    def steady(self):
+        """True when every instance has been seen as it is now."""
+        with self.lock:
+            return all(i.seen(self.life) for i in self.instances.values())
+
+    def faults(self):
+        return sum(len(i.faults) for i in self.instances.values())
+
+    # ---- the daemon's deaths
+
+    def kill(self, daemon, rest=0.0):
+        """SIGKILL and a new start; whatever was not seen before is not counted as seen."""
+        daemon.must_live()
+        with self.lock:
+            self.life += 1
+        daemon.kill()
+        time.sleep(rest)
+        with self.lock:
+            self.life += 1  # a probe answered while it died belongs to the old life
+        daemon.start()
+
+
+class Worker(threading.Thread):
+    """A thread whose failure is told by `end`."""
+
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self.work, self.failure = work, None
+        self.halt = threading.Event()
+
+    def run(self):
+        try:
+            self.work(self.halt)
+        except BaseException as failure:  # told where it is waited for
+            self.failure = failure
+
+    def end(self, seconds=300):
+        self.halt.set()
+        self.join(seconds)
+        if self.failure:
+            raise self.failure
+        if self.is_alive():
+            raise Fail("a part of the scenario did not end")
+
+
+def kills(world, daemon, times, seconds):
+    """A worker that kills the daemon so often within that time: half of them just after an instance has turned."""
+
+    def work(halt):
+        rng = random.Random(random.random())
+        for n in range(times):
+            began = time.monotonic()
+            world.changed.clear()
+            halt.wait(rng.uniform(0.2, 1.8) * max(0.0, seconds / times - 1.0))
+            if n % 2 == 0:
+                world.changed.wait(1)
+                time.sleep(rng.uniform(0, 0.4))  # part of the story: into commit and delivery
+            world.kill(daemon, rng.choice((0, 0, 0, rng.uniform(0, 3))))
+            if halt.is_set():
+                time.sleep(max(0.0, 1.5 - (time.monotonic() - began)))  # what is left of them, fast but not at once
+
+    return Worker(work)
+
+
+class Script:
+    """Faults in random order: each act is a name and what it does. All are done once before any is done again."""
+
+    def __init__(self, acts):
+        self.acts, self.done, self.log = acts, {}, []
+        self.bag = []
+
+    def worker(self, pause):
+        """Acts until told to stop; at the end nothing is broken any more, because each act mends what it broke."""
+
+        def work(halt):
+            while not halt.is_set():
+                self.act()
+                halt.wait(random.uniform(*pause))
+
+        return Worker(work)
+
+    def act(self):
+        if not self.bag:
+            self.bag = [name for name, (weight, _) in self.acts.items() for _ in range(weight)]
+            random.shuffle(self.bag)
+            first = [name for name in self.acts if name not in self.done]
+            self.bag.sort(key=lambda name: name in first)  # drawn from the end
+        name = self.bag.pop()
+        began = time.time()
+        told = self.acts[name][1]()
+        self.done[name] = self.done.get(name, 0) + 1
+        self.log.append((began, time.time(), name, told))
+        say(f"{time.strftime('%H:%M:%S', time.gmtime(began))} {name}{': ' + told if told else ''}")
+
+    def report(self):
+        return ", ".join(f"{n} {name}" for name, n in sorted(self.done.items()))
+
+
+def modes(proxy, seconds=(2, 8)):
+    """The acts of a proxy: each mode for a while."""
+
+    def broken(mode):
+        def act():
+            proxy.set(mode)
+            try:
+                time.sleep(random.uniform(*seconds))  # part of the story
+            finally:
+                proxy.set("pass")
+
+        return act
+
+    return {mode: (1, broken(mode)) for mode in ("refuse", "hang", "drip", "garbage", "truncate", "reset", "late")}
+
+
+def outages(service, seconds=(2, 8)):
+    """The acts of a service script: frozen, killed, restarted."""
+
+    def away(verb, back):
+        def act():
+            service.do(verb)
+            try:
+                time.sleep(random.uniform(*seconds))  # part of the story
+            finally:
+                service.do(back)
+
+        return act
+
+    return {
+        "pause": (2, away("pause", "resume")),
+        "kill": (2, away("kill", "start")),
+        "restart": (1, away("stop", "start")),
+    }
