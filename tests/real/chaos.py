@@ -6,11 +6,14 @@ daemon probed it for longer than a judgement and a commit take: what was written
 daemon was killed. Nothing of the truth comes from the daemon.
 """
 import asyncio
+import os
 import random
 import threading
 import time
 
-from support import Fail, say
+import proxy
+from support import LONG, Fail, check, say, wait
+from tickets import nothing_waits
 
 # How long one life of the daemon must have probed an instance, in seconds: the interval, what the rules below ask for, and
 # time for the commit.
@@ -60,6 +63,41 @@ expect = "well"
 interval = "1s"
 timeout = "5s"
 """
+
+
+QUIET = 420  # seconds until all is told: pauses of the destination, and what has piled up
+
+
+def number(name, short, long):
+    """A figure of the scenario: SEXTON_CHAOS_<NAME>, or what is usual."""
+    return type(short)(os.environ.get(f"SEXTON_CHAOS_{name}", long if LONG else short))
+
+
+class Figures:
+    """How much of everything.
+
+        SEXTON_CHAOS_EPISODES   faults in all (60; long: 1000)
+        SEXTON_CHAOS_KILLS      deaths of the daemon (10; long: 200)
+        SEXTON_CHAOS_SECONDS    time for the faults, the quiet times apart (60 or 90; long: 1500)
+        SEXTON_CHAOS_ROUNDS     after each, the far end is compared with the truth (1 or 2; long: 4 or 8)
+        SEXTON_CHAOS_CUT        share of connections that are cut (0.01)
+        SEXTON_CHAOS_WITHOUT    acts that are left out, with commas between
+        SEXTON_TEST_SEED        draws all of it; the interleaving with the daemon is left to the machine
+    """
+
+    def __init__(self, seconds=90, rounds=1):
+        self.episodes, self.kills = number("EPISODES", 60, 1000), number("KILLS", 10, 200)
+        self.seconds, self.rounds = number("SECONDS", seconds, 1500), number("ROUNDS", rounds, 8 if rounds > 1 else 4)
+        self.cut = number("CUT", 0.01, 0.01)
+        self.without = [name.strip() for name in os.environ.get("SEXTON_CHAOS_WITHOUT", "").split(",")]
+
+    def world(self):
+        return World(again=max(8, self.episodes // 16), anew=max(6, self.episodes // 25))
+
+    def proxy(self, port):
+        mistakes = proxy.self_test()
+        check(not mistakes, "the proxy does not do what it says: " + "; ".join(mistakes))
+        return proxy.Proxy(port, self.cut, random.randrange(1 << 32)).start()
 
 
 class Instance:
@@ -240,8 +278,9 @@ def kills(world, daemon, times, seconds):
 class Script:
     """Faults in random order: each act is a name and what it does. All are done once before any is done again."""
 
-    def __init__(self, acts):
-        self.acts, self.done, self.log = acts, {}, []
+    def __init__(self, acts, without=()):
+        self.acts = {name: act for name, act in acts.items() if name not in without}
+        self.done, self.log = {}, []
         self.bag = []
 
     def worker(self, pause):
@@ -305,3 +344,46 @@ def outages(service, seconds=(2, 8)):
         "kill": (2, away("kill", "start")),
         "restart": (1, away("stop", "start")),
     }
+
+
+def campaign(figures, world, daemon, script, compare):
+    """All rounds: faults, deaths and acts, then quiet and `compare(name, whole)`. Returns how long it took."""
+    wait("all is well", world.steady, 60)
+    began = time.monotonic()
+    episodes, deaths, rounds = figures.episodes, figures.kills, figures.rounds
+    seconds = figures.seconds / rounds
+    for turn in range(1, rounds + 1):
+        deadly = kills(world, daemon, deaths // rounds + (turn <= deaths % rounds), seconds)
+        faulty = script.worker(pause=(0.5, 4))
+        deadly.start()
+        faulty.start()
+        share = episodes // rounds + (turn <= episodes % rounds)
+        world.drive(share, seconds, stay=max(1, share // 25))
+        faulty.end()
+        deadly.end()
+        say(f"round {turn}: {world.faults()} faults after {time.monotonic() - began:.0f} s")
+        quiet(daemon, world)
+        compare(f"round {turn}, some faults last", whole=False)
+    world.repair_all()
+    quiet(daemon, world)
+    compare("the end", whole=True)
+    took = time.monotonic() - began
+    check("panicked" not in daemon.log.read_text(errors="replace"), "the daemon's log tells of a panic")
+    check(world.strays == 0, f"{world.strays} probes that nobody had ordered")
+    daemon.stop()
+    return took
+
+
+def quiet(daemon, world):
+    """Waits until the daemon has seen everything and told everything."""
+    wait("every instance was probed", world.steady, 60)
+
+    def delivered():
+        daemon.must_live()
+        rows = [d.get("rows", {}) for d in (daemon.status() or {}).get("destinations", [])]
+        return len(rows) == 1 and not any(n for state, n in rows[0].items() if state not in ("acked", "parked"))
+
+    began = time.monotonic()
+    wait("the outbox is empty", delivered, QUIET, every=0.5)
+    nothing_waits(daemon, daemon.status()["destinations"][0]["id"])
+    say(f"quiet after {time.monotonic() - began:.0f} s")
