@@ -306,11 +306,18 @@ class Script:
         self.log.append((began, time.time(), name, told))
         say(f"{time.strftime('%H:%M:%S', time.gmtime(began))} {name}{': ' + told if told else ''}")
 
+    def complete(self):
+        return all(name in self.done for name in self.acts)
+
     def report(self):
         return ", ".join(f"{n} {name}" for name, n in sorted(self.done.items()))
 
 
-def modes(proxy, seconds=(2, 8)):
+# How long an outage lasts, in seconds. The timeout of a request is 3 s.
+OUTAGE = (2, 8) if LONG else (1, 5)
+
+
+def modes(proxy, seconds=OUTAGE):
     """The acts of a proxy: each mode for a while."""
 
     def broken(mode):
@@ -326,7 +333,7 @@ def modes(proxy, seconds=(2, 8)):
     return {mode: (1, broken(mode)) for mode in ("refuse", "hang", "drip", "garbage", "truncate", "reset", "late")}
 
 
-def outages(service, seconds=(2, 8)):
+def outages(service, seconds=OUTAGE):
     """The acts of a service script: frozen, killed, restarted."""
 
     def away(verb, back):
@@ -354,11 +361,13 @@ def campaign(figures, world, daemon, script, compare):
     seconds = figures.seconds / rounds
     for turn in range(1, rounds + 1):
         deadly = kills(world, daemon, deaths // rounds + (turn <= deaths % rounds), seconds)
-        faulty = script.worker(pause=(0.5, 4))
+        faulty = script.worker(pause=(0.5, 4) if LONG else (0.2, 2))
         deadly.start()
         faulty.start()
         share = episodes // rounds + (turn <= episodes % rounds)
         world.drive(share, seconds, stay=max(1, share // 25))
+        if turn == rounds:
+            wait("each act was done", lambda: faulty.failure or script.complete(), 300)
         faulty.end()
         deadly.end()
         say(f"round {turn}: {world.faults()} faults after {time.monotonic() - began:.0f} s")

@@ -65,8 +65,8 @@ impl<'a> Talk<'a> {
         })
     }
 
-    /// The end of the conversation as the outbox must hear it: a pause after a write is one of the destination,
-    /// and the job an unknown one. As paused it would begin anew and write a second time.
+    /// The end of the conversation as the outbox must hear it: a pause after a write is one of the
+    /// destination, and the job an unknown one. As paused it would begin anew and write a second time.
     pub fn conclude(&self, next: Next) -> Next {
         let Next::Done(mut done) = next else { return next };
         for outcome in done.outcomes.iter_mut().filter(|_| self.wrote) {
