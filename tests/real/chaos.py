@@ -65,7 +65,8 @@ timeout = "5s"
 """
 
 
-QUIET = 420  # seconds until all is told: pauses of the destination, and what has piled up
+QUIET = 420  # seconds in which something must have been told, else nothing will be: longer than any pause or backoff
+QUIET_MOST = 1800  # seconds until all is told
 
 
 def number(name, short, long):
@@ -365,7 +366,7 @@ def campaign(figures, world, daemon, script, compare):
         deadly.start()
         faulty.start()
         share = episodes // rounds + (turn <= episodes % rounds)
-        world.drive(share, seconds, stay=max(1, share // 25))
+        world.drive(share, seconds, stay=max(2, min(share // 6, len(world.instances) // 2)))
         if turn == rounds:
             wait("each act was done", lambda: faulty.failure or script.complete(), 300)
         faulty.end()
@@ -387,12 +388,18 @@ def quiet(daemon, world):
     """Waits until the daemon has seen everything and told everything."""
     wait("every instance was probed", world.steady, 60)
 
-    def delivered():
+    began = moved = time.monotonic()
+    last = None
+    while True:
         daemon.must_live()
-        rows = [d.get("rows", {}) for d in (daemon.status() or {}).get("destinations", [])]
-        return len(rows) == 1 and not any(n for state, n in rows[0].items() if state not in ("acked", "parked"))
-
-    began = time.monotonic()
-    wait("the outbox is empty", delivered, QUIET, every=0.5)
+        rows = next((d.get("rows", {}) for d in (daemon.status() or {}).get("destinations", [])), None)
+        if rows is not None and not any(n for state, n in rows.items() if state not in ("acked", "parked")):
+            break
+        now = time.monotonic()
+        if rows != last:
+            last, moved = rows, now
+        if now - moved > QUIET or now - began > QUIET_MOST:
+            raise Fail(f"after {now - began:.0f} s the outbox still holds {rows}")
+        time.sleep(0.5)
     nothing_waits(daemon, daemon.status()["destinations"][0]["id"])
     say(f"quiet after {time.monotonic() - began:.0f} s")
