@@ -156,8 +156,10 @@ class World:
 
     async def _answer(self, reader, writer):
         try:
-            name = (await asyncio.wait_for(reader.readline(), 10)).decode("ascii", "replace").strip()
-            instance = self.instances.get(name)
+            line = await asyncio.wait_for(reader.readline(), 10)
+            if not line.endswith(b"\n"):
+                return  # whoever asked was killed
+            instance = self.instances.get(line.decode("ascii", "replace").strip())
             if instance is None:
                 self.strays += 1
                 return
