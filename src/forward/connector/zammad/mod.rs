@@ -178,7 +178,16 @@ impl Zammad<'_> {
         let Some(mut found) = self.read(talk, kind, &held.remote_id)? else {
             let note = Some("the ticket was deleted".to_owned());
             let (record, rev) = (held.record.clone(), held.rev);
-            let gone = Remote { record, rev, stage: Stage::Cancelled, assignee: None, by: None, note };
+            let gone = Remote {
+                record,
+                rev,
+                stage: Stage::Cancelled,
+                assignee: None,
+                by: None,
+                note,
+                updated: None,
+                known_error: false,
+            };
             return Ok(Some(gone));
         };
         if !held.over && !found.is_open() {

@@ -29,6 +29,7 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         creator,
         note: None,
         raw: json.clone(),
+        ..Found::default()
     })
 }
 

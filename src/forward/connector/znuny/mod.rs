@@ -126,7 +126,16 @@ fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
             Ok(None) => {
                 let note = Some("the ticket was deleted, or moved to a queue without rights".to_owned());
                 let stage = Stage::Cancelled;
-                remotes.push(Remote { record, rev, stage, assignee: None, by: None, note });
+                remotes.push(Remote {
+                    record,
+                    rev,
+                    stage,
+                    assignee: None,
+                    by: None,
+                    note,
+                    updated: None,
+                    known_error: false,
+                });
             }
             Err(next) => return next,
         }

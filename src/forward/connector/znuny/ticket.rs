@@ -31,6 +31,7 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         creator: text("CreateBy"),
         note: None,
         raw: json.clone(),
+        ..Found::default()
     })
 }
 
