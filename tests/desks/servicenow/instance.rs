@@ -223,7 +223,7 @@ impl Instance {
 
     fn update(&mut self, ask: &Ask, table: &'static str, id: &str) -> Answer {
         let Some(row) = self.find(table, id).cloned() else { return refuse(404, "No Record found") };
-        if matches!(row["state"].as_str(), "7" | "107") {
+        if matches!(row["state"].as_str(), "7" | "8" | "107") {
             return refuse(403, "ACL Exception Update Failed due to security constraints");
         }
         match self.write(table, row, &ask.json()) {

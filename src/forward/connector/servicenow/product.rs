@@ -55,6 +55,12 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
     }
 }
 
+/// The same for a conversation: what is cancelled is as read-only as what is closed.
+fn settled(found: Found) -> Found {
+    let stage = found.stage.map(|s| if s == Stage::Cancelled { Stage::Closed } else { s });
+    Found { stage, ..found }
+}
+
 /// Problems have two fields for their state; the older one decides where both exist.
 fn state(kind: RecordKind, row: &Json) -> String {
     let of_problem = if kind == RecordKind::Problem { value(row, "problem_state") } else { String::new() };
@@ -102,15 +108,21 @@ impl Product for Table<'_> {
 
     fn read(&self, talk: &mut Talk, kind: RecordKind, id: &str) -> Result<Option<Found>, Next> {
         let row = table::row(talk, self.table(kind)?, id, &fields(self.map, kind))?;
-        Ok(row.map(|row| found(self.map, kind, row)))
+        Ok(row.map(|row| settled(found(self.map, kind, row))))
     }
 
     /// The journal itself (`sys_journal_field`) is closed to all but administrators; the ticket shows it as
     /// the display value of `work_notes`.
     fn is_said(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<bool, Next> {
-        let row = table::row(talk, self.table(wanted.kind)?, &ticket.id, "sys_id,work_notes")?;
-        let journal = row.and_then(|row| table::display(&row, "work_notes")).unwrap_or_default();
-        Ok(journal.contains(&wanted.marker))
+        match table::row(talk, self.table(wanted.kind)?, &ticket.id, "sys_id,work_notes") {
+            Ok(row) => {
+                let journal = row.and_then(|row| table::display(&row, "work_notes")).unwrap_or_default();
+                Ok(journal.contains(&wanted.marker))
+            }
+            // A journal beyond what is read of an answer: better a note twice than never.
+            Err(Next::Done(done)) if is_too_long(&done) => Ok(false),
+            Err(next) => Err(next),
+        }
     }
 
     fn tell(
@@ -122,7 +134,8 @@ impl Product for Table<'_> {
     ) -> Result<Option<String>, Next> {
         if ticket.stage == Some(Stage::Closed) {
             // Read-only for everybody but administrators, and nothing is left to be done there.
-            return Ok(None);
+            let number = value(&ticket.raw, "number");
+            return Ok(say.text.map(|_| format!("{number} is closed: what is new was not written there")));
         }
         let mut body = Fields::new();
         if let Some(text) = say.text {
@@ -223,7 +236,7 @@ impl Table<'_> {
             )));
         }
         let rows = page.rows.into_iter().filter(|row| value(row, field) == wanted);
-        Ok(rows.map(|row| found(self.map, kind, row)).collect())
+        Ok(rows.map(|row| settled(found(self.map, kind, row))).collect())
     }
 
     /// Sends an update; the row as it is then, or the answer that refuses.
@@ -282,6 +295,13 @@ pub fn ignored(table: &str, field: &str) -> String {
         "searches of {table} ignore {field}: there is no such field, or this user may not search it; tickets \
          could not be found again"
     )
+}
+
+/// The answer was larger than what is read of one.
+fn is_too_long(done: &Done) -> bool {
+    let too_long =
+        |o: &Outcome| matches!(o, Outcome::Retry { reason, .. } if reason.contains("is larger than"));
+    done.outcomes.iter().any(too_long)
 }
 
 /// All creates are alike: rights and mandatory fields that one lacks, all lack.

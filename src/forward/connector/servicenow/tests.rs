@@ -9,8 +9,8 @@ use crate::engine::effect::{Operation, Outcome, Stage};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, SecretRef};
 use crate::engine::record::HostRef;
-use crate::forward::connector::Request;
 use crate::forward::connector::fixture::*;
+use crate::forward::connector::{Failure, Request};
 
 const FIND: &str = "GET /api/now/table/incident?sysparm_query=correlation_id%3Dsx-019ab000";
 const ORPHANS: &str = "GET /api/now/table/incident?sysparm_query=correlation_display%3Dsx-a-";
@@ -155,6 +155,19 @@ fn a_search_that_does_not_filter_or_hides_makes_no_second_ticket() {
 }
 
 #[test]
+fn a_journal_that_is_too_long_is_not_waited_for() {
+    let failure = Failure { sent: true, reason: "the answer is larger than 1048576 bytes".into() };
+    let job = repeated(later(Operation::Update, None));
+    let open = || one(READ, row("2", &[]));
+    let (done, asked) = play(&[], &job, vec![open(), (READ, Err(failure)), one(PATCH, row("2", &[]))]);
+    assert_eq!(done.outcomes, [stored()]);
+    assert!(asked[2].json_body()["work_notes"].is_string(), "better twice than never");
+    let broken = Failure { sent: true, reason: "connection reset".into() };
+    let (done, _) = play(&[], &job, vec![open(), (READ, Err(broken))]);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }));
+}
+
+#[test]
 fn refusals_of_a_create_are_told_apart() {
     for (status, detail, pauses, words) in [
         (403, "ACL Exception Insert Failed due to security constraints", true, "grant role itil"),
@@ -218,7 +231,7 @@ fn a_state_left_alone_without_a_word_is_found() {
     assert!(matches!(&done.outcomes[0], Outcome::Refused { reason } if reason.contains("resolve.incident")));
     for state in ["6", "7", "8"] {
         let mut steps = vec![one(READ, row(state, &[]))];
-        if state != "7" {
+        if state == "6" {
             steps.push(one(PATCH, row(state, &[])));
         }
         let (done, asked) = play(mine, &resolve(), steps);
@@ -290,6 +303,18 @@ fn a_candidate_is_ended_where_the_state_model_allows_it() {
     assert_eq!(done.outcomes, [stored()]);
     assert!(done.warning.unwrap().contains("a person has to end it"));
     assert_eq!(asked[2].json_body().as_object().unwrap().len(), 1, "the note alone");
+    job.operation = Operation::Reopen;
+    job.body["state"] = json!("candidate");
+    let cancelled = row("107", &[("resolution_code", "canceled")]);
+    let made = says("POST /api/now/table/problem?", 201, json!({"result": {"sys_id": "21"}}));
+    let (done, _) = play(&[], &job, vec![one(read, cancelled.clone()), a_ci(), made]);
+    assert_eq!(done.outcomes, [Outcome::stored(Some("21".into()))], "a successor");
+    (job.operation, job.body["state"]) = (Operation::Update, json!("expired"));
+    job.body["timeline"][0]["rev"] = json!(2);
+    let (done, _) = play(&[], &job, vec![one(read, cancelled)]);
+    assert_eq!(done.outcomes, [stored()], "closed for good, and no dead letter");
+    assert!(done.warning.unwrap().contains("is closed"));
+    job.operation = Operation::Resolve;
     let (_, asked) = play(&[], &job, vec![one(read, row("103", &[])), one(patch, row("103", &[]))]);
     assert!(asked[1].json_body().get("state").is_none(), "somebody works on it");
 }
@@ -336,7 +361,7 @@ fn an_orphan_of_a_lost_store_gets_the_new_key() {
     let orphan = row("2", &[("correlation_id", lost), alert]);
     let journal = json!({"result": {"work_notes": ""}});
     let steps = vec![
-        many(ORPHANS, &[orphan.clone()]),
+        many(ORPHANS, std::slice::from_ref(&orphan)),
         one(READ, orphan.clone()),
         ok(READ, journal),
         one(PATCH, orphan),
