@@ -13,6 +13,7 @@ pub mod desk;
 #[cfg(test)]
 mod fixture;
 pub mod login;
+pub mod markup;
 pub mod pagerduty;
 pub mod request;
 pub mod rt;

@@ -41,6 +41,7 @@ const FIELDS: &[(&str, usize)] = &[
     ("number", 40),
     ("sys_id", 32),
     ("sys_created_on", 40),
+    ("sys_created_by", 40),
     ("sys_updated_by", 40),
 ];
 
@@ -217,6 +218,7 @@ impl Instance {
             ("urgency", "3".to_owned()),
             ("active", "true".to_owned()),
             ("sys_created_on", "2026-11-22 10:00:00".to_owned()),
+            ("sys_created_by", "sexton".to_owned()),
         ];
         base.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
     }

@@ -23,7 +23,7 @@ pub struct Table<'a> {
 /// The fields that are read of a ticket.
 pub fn fields(map: Map, kind: RecordKind) -> String {
     let mut fields = vec!["sys_id", "number", "state", "impact", "urgency", "assigned_to", "close_notes"];
-    fields.extend(["sys_updated_by", map.get("field.key"), map.get("field.alert")]);
+    fields.extend(["sys_created_by", "sys_updated_by", map.get("field.key"), map.get("field.alert")]);
     fields.extend(match kind {
         RecordKind::Problem => ["problem_state", "resolution_code"],
         _ => ["hold_reason", map.get("field.problem")],
@@ -50,6 +50,7 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         stage: if cancelled { Some(Stage::Cancelled) } else { stage },
         assignee,
         by: table::display(&row, "sys_updated_by"),
+        creator: value(&row, "sys_created_by"),
         note,
         raw: row,
     }
@@ -81,6 +82,21 @@ impl Product for Table<'_> {
         }
         let query = format!("{field}={}^active=true^ORDERBYsys_created_on^ORDERBYnumber", wanted.alert_key);
         self.search(talk, wanted.kind, field, &wanted.alert_key, &query)
+    }
+
+    /// Where the instance answers conditions on unknown fields with no rows at all, only a row tells whether
+    /// the key's field is there.
+    fn fit(&self, talk: &mut Talk, wanted: &Wanted) -> Result<(), Next> {
+        super::hello::key_is_there(talk, self.map, wanted.kind)
+    }
+
+    fn adopt(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<(), Next> {
+        let body = [(self.map.get("field.key").to_owned(), wanted.key.clone())];
+        let row = self.patch(talk, wanted.kind, &ticket.id, &body)?.map_err(|reply| self.not_told(&reply))?;
+        if value(&row, self.map.get("field.key")) == wanted.key {
+            return Ok(());
+        }
+        Err(pause(ignored(self.table(wanted.kind)?, self.map.get("field.key"))))
     }
 
     fn create(
@@ -143,10 +159,6 @@ impl Product for Table<'_> {
         }
         if say.fields {
             body.extend(self.risen(wanted, ticket));
-        }
-        if say.fields && !ticket.key.starts_with(&wanted.key) {
-            // Left behind by a lost store, and ours from now on.
-            body.push((self.map.get("field.key").into(), wanted.key.clone()));
         }
         let told_only = body.clone();
         let moved = say.stage.map(|stage| self.stage_fields(talk, wanted, ticket, stage)).transpose()?;

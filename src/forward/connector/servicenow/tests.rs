@@ -246,7 +246,11 @@ fn a_reopen_opens_what_is_resolved_and_succeeds_what_is_closed() {
     let (_, asked) = play(&[], &job, vec![one(READ, row("6", &[])), one(PATCH, row("2", &[]))]);
     assert_eq!(asked[1].json_body()["state"], "2");
     let second = says(POST, 201, json!({"result": {"sys_id": "21"}}));
-    let (done, asked) = play(&[], &job, vec![one(READ, row("7", &[])), a_ci(), second]);
+    let read = |key: &str| {
+        one("GET /api/now/table/incident/21?", row("1", &[("sys_id", "21"), ("correlation_id", key)]))
+    };
+    let steps = vec![one(READ, row("7", &[])), a_ci(), second, read(&format!("{KEY}-2"))];
+    let (done, asked) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [Outcome::stored(Some("21".into()))]);
     let body = asked[2].json_body();
     assert_eq!(
@@ -307,7 +311,10 @@ fn a_candidate_is_ended_where_the_state_model_allows_it() {
     job.body["state"] = json!("candidate");
     let cancelled = row("107", &[("resolution_code", "canceled")]);
     let made = says("POST /api/now/table/problem?", 201, json!({"result": {"sys_id": "21"}}));
-    let (done, _) = play(&[], &job, vec![one(read, cancelled.clone()), a_ci(), made]);
+    let key = format!("{KEY}-2");
+    let second =
+        one("GET /api/now/table/problem/21?", row("101", &[("sys_id", "21"), ("correlation_id", &key)]));
+    let (done, _) = play(&[], &job, vec![one(read, cancelled.clone()), a_ci(), made, second]);
     assert_eq!(done.outcomes, [Outcome::stored(Some("21".into()))], "a successor");
     (job.operation, job.body["state"]) = (Operation::Update, json!("expired"));
     job.body["timeline"][0]["rev"] = json!(2);
@@ -360,15 +367,37 @@ fn an_orphan_of_a_lost_store_gets_the_new_key() {
     let alert = ("correlation_display", "sx-a-0123456789abcdef-00000000000000aa");
     let orphan = row("2", &[("correlation_id", lost), alert]);
     let journal = json!({"result": {"work_notes": ""}});
+    let mut ours = orphan.clone();
+    ours["correlation_id"] = json!(job.record_key);
+    let orphans = || many(ORPHANS, std::slice::from_ref(&orphan));
     let steps = vec![
-        many(ORPHANS, std::slice::from_ref(&orphan)),
-        one(READ, orphan.clone()),
+        orphans(),
+        one(PATCH, ours.clone()),
+        one(READ, ours.clone()),
         ok(READ, journal),
-        one(PATCH, orphan),
+        one(PATCH, ours),
     ];
     let (done, asked) = converse(|said| next(&target, std::slice::from_ref(&job), said), steps);
     assert_eq!(done.outcomes, [stored()]);
-    assert_eq!(asked[3].json_body()["correlation_id"], job.record_key);
+    assert_eq!(asked[1].json_body(), &json!({"correlation_id": job.record_key}));
+    let steps = vec![orphans(), one(PATCH, orphan.clone())];
+    let (done, _) = converse(|said| next(&target, std::slice::from_ref(&job), said), steps);
+    assert!(done.pause.is_some(), "the key cannot be written: {done:?}");
+}
+
+#[test]
+fn a_create_is_only_repeated_where_the_key_can_be_searched() {
+    let mut job = repeated(create());
+    job.attempts = 1;
+    job.unknown = false;
+    let newest = "GET /api/now/table/incident?sysparm_query=ORDERBYDESCnumber&sysparm_fields=correlation_id&";
+    let (done, _) = play(&[], &job, vec![many(FIND, &[]), many(newest, &[json!({})])]);
+    assert!(matches!(&done.outcomes[0], Outcome::Pause { reason } if reason.contains("ignore")), "{done:?}");
+    let shown = json!({"correlation_id": ""});
+    let found = || many(FIND, &[row("1", &[])]);
+    let steps =
+        vec![many(FIND, &[]), many(newest, &[shown]), a_ci(), made(), one(READ, row("1", &[])), found()];
+    assert_eq!(play(&[], &job, steps).0.outcomes, [stored()]);
 }
 
 #[test]
