@@ -141,8 +141,8 @@ fn servicenow_survives_a_lost_store_and_what_people_do() {
     closed_for_good(&PRODUCT);
 }
 
-/// An incident that a person cancelled comes back, and the link of a closed one can no longer be made: nothing
-/// becomes a dead letter.
+/// An incident that a person cancelled comes back, and the link of a closed one can no longer be made:
+/// nothing becomes a dead letter.
 #[test]
 fn servicenow_lives_with_what_is_read_only() {
     let mut world = World::new(&PRODUCT, 8);

@@ -76,7 +76,7 @@ impl Import {
         let key = row["u_correlation_id"].as_str().ok_or("no coalesce value")?;
         let has = |r: &&Row| r.get("correlation_id").is_some_and(|k| k == key);
         let known = self.now.0.tables[table].iter().find(has).cloned();
-        if let Some(closed) = known.clone().filter(|r| is_closed(r)) {
+        if let Some(closed) = known.clone().filter(is_closed) {
             return Ok(("ignored", closed));
         }
         let mut body = json!({});
