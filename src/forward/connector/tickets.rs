@@ -321,8 +321,9 @@ impl Conversation<'_, '_> {
 /// When the record of a key was minted: the first 48 bits of a UUIDv7 are milliseconds since the epoch (RFC
 /// 9562, 5.7).
 pub fn minted(key: &str) -> Option<Stamp> {
-    let hex: String = key.strip_prefix("sx-")?.chars().filter(|c| *c != '-').take(12).collect();
-    let millis = i64::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 12)?;
+    let mut parts = key.strip_prefix("sx-")?.split('-');
+    let (high, low) = (parts.next().filter(|p| p.len() == 8)?, parts.next().filter(|p| p.len() == 4)?);
+    let millis = i64::from_str_radix(&format!("{high}{low}"), 16).ok()?;
     Some(Stamp(millis.saturating_mul(MILLISECOND)))
 }
 

@@ -209,6 +209,9 @@ pub fn read_back<D: Desk>(product: &Product<D>, acts: &[Acted]) {
             }));
             heard.iter().any(fits)
         });
+        if let Some(view) = world.server.desk().tickets().iter().find(|t| t.id == ticket) {
+            assert!(acted.assignee.is_none_or(|a| view.assignee == a), "{acted:?}: {view:?}");
+        }
     }
 }
 
