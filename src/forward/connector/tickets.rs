@@ -86,8 +86,8 @@ pub trait Product {
     /// Tickets that carry this key (compared here, whatever the filter returned), the oldest first.
     fn find(&self, talk: &mut Talk, wanted: &Wanted, key: &str) -> Result<Vec<Found>, Next>;
 
-    /// Proves that [`Product::find`] would see a ticket: asked before a create is repeated because nothing was
-    /// found. Needed where a search by a field that has gone finds nothing, without a word.
+    /// Proves that [`Product::find`] would see a ticket: asked before a create is repeated because nothing
+    /// was found. Needed where a search by a field that has gone finds nothing, without a word.
     fn fit(&self, _talk: &mut Talk, _wanted: &Wanted) -> Result<(), Next> {
         Ok(())
     }
@@ -239,8 +239,8 @@ impl Conversation<'_, '_> {
         Ok(Done { warning, ..Outcome::stored(Some(ticket.id)).into() })
     }
 
-    /// A new ticket for a record whose ticket is gone, or closed for good: the latter with a key of its own, so
-    /// that the search by key never shows two.
+    /// A new ticket for a record whose ticket is gone, or closed for good: the latter with a key of its own,
+    /// so that the search by key never shows two.
     fn anew(&mut self, before: Option<&Found>) -> Result<Done, Next> {
         let key = successor_key(self.wanted, self.job, before);
         if is_repeated(self.job) {
@@ -351,8 +351,8 @@ fn resumes(from: Stage, to: Stage) -> bool {
     from == Stage::OnHold && to == Stage::InProgress
 }
 
-/// Until a search must show what a lost attempt may have written, and the far end must be done with it, nothing
-/// is written again.
+/// Until a search must show what a lost attempt may have written, and the far end must be done with it,
+/// nothing is written again.
 fn wait_for_lost(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
     let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
     let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);

@@ -1,9 +1,9 @@
 //! Connector `zammad`: Zammad 5 and later, REST.
 //!
 //! An incident and a problem are tickets of type Incident and Problem, tied as child and parent; what is said
-//! is an internal note. Works on a stock installation: the keys stand in the ticket's own column `note`, which
-//! no screen shows, and are searched by condition, which asks the database and not the search index, so that
-//! what was just written is found.
+//! is an internal note. Works on a stock installation: the keys stand in the ticket's own column `note`,
+//! which no screen shows, and are searched by condition, which asks the database and not the search index, so
+//! that what was just written is found.
 //!
 //! What Zammad gets wrong or does its own way is handled here: unknown attributes dropped without a word, an
 //! `article` in a `PUT` being a new one, links from a number to an id, a search that drops a condition it
@@ -82,8 +82,8 @@ fn check(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Proves login, rights, states, priorities, and that the key can be searched. Whether the group takes tickets
-/// only shows when one is made: agents may not list groups.
+/// Proves login, rights, states, priorities, and that the key can be searched. Whether the group takes
+/// tickets only shows when one is made: agents may not list groups.
 fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
     let names = Names::of(&target.options, DEFAULTS);
