@@ -20,7 +20,7 @@ use super::classify::{Class, class};
 use super::talk::{Talk, end};
 use super::wanted::Wanted;
 use super::{Done, Next, Reply, Target};
-use crate::engine::effect::{Job, Operation, Outcome, RecordKind, Remote, Stage};
+use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
 use crate::engine::moment::{DAY, SECOND, Stamp};
 
 /// How long after a store began tickets of the lost store before it are looked for.
@@ -161,6 +161,37 @@ pub fn next(product: &dyn Product, target: &Target, jobs: &[Job], exchanges: &[s
         }
     };
     talk.conclude(result.map_or_else(|next| next, Next::Done))
+}
+
+/// Reads these records back one by one. One that is refused (a ticket moved out of our sight) is left out, so
+/// that it keeps none of the others from being told.
+pub fn read_back(
+    held: &[Held],
+    exchanges: &[super::Exchange],
+    mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
+) -> Next {
+    let mut talk = Talk::new(exchanges, false);
+    let mut remotes = Vec::new();
+    for held in held {
+        match one(&mut talk, held) {
+            Ok(remote) => remotes.extend(remote),
+            Err(Next::Done(Done { outcomes, .. })) if matches!(outcomes[..], [Outcome::Refused { .. }]) => {}
+            Err(next) => return next,
+        }
+    }
+    Next::Done(Done { remotes, ..Done::default() })
+}
+
+/// A record whose ticket is gone.
+pub fn gone(held: &Held, why: &str) -> Remote {
+    Remote {
+        record: held.record.clone(),
+        rev: held.rev,
+        stage: Stage::Cancelled,
+        assignee: None,
+        by: None,
+        note: Some(why.to_owned()),
+    }
 }
 
 /// What the steps of one conversation share.

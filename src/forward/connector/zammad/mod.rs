@@ -17,9 +17,9 @@ use super::login::{ANY_TOKEN, Login, PASSWORD, USER};
 use super::names::Names;
 use super::request::loose;
 use super::talk::Talk;
-use super::tickets::{self, pause};
+use super::tickets::{self, Product, pause};
 use super::{CA, Connector, Done, Exchange, MAP, Next, PROXY, Request, Target, URL, WireKind};
-use crate::engine::effect::{Held, Job, RecordKind, Remote, Stage};
+use crate::engine::effect::{Held, Job};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, Options};
 use verbs::Zammad;
@@ -159,33 +159,16 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 
 /// What people did to these tickets.
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    let mut talk = Talk::new(exchanges, false);
     let zammad = Zammad { names: Names::of(&target.options, DEFAULTS), now: Stamp(0) };
-    let mut remotes = Vec::new();
-    for one in held {
-        match zammad.told(&mut talk, one) {
-            Ok(remote) => remotes.extend(remote),
-            Err(next) => return next,
-        }
-    }
-    Next::Done(Done { remotes, ..Done::default() })
-}
-
-impl Zammad<'_> {
-    fn told(&self, talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
-        use tickets::Product;
-        let kind = if held.kind == RecordKind::Problem { RecordKind::Problem } else { RecordKind::Incident };
-        let Some(mut found) = self.read(talk, kind, &held.remote_id)? else {
-            let note = Some("the ticket was deleted".to_owned());
-            let (record, rev) = (held.record.clone(), held.rev);
-            let gone = Remote { record, rev, stage: Stage::Cancelled, assignee: None, by: None, note };
-            return Ok(Some(gone));
+    tickets::read_back(held, exchanges, |talk, held| {
+        let Some(mut found) = zammad.read(talk, held.kind, &held.remote_id)? else {
+            return Ok(Some(tickets::gone(held, "the ticket was deleted")));
         };
         if !held.over && !found.is_open() {
-            found.note = self.last_word(talk, &found)?;
+            found.note = zammad.last_word(talk, &found)?;
         }
         Ok(found.remote(&held.record, held.rev))
-    }
+    })
 }
 
 #[cfg(test)]
