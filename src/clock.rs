@@ -1,7 +1,8 @@
 //! The only file that asks the system for the time.
 //!
 //! `mono` is CLOCK_BOOTTIME (it goes on during suspension and never goes back), shifted once at start so that
-//! it equals the wall clock then. See [`crate::engine::moment`].
+//! it equals the wall clock then. See [`crate::engine::moment`]. A simulated world has a clock that is told
+//! the time ([`Clock::told`]).
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -9,24 +10,43 @@ use crate::engine::moment::Moment;
 
 /// A source of moments; cheap to copy.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    shift: i64,
+pub struct Clock(Source);
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// The system's clocks, and what is added to its steady one.
+    System { shift: i64 },
+    /// Whoever plays the system.
+    Told(fn() -> Moment),
 }
 
 impl Clock {
     /// A clock anchored to the wall now.
     pub fn start() -> Self {
-        Self { shift: read(ClockId::Realtime) - read(ClockId::Boottime) }
+        Self(Source::System { shift: read(ClockId::Realtime) - read(ClockId::Boottime) })
+    }
+
+    /// A clock of a simulated world, which says what time it is; its machine booted at the epoch.
+    pub fn told(now: fn() -> Moment) -> Self {
+        Self(Source::Told(now))
     }
 
     /// When this machine booted, in steady time.
     pub fn booted(&self) -> i64 {
-        self.shift
+        match self.0 {
+            Source::System { shift } => shift,
+            Source::Told(_) => 0,
+        }
     }
 
     /// Now, on both clocks.
     pub fn now(&self) -> Moment {
-        Moment { mono: read(ClockId::Boottime) + self.shift, wall: read(ClockId::Realtime) }
+        match self.0 {
+            Source::System { shift } => {
+                Moment { mono: read(ClockId::Boottime) + shift, wall: read(ClockId::Realtime) }
+            }
+            Source::Told(now) => now(),
+        }
     }
 }
 

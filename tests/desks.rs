@@ -4,8 +4,18 @@
 //! `world` is the harness; each product is one file with its server and its tests. The smallest example is
 //! `own`, sexton's own desk.
 
+#[path = "desks/glpi.rs"]
+mod glpi;
+#[path = "desks/itop.rs"]
+mod itop;
+#[path = "desks/jira.rs"]
+mod jira;
 #[path = "desks/own.rs"]
 mod own;
+#[path = "desks/pagerduty.rs"]
+mod pagerduty;
+#[path = "desks/servicenow.rs"]
+mod servicenow;
 #[path = "desks/world.rs"]
 mod world;
 #[path = "desks/zammad.rs"]

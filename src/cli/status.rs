@@ -125,6 +125,12 @@ fn problems(s: &Value, out: &mut String) {
 
 fn destinations(s: &Value, out: &mut String) {
     let list = items(&s["destinations"]);
+    for (id, rows) in s["outbox_orphaned"].as_object().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "orphaned    {rows} rows wait for {id}, which is no longer configured (sexton outbox drop --destination {id})"
+        );
+    }
     if list.is_empty() {
         let _ = writeln!(out, "forwarding  no [[destination]]: records stay on this host");
         return;

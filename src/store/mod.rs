@@ -25,8 +25,10 @@ use tokio::sync::{mpsc, oneshot};
 use self::dir::Dir;
 pub use self::error::StoreError;
 pub use self::journal::JournalRow;
-pub use self::outbox::OutboxView;
+pub use self::outbox::{Drops, OutboxView};
+pub use self::outbox::{Flaw, OutboxView};
 use self::upkeep::Upkeep;
+pub use self::worker::Service;
 use self::worker::{Call, Message, QUEUE, Tx, Worker};
 use crate::clock::Clock;
 use crate::engine::effect::{Entry, OutboxRow, StateChange};
@@ -91,7 +93,19 @@ impl Store {
     /// # Errors
     /// `Locked` when another daemon uses the directory, `Newer`, `Foreign`, `File`, `Full`, `Sqlite`.
     pub fn open(plan: &StorePlan) -> Result<(Store, Loaded), StoreError> {
-        let clock = Clock::start();
+        let (store, loaded, service) = Self::prepare(plan, Clock::start())?;
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || service.serve())
+            .map_err(|e| StoreError::file("start thread of store", e))?;
+        Ok((store, loaded))
+    }
+
+    /// [`Store::open`] without a thread, by another clock: the handle's calls wait until the service turns.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn prepare(plan: &StorePlan, clock: Clock) -> Result<(Store, Loaded, Service), StoreError> {
         let dir = Dir::lock(&plan.dir)?;
         let first = match Opened::new(&dir, clock) {
             // The disk was full when the last daemon ended: the ballast is there for that.
@@ -124,12 +138,9 @@ impl Store {
             dropped: Arc::clone(&dropped),
             upkeep: Upkeep::new(plan.journal_limit),
         };
-        std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || worker.serve(outbox))
-            .map_err(|e| StoreError::file("start thread of store", e))?;
         let store = Store { inbox, dropped, outbox_limit: plan.outbox_limit };
-        Ok((store, Loaded { state: opened.state, seq: opened.seq, born: opened.born, recovered }))
+        let loaded = Loaded { state: opened.state, seq: opened.seq, born: opened.born, recovered };
+        Ok((store, loaded, Service::new(worker, outbox)))
     }
 
     /// Makes everything in `commit` durable, in one transaction. Takes a `Commit` or an `Arc` of one, so that

@@ -1,4 +1,4 @@
-//! The one thread that touches SQLite.
+//! The one place that touches SQLite: a thread of its own in the daemon.
 //!
 //! Whatever is queued at the moment goes into one transaction (group commit): one fsync answers many callers.
 //! When anything in a group fails, the group is rolled back and each task runs in a transaction of its own,
@@ -99,11 +99,11 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send> Task for Call<T
     }
 }
 
-/// The state of the thread.
+/// The open database and what belongs to it.
 pub struct Worker {
     /// The connection.
     pub conn: Connection,
-    /// The locked directory; given back when the thread ends.
+    /// The locked directory; given back at the end.
     pub dir: Dir,
     /// The time.
     pub clock: Clock,
@@ -115,35 +115,79 @@ pub struct Worker {
     pub upkeep: Upkeep,
 }
 
-impl Worker {
-    /// Serves until every handle is gone or one says close.
-    pub fn serve(mut self, mut inbox: mpsc::Receiver<Message>) {
-        let mut closing = None;
-        while closing.is_none() {
-            let Some(first) = inbox.blocking_recv() else { break };
-            let mut group = Vec::new();
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Run(task) => group.push(task),
-                    Message::Close(reply) => closing = Some(reply),
-                }
-                let more = group.len() < GROUP && closing.is_none();
-                next = if more { inbox.try_recv().ok() } else { None };
-            }
-            self.execute(group);
-            self.upkeep.run(&self.conn, &self.dir, self.clock.now());
+/// The open database with the queue of what is asked of it. Nothing is done, and nobody answered, but in its
+/// turns: whoever owns it gives it a thread ([`Service::serve`]) or, in a simulated world, turns it by hand.
+pub struct Service {
+    worker: Worker,
+    inbox: mpsc::Receiver<Message>,
+    /// Somebody said close, and waits.
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Service {
+    /// A service that has not turned yet.
+    pub(super) fn new(worker: Worker, inbox: mpsc::Receiver<Message>) -> Self {
+        Self { worker, inbox, closing: None }
+    }
+
+    /// Turns until every handle is gone or one says close.
+    pub fn serve(mut self) {
+        while self.closing.is_none() {
+            let Some(first) = self.inbox.blocking_recv() else { break };
+            self.take(first);
         }
+        self.end();
+    }
+
+    /// Waits for work and does what is queued then, in one transaction. False when every handle is gone or
+    /// one has said close: then [`Service::end`] is due.
+    pub async fn turn(&mut self) -> bool {
+        let Some(first) = self.inbox.recv().await else { return false };
+        self.take(first);
+        self.closing.is_none()
+    }
+
+    /// From now on the database file cannot grow beyond so many pages (at least what it has now); `None`
+    /// lifts that. What a full disk does, for simulated worlds.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn limit_pages(&self, pages: Option<u32>) -> Result<(), StoreError> {
+        let pages = pages.map_or(i64::from(u32::MAX - 1), i64::from);
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        Ok(self.worker.conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(drop)?)
+    }
+
+    /// Closes the database, gives the directory back, and tells whoever asked for that.
+    pub fn end(self) {
+        let Self { worker, inbox, closing } = self;
         drop(inbox);
-        if let Err((_, e)) = self.conn.close() {
+        if let Err((_, e)) = worker.conn.close() {
             tracing::warn!(reason = %e, "cannot close store cleanly");
         }
-        drop(self.dir);
+        drop(worker.dir);
         if let Some(reply) = closing {
             let _ = reply.send(());
         }
     }
 
+    fn take(&mut self, first: Message) {
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Run(task) => group.push(task),
+                Message::Close(reply) => self.closing = Some(reply),
+            }
+            let more = group.len() < GROUP && self.closing.is_none();
+            next = if more { self.inbox.try_recv().ok() } else { None };
+        }
+        self.worker.execute(group);
+        self.worker.upkeep.run(&self.worker.conn, &self.worker.dir, self.worker.clock.now());
+    }
+}
+
+impl Worker {
     fn execute(&mut self, mut group: Vec<Box<dyn Task>>) {
         if group.len() > 1 && self.attempt(&mut group).is_ok() {
             group.into_iter().for_each(|task| task.answer(Ok(())));

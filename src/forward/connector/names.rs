@@ -1,7 +1,7 @@
 //! Names used at one installation: the option `map` over a product's defaults.
 
 use crate::engine::effect::RecordKind;
-use crate::engine::option::Options;
+use crate::engine::option::{OptionValue, Options};
 use crate::engine::record::Priority;
 
 /// The option `map` of one destination with its product's defaults.
@@ -52,14 +52,32 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// Entries that the product does not know.
+    /// True when one of the words listed there, separated by commas, is this one; case does not matter.
+    pub fn lists(&self, entry: &str, word: &str) -> bool {
+        self.get(entry).split(',').any(|w| !word.is_empty() && w.trim().eq_ignore_ascii_case(word))
+    }
+
+    /// Written entries that begin so, each with what follows and its value: `set.customfield_10010`.
+    pub fn beginning(&self, prefix: &str) -> Vec<(&'a str, &'a str)> {
+        let Some(OptionValue::Map(map)) = self.options.0.get("map") else { return Vec::new() };
+        let entries = map.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?, v.as_str())));
+        entries.collect()
+    }
+
+    /// Entries that the product does not know; `free`: what the others may begin with.
     ///
     /// # Errors
     /// A sentence that names one.
-    pub fn check(options: &Options, defaults: &'static [(&'static str, &'static str)]) -> Result<(), String> {
-        use crate::engine::option::OptionValue;
+    pub fn check(
+        options: &Options,
+        defaults: &'static [(&'static str, &'static str)],
+        free: &[&str],
+    ) -> Result<(), String> {
         let Some(OptionValue::Map(map)) = options.0.get("map") else { return Ok(()) };
-        match map.keys().find(|key| !defaults.iter().any(|(name, _)| name == key)) {
+        let known = |key: &str| {
+            defaults.iter().any(|(name, _)| *name == key) || free.iter().any(|begin| key.starts_with(begin))
+        };
+        match map.keys().find(|key| !known(key)) {
             Some(key) => {
                 let known: Vec<&str> = defaults.iter().map(|(name, _)| *name).collect();
                 Err(format!("map has no entry '{key}'; there are {}", known.join(", ")))
@@ -74,7 +92,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::engine::option::OptionValue;
 
     const DEFAULTS: &[(&str, &str)] = &[
         ("group.incident", "Users"),
@@ -105,9 +122,9 @@ mod tests {
 
     #[test]
     fn an_unknown_entry_is_an_error() {
-        let refused = Names::check(&options(&[("groop.problem", "x")]), DEFAULTS).unwrap_err();
+        let refused = Names::check(&options(&[("groop.problem", "x")]), DEFAULTS, &[]).unwrap_err();
         assert!(refused.contains("'groop.problem'") && refused.contains("group.problem"), "{refused}");
-        assert_eq!(Names::check(&options(&[("group.problem", "x")]), DEFAULTS), Ok(()));
-        assert_eq!(Names::check(&Options::default(), DEFAULTS), Ok(()));
+        assert_eq!(Names::check(&options(&[("group.problem", "x")]), DEFAULTS, &[]), Ok(()));
+        assert_eq!(Names::check(&Options::default(), DEFAULTS, &[]), Ok(()));
     }
 }

@@ -19,6 +19,13 @@ pub struct Talk<'a> {
     wrote: bool,
 }
 
+/// What is known of a conversation's writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    unknown: bool,
+    wrote: bool,
+}
+
 impl<'a> Talk<'a> {
     /// A replay of what was said so far. `unknown`: an earlier attempt may have reached the far end.
     pub fn new(exchanges: &'a [Exchange], unknown: bool) -> Self {
@@ -53,6 +60,16 @@ impl<'a> Talk<'a> {
         Ok(reply)
     }
 
+    /// What is known of writes by now, for [`Talk::nothing_done`].
+    pub fn standing(&self) -> Standing {
+        Standing { unknown: self.unknown, wrote: self.wrote }
+    }
+
+    /// The write that was answered since then was refused inside a success: it has changed nothing.
+    pub fn nothing_done(&mut self, since: Standing) {
+        (self.unknown, self.wrote) = (since.unknown, since.wrote);
+    }
+
     /// The common outcome of an answer that the caller has no use for; ends the conversation.
     pub fn give_up(&self, reply: &Reply, write: bool) -> Next {
         let common = outcome(reply, write);
@@ -65,8 +82,8 @@ impl<'a> Talk<'a> {
         })
     }
 
-    /// The end of the conversation as the outbox must hear it: a pause after a write is one of the destination,
-    /// and the job an unknown one. As paused it would begin anew and write a second time.
+    /// The end of the conversation as the outbox must hear it: a pause after a write is one of the
+    /// destination, and the job an unknown one. As paused it would begin anew and write a second time.
     pub fn conclude(&self, next: Next) -> Next {
         let Next::Done(mut done) = next else { return next };
         for outcome in done.outcomes.iter_mut().filter(|_| self.wrote) {

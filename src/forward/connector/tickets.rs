@@ -46,6 +46,10 @@ pub struct Found {
     pub creator: String,
     /// Resolution text or reason of a hold.
     pub note: Option<String>,
+    /// When anything about it last changed, by the far end's clock.
+    pub updated: Option<Stamp>,
+    /// For a problem: it stands there as a known error.
+    pub known_error: bool,
     /// Everything the far end told.
     pub raw: serde_json::Value,
 }
@@ -58,8 +62,9 @@ impl Found {
 
     /// As read back for that record.
     pub fn remote(self, record: &str, rev: u64) -> Option<Remote> {
-        let (assignee, by, note) = (self.assignee, self.by, self.note);
-        Some(Remote { record: record.to_owned(), rev, stage: self.stage?, assignee, by, note })
+        let Self { stage, assignee, by, note, updated, known_error, .. } = self;
+        let record = record.to_owned();
+        Some(Remote { record, rev, stage: stage?, assignee, by, note, updated, known_error })
     }
 }
 

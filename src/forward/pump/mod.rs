@@ -7,11 +7,12 @@
 //! [`Tuning::tick`]. Every claimed job is settled exactly once: by its conversation, or as unknown when that
 //! was cut short.
 
-mod flight;
+pub(super) mod flight;
 mod reading;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ pub(super) struct Pump<O> {
     context: Context<O>,
     wire: Option<Rc<dyn Wire>>,
     health: Health,
+    backoff: Backoff,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
     pace: Pace<Clock>,
@@ -94,6 +96,8 @@ pub(super) struct Pump<O> {
     /// When the next reading back begins, in steady time, and behind which cursor.
     read_due: i64,
     read_after: i64,
+    /// Records whose tickets were not there when they were last looked for.
+    missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
     unsettled: Vec<Settled>,
@@ -113,15 +117,23 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         let mut random = Random::seeded(&[&context.setting.host.id, &plan.id]);
         // A fleet that starts together does not read together.
         let read_due = now.mono.saturating_add(random.below(plan.read_back));
+        let mut backoff = context.setting.tuning.backoff;
+        if let repeat @ 1.. = plan.options.duration("repeat") {
+            // A far end that forgets is asked that often at least, so that it is complete again soon after it
+            // is back.
+            backoff.most = backoff.most.min(repeat);
+        }
         Self {
             target: Rc::new(target),
             wire: None,
-            health: Health::new(now, context.setting.tuning.backoff, context.setting.tuning.pause),
+            health: Health::new(now, backoff, context.setting.tuning.pause),
+            backoff,
             refused_job: false,
             pace: Pace::new(plan.pace, context.setting.clock),
             random,
             read_due,
             read_after: 0,
+            missing: BTreeSet::new(),
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
             tasks: JoinSet::new(),
@@ -300,7 +312,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         match cargo {
             Cargo::Hello => self.greeted = landing.is_fit(),
             Cargo::Heartbeat => {}
-            Cargo::Reading(cursor) => self.tell(cursor, landing),
+            Cargo::Reading(asked) => self.tell(&asked, landing),
             Cargo::Jobs(jobs) => {
                 let now = self.context.setting.clock.now();
                 let settled = self.outcomes(jobs, landing, now);
@@ -317,6 +329,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             return;
         }
         let now = self.context.setting.clock.now();
+        let was_away = self.mode() != Mode::Up;
         let changed = match &landing.trouble {
             Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
             None if !landing.done.outcomes.is_empty() && !by_job => {
@@ -326,6 +339,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
             None => self.health.succeeded(now),
         };
+        if was_away && self.mode() == Mode::Up && self.plan.read_back > 0 {
+            // After an outage nobody knows what the far end still has.
+            (self.read_due, self.read_after) = (now.mono, 0);
+        }
         self.publish(changed);
     }
 
@@ -350,8 +367,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 unknown: true,
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
-            let backoff =
-                self.context.setting.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
+            let backoff = self.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
             let wait = match &outcome {
                 Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
                 Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::engine::effect::{Held, Job};
 use crate::engine::moment::Stamp;
-use crate::engine::option::{Filter, OptionValue, Options, SecretRef};
+use crate::engine::option::{Filter, Gone, OptionValue, Options, SecretRef};
 use crate::engine::record::HostRef;
 use crate::forward::{Setting, spawn};
 
@@ -70,6 +70,7 @@ fn an_outbox_that_fails_is_told_once_and_so_is_its_return() {
         pace: 0.0,
         timeout: 0,
         read_back: 0,
+        gone: Gone::default(),
         fallback: None,
         digest: None,
         options: Options(BTreeMap::from([

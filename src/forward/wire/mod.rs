@@ -4,7 +4,12 @@
 //! from what may have been carried out; everything else is the connector's. [`Wires`] makes them, so that a
 //! simulated world can put its own in their place.
 
+pub mod client;
 pub mod http;
+pub mod oauth;
+pub mod session;
+pub mod signature;
+pub mod tls;
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -36,6 +41,10 @@ pub fn real() -> Wires {
         WireKind::Http => {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(http) as Rc<dyn Wire>)
+        }
+        WireKind::Session(spec) => {
+            let http = http::Http::new(options, connector.logins, timeout)?;
+            Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
         }
     })
 }

@@ -8,6 +8,7 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
+use super::read::orphan;
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
@@ -62,6 +63,11 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     if found.is_none() && job.unknown {
         found = find(talk, map, job, SECOND_LOOK)?.into_iter().next();
     }
+    if found.is_none()
+        && let Some(id) = orphan(talk, map, job, wanted)?
+    {
+        return amend_ticket(talk, map, job, wanted, &id);
+    }
     let fresh = found.is_none();
     let mut id = match found {
         Some(ticket) => ticket.id,
@@ -77,10 +83,9 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         return amend_ticket(talk, map, job, wanted, &id);
     }
     let mut ticket = read(talk, map, job, &id)?;
-    if ticket.field(map.key_field()) != job.record_key {
-        return Ok(keyless(map, &id));
-    }
-    if repeated && fresh {
+    // It is there and known by its number, but the next one would not be found after a crash.
+    let keyless = (ticket.field(map.key_field()) != job.record_key).then(|| keyless(map, &id));
+    if repeated && fresh && keyless.is_none() {
         // The first attempt may have been carried out after we had searched: then there are two, and the
         // older one counts.
         let oldest = find(talk, map, job, Duration::ZERO)?.into_iter().next();
@@ -102,6 +107,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     };
     done.outcomes = vec![Outcome::stored(Some(id))];
     done.warning = done.warning.or(warning);
+    done.pause = done.pause.or(keyless);
     Ok(done)
 }
 
@@ -442,14 +448,12 @@ fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
         .then(|| format!("RT did not keep custom fields of ticket {}: {}", ticket.id, lost.join(", ")))
 }
 
-/// The ticket is there and known by its number, but the next one would not be found after a crash.
-fn keyless(map: &Map, id: &str) -> Done {
+fn keyless(map: &Map, id: &str) -> String {
     let key = map.key_field();
-    let pause = format!(
+    format!(
         "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on \
          custom field '{key}'"
-    );
-    Done { pause: Some(pause), ..Outcome::stored(Some(id.to_owned())).into() }
+    )
 }
 
 /// What RT says to a write: a list of sentences. A 200 without one does not come from RT, and nothing may

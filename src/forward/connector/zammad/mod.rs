@@ -72,7 +72,7 @@ pub const CONNECTOR: Connector = Connector {
 
 fn check(options: &Options) -> Result<(), String> {
     Login::choose(LOGINS, options)?;
-    Names::check(options, DEFAULTS)?;
+    Names::check(options, DEFAULTS, &[])?;
     let names = Names::of(options, DEFAULTS);
     let needed = ["group.incident", "group.problem", "customer", "field.key", "state.new", "state.open"];
     match needed.into_iter().chain(["state.hold", "state.resolved"]).find(|entry| names.get(entry).is_empty())

@@ -80,7 +80,7 @@ pub const CONNECTOR: Connector = Connector {
 };
 
 fn check(options: &Options) -> Result<(), String> {
-    Names::check(options, DEFAULTS)?;
+    Names::check(options, DEFAULTS, &[])?;
     let names = Names::of(options, DEFAULTS);
     let may_be_empty = |entry: &str| entry.starts_with("field.") || entry.starts_with("type.");
     match DEFAULTS.iter().find(|(entry, _)| !may_be_empty(entry) && names.get(entry).is_empty()) {

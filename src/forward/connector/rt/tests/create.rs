@@ -114,6 +114,25 @@ fn a_ticket_made_without_its_key_pauses_and_is_not_made_again() {
 }
 
 #[test]
+fn a_ticket_made_without_its_key_for_a_record_already_over_is_not_left_open() {
+    let mut job = create();
+    job.body["state"] = json!("resolved");
+    job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let mut bare = ticket(20, "new");
+    bare["CustomFields"] = json!([]);
+    let steps = vec![
+        says("POST /ticket", 201, json!({"id": "20"})),
+        ok("GET /ticket/20", bare),
+        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(done.pause.is_some_and(|p| p.contains("without its key")));
+    assert_eq!(asked[2].json_body()["Status"], "resolved");
+    assert_eq!(asked[2].json_body()["CustomFields"]["CorrelationKey"], KEY, "perhaps it is there again");
+}
+
+#[test]
 fn fields_dropped_in_silence_are_told() {
     let mut poor = ticket(20, "new");
     poor["CustomFields"] = json!([{"name": "CorrelationKey", "values": [KEY]}]);

@@ -1,0 +1,104 @@
+//! What TLS needs of a destination's options: a private authority, a client certificate and its key.
+//!
+//! The files may be replaced while the daemon runs. [`Seen`] tells cheaply, before each request, whether one
+//! of them is another than before; what is read is bounded by [`PEM_BYTES`]. The key is a secret by reference
+//! and is never a plain file name, so that a credential of systemd can hold it.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Once;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::engine::option::Options;
+use crate::forward::secrets::Secrets;
+
+/// The most bytes of a file of certificates.
+pub const PEM_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Certificates and key as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Pem {
+    /// Authorities trusted beside the system's; empty: none.
+    pub ca: Vec<u8>,
+    /// The client certificate, its own first; empty: none.
+    pub certificate: Vec<u8>,
+    /// Its key; there whenever the certificate is.
+    pub key: Option<SecretString>,
+}
+
+impl Pem {
+    /// Reads what the options `ca`, `client_certificate` and `client_key` name.
+    ///
+    /// # Errors
+    /// A sentence naming option and file.
+    pub fn read(options: &Options, secrets: &Secrets) -> Result<Self, String> {
+        let ca = read("ca", options.text("ca"))?;
+        let certificate = read("client_certificate", options.text("client_certificate"))?;
+        let key = match certificate.is_empty() {
+            true => None,
+            false => Some(secrets.expose("client_key")?.to_owned().into()),
+        };
+        Ok(Self { ca, certificate, key })
+    }
+
+    /// Certificate and key in one text, as TLS libraries like them; `None` without a certificate.
+    pub fn identity(&self) -> Option<SecretString> {
+        let key = self.key.as_ref()?.expose_secret();
+        let certificate = String::from_utf8_lossy(&self.certificate);
+        Some(format!("{certificate}\n{key}\n").into())
+    }
+}
+
+fn read(option: &str, path: &str) -> Result<Vec<u8>, String> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cannot = |e: std::io::Error| format!("cannot read {option} {path}: {e}");
+    let bytes = std::fs::metadata(path).map_err(cannot)?.len();
+    if bytes > PEM_BYTES {
+        return Err(format!("{option} {path}: larger than {PEM_BYTES} bytes"));
+    }
+    let pem = std::fs::read(path).map_err(cannot)?;
+    if !pem.windows(11).any(|w| w == b"-----BEGIN ") {
+        return Err(format!("{option} {path}: holds no certificate"));
+    }
+    Ok(pem)
+}
+
+/// What the files looked like; equal as long as none was replaced or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    ca: Option<File>,
+    certificate: Option<File>,
+    /// SHA-256 of the key.
+    key: Option<[u8; 32]>,
+}
+
+/// Device, inode, size, and the times of the last write and change.
+type File = (u64, u64, u64, (i64, i64), (i64, i64));
+
+impl Seen {
+    /// How they look now.
+    pub fn now(options: &Options, secrets: &Secrets) -> Self {
+        use sha2::Digest;
+        let file = |option: &str| {
+            let path = options.text(option);
+            if path.is_empty() {
+                return None;
+            }
+            let m = std::fs::metadata(path).ok()?;
+            Some((m.dev(), m.ino(), m.len(), (m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec())))
+        };
+        let key = secrets.get("client_key").map(|key| sha2::Sha256::digest(key.as_bytes()).into());
+        Self { ca: file("ca"), certificate: file("client_certificate"), key }
+    }
+}
+
+/// Installs ring as the process's TLS provider, unless one is installed already.
+pub fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that another part of the process was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

@@ -1,0 +1,5 @@
+//! Planted bugs.
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {}

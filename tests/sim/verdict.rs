@@ -1,0 +1,177 @@
+//! What must be so when all faults are over: the claims of the simulation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sexton::engine::core::Engine;
+use sexton::engine::moment::{DAY, MINUTE};
+use sexton::engine::record::Priority;
+use sexton::store::{OutboxView, Store};
+
+use crate::shape::SUBJECTS;
+use crate::time;
+use crate::truth::Place;
+use crate::world::World;
+
+/// After the last fault the conditions get this long to come to rest: flapping and disputes end.
+const REST: i64 = 45 * MINUTE;
+/// The longest time after the last fault until everything is delivered: no row waits longer than a day, also
+/// when the clock was set.
+const DRAIN: i64 = 3 * DAY;
+/// Rows and journal entries read at once.
+const ALL: usize = 10_000;
+
+/// True when nothing waits any more; then every claim has been looked at.
+pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
+    let rows = match store.outbox_rows(ALL).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            world.fail(format!("the outbox cannot be read: {error}"));
+            return true;
+        }
+    };
+    let mut waits = false;
+    for row in &rows {
+        match row.state.as_str() {
+            "parked" => waits |= parked(world, store, row).await,
+            "acked" => {}
+            // A link of which one end went another way.
+            "blocked" => waits |= !world.is_excused(&row.destination, &row.record),
+            _ => waits = true,
+        }
+    }
+    if waits {
+        if time::world() > world.shape.calm + DRAIN {
+            let stuck = rows.iter().filter(|row| row.state != "acked");
+            let stuck: Vec<_> =
+                stuck.map(|r| format!("{} {} {} {:?}", r.destination, r.record, r.state, r)).collect();
+            world.fail(format!("the outbox does not drain: {}", stuck.join("; ")));
+        }
+        return world.is_broken();
+    }
+    if time::world() < world.shape.calm + REST {
+        return false;
+    }
+    world.far.iter().for_each(|far| far.borrow_mut().catch_up());
+    outbox(world, store, &rows).await;
+    journal(world, store).await;
+    conditions(world, engine);
+    for far in &world.far {
+        let far = far.borrow();
+        world.say(&format!("{} holds {}", far.id, far.product.summary()));
+        far.product.differences(world).into_iter().for_each(|wrong| world.fail(wrong));
+    }
+    true
+}
+
+/// A dead letter: only what the far end refused may be one, and somebody puts it back into the line. True
+/// when it waits again.
+async fn parked(world: &World, store: &Store, row: &OutboxView) -> bool {
+    let place: Place = (row.destination.clone(), row.record.clone());
+    if !world.truth.borrow().refused.contains(&place) {
+        world
+            .fail(format!("{} is a dead letter that {} never refused: {row:?}", row.record, row.destination));
+    }
+    if !world.requeued.borrow_mut().insert(place.clone()) {
+        // What a person has deleted or merged is refused for good.
+        if !world.is_meddled() {
+            world.fail(format!("{} is refused again though all faults are over: {row:?}", row.record));
+        }
+        world.given_up.borrow_mut().insert(place);
+        return false;
+    }
+    world.count("requeue", &row.record);
+    world.truth.borrow_mut().requeued(&place);
+    store.requeue(&row.destination, &row.record).await.unwrap_or_default()
+}
+
+/// The outbox holds every record in its newest revision, stored.
+async fn outbox(world: &World, store: &Store, rows: &[OutboxView]) {
+    let full = store.dropped() > 0;
+    if full {
+        world.count("outbox over its cap", "");
+    }
+    let truth: BTreeMap<Place, (u64, Priority)> = {
+        let truth = world.truth.borrow();
+        truth.rows.iter().map(|(place, row)| (place.clone(), (row.rev, row.priority))).collect()
+    };
+    let mut seen = BTreeSet::new();
+    for row in rows {
+        let place = (row.destination.clone(), row.record.clone());
+        match truth.get(&place) {
+            None => {
+                world.fail(format!("{} waits for {} and was never committed", row.record, row.destination))
+            }
+            Some((rev, _)) if row.state == "acked" && row.acked_rev != *rev && !full => {
+                world.fail(format!("{} is stored at revision {}, not {rev}", row.record, row.acked_rev));
+            }
+            Some(_) => {}
+        }
+        seen.insert(place);
+    }
+    let mut given_up = BTreeSet::new();
+    for (place, (_, priority)) in &truth {
+        if seen.contains(place) {
+            continue;
+        }
+        let why = store.why_dropped(&place.0, &place.1).await.ok().flatten();
+        let link = world.truth.borrow().rows[place].link.is_some();
+        if why.is_none() && !(link && full) {
+            world.fail(format!("{} has vanished from the outbox to {}", place.1, place.0));
+        } else if *priority <= Priority::P2 && !link {
+            world.fail(format!("{} was dropped though it is {priority:?}", place.1));
+        }
+        given_up.insert(place.clone());
+    }
+    if full {
+        world.set_dropped(given_up);
+    }
+}
+
+/// The journal holds everything that was committed, byte for byte.
+async fn journal(world: &World, store: &Store) {
+    let mut entries = Vec::new();
+    while let Ok(more) = store.journal(entries.len() as u64, ALL).await
+        && !more.is_empty()
+    {
+        entries.extend(more);
+    }
+    let wrong = world.truth.borrow().read(&entries);
+    wrong.into_iter().for_each(|wrong| world.fail(wrong));
+}
+
+/// What holds on the host is open, once, and nothing else is; no episode was opened twice.
+fn conditions(world: &World, engine: &Engine) {
+    let levels = *world.levels.borrow();
+    let names = [
+        ("w-down", "check{check=a}"),
+        ("w-down", "check{check=b}"),
+        ("w-slow", "check{check=b}"),
+        ("w-full", "fs{mount=/data}"),
+    ];
+    for subject in 0..SUBJECTS {
+        let (rule, instance) = names[subject];
+        let of = |i: &&sexton::engine::record::Incident| i.rule.id == rule && i.instance == instance;
+        let open: Vec<_> = engine.incidents.incidents().filter(of).filter(|i| i.state.is_open()).collect();
+        let should = usize::from(levels[subject] > 0);
+        if open.len() != should {
+            world.fail(format!(
+                "{rule} on {instance} has {} open incidents, {should} would be right",
+                open.len()
+            ));
+        }
+        let fingerprint = sexton::engine::id::fingerprint(rule, "0123456789abcdef", &instance_of(instance));
+        let all = world.truth.borrow().incidents.values().filter(|print| **print == fingerprint).count();
+        let most = world.episodes.borrow()[subject] + world.reloads.get();
+        if all as u64 > most {
+            world.fail(format!("{rule} on {instance} has had {all} incidents in at most {most} episodes"));
+        }
+    }
+}
+
+fn instance_of(key: &str) -> sexton::engine::signal::Instance {
+    use sexton::engine::signal::{Class, Instance};
+    let (class, label) = key.trim_end_matches('}').split_once('{').unwrap_or((key, ""));
+    let (name, value) = label.split_once('=').unwrap_or(("", ""));
+    let labels = [(name.to_owned(), value.to_owned())].into();
+    Instance::new(Class::parse(class).unwrap_or(Class::Host), labels)
+}
