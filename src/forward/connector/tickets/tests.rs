@@ -352,3 +352,34 @@ fn keys_tell_when_they_were_minted() {
         assert_eq!(minted(odd), None, "{odd}");
     }
 }
+
+#[test]
+fn one_hidden_ticket_keeps_no_other_from_being_read_back() {
+    let held = |record: &str| Held {
+        cursor: 1,
+        kind: RecordKind::Incident,
+        record: record.to_owned(),
+        rev: 3,
+        remote_id: record.to_owned(),
+        over: false,
+    };
+    let all = [held("a"), held("b"), held("c")];
+    let read = |said: &[super::super::Exchange]| {
+        read_back(&all, said, |talk, held| {
+            let reply = talk.ask(Request::get(format!("/read/{}", held.remote_id)))?;
+            match reply.status {
+                404 => Ok(Some(gone(held, "deleted"))),
+                403 => Err(refused("hidden".to_owned())),
+                _ => Ok(ticket(&reply.json()).remote(&held.record, held.rev)),
+            }
+        })
+    };
+    let steps =
+        |last: Step| vec![says("GET /read/a", 403, json!({})), says("GET /read/b", 404, json!({})), last];
+    let (done, _) = converse(read, steps(ok("GET /read/c", t("c", "on_hold"))));
+    let told: Vec<_> = done.remotes.iter().map(|r| (r.record.as_str(), r.rev, r.stage)).collect();
+    assert_eq!(told, [("b", 3, Stage::Cancelled), ("c", 3, Stage::OnHold)]);
+    assert!(done.outcomes.is_empty() && done.pause.is_none(), "{done:?}");
+    let (done, _) = converse(read, steps(says("GET /read/c", 503, json!({}))));
+    assert!(matches!(done.outcomes[..], [Outcome::Retry { .. }]), "{done:?}");
+}
