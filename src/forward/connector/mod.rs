@@ -37,14 +37,8 @@ pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[
-    desk::CONNECTOR,
-    glpi::CONNECTOR,
-    itop::CONNECTOR,
-    rt::CONNECTOR,
-    zammad::CONNECTOR,
-    znuny::CONNECTOR,
-];
+pub const TABLE: &[Connector] =
+    &[desk::CONNECTOR, glpi::CONNECTOR, itop::CONNECTOR, rt::CONNECTOR, zammad::CONNECTOR, znuny::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;

@@ -89,7 +89,7 @@ const RIGHTS: &[(&str, i64, &str)] = &[
     ("ticket", 4, "Assistance > Tickets > Create"),
     ("ticket", 2, "Assistance > Tickets > Update"),
     ("ticket", 1024, "Assistance > Tickets > See all tickets"),
-    ("followup", 4 | 4096, "Assistance > Followups > Add to all tickets"),
+    ("followup", 4 | 4096, "Assistance > Followups > Add to all items"),
     ("followup", 1 | 8192, "Assistance > Followups > See public ones"),
 ];
 /// The same for problems; without them only incidents arrive.
