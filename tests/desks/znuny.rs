@@ -17,6 +17,12 @@ struct Ticket {
     fields: Vec<(String, String)>,
 }
 
+impl Ticket {
+    fn id(&self) -> String {
+        self.row["TicketID"].to_string()
+    }
+}
+
 struct Znuny {
     tickets: Vec<Ticket>,
     next: u64,
@@ -119,7 +125,7 @@ impl Desk for Znuny {
             Act::Close => (Some("closed successful"), None),
             Act::Cancel => (Some("closed unsuccessful"), None),
             Act::Delete => {
-                self.tickets.retain(|t| t.row["TicketID"].to_string() != ticket);
+                self.tickets.retain(|t| t.id() != ticket);
                 return;
             }
         };
@@ -151,10 +157,10 @@ impl Znuny {
         let numbers: Vec<String> = numbers.chain(field("SextonProblem")).collect();
         let id = |number: &String| {
             let tied = self.tickets.iter().find(|t| t.row["TicketNumber"] == **number);
-            tied.map(|t| t.row["TicketID"].to_string())
+            tied.map(Ticket::id)
         };
         View {
-            id: ticket.row["TicketID"].to_string(),
+            id: ticket.id(),
             key: key.split(' ').next().unwrap_or_default().to_owned(),
             kind: None::<RecordKind>,
             stage,
@@ -167,7 +173,7 @@ impl Znuny {
     }
 
     fn find(&mut self, id: &str) -> Option<&mut Ticket> {
-        self.tickets.iter_mut().find(|t| t.row["TicketID"].to_string() == id)
+        self.tickets.iter_mut().find(|t| t.id() == id)
     }
 
     fn create(&mut self, body: &Json) -> Result<Json, Refusal> {
@@ -289,8 +295,7 @@ impl Znuny {
             }
         }
         let limit = body["Limit"].as_u64().unwrap_or(500) as usize;
-        let ids: Vec<Json> =
-            hits.into_iter().take(limit).map(|t| json!(t.row["TicketID"].to_string())).collect();
+        let ids: Vec<Json> = hits.into_iter().take(limit).map(|t| json!(t.id())).collect();
         if ids.is_empty() { json!({}) } else { json!({ "TicketID": ids }) }
     }
 }
@@ -360,6 +365,14 @@ fn an_unfit_installation_is_told_in_a_sentence() {
                 },
             ),
             case("no such queue", |z| z.queues.clear(), &["Ticket->Queue"], |z| z.queues.push("Raw")),
+            case(
+                "no such field, and tickets of others",
+                alone,
+                &["finds every ticket", "'SextonKey'"],
+                |z| {
+                    z.fields = vec!["SextonKey", "SextonProblem"];
+                },
+            ),
             case(
                 "no such field",
                 |z| z.fields.clear(),

@@ -39,7 +39,8 @@ impl<'a> Names<'a> {
         Priority::ALL.into_iter().find(|p| self.priority(*p) == name)
     }
 
-    /// All names of entries that begin so, without those switched off; each once, in the order of the defaults.
+    /// All names of entries that begin so, without those switched off; each once, in the order of the
+    /// defaults.
     pub fn all(&self, prefix: &str) -> Vec<&'a str> {
         let mut names: Vec<&str> = Vec::new();
         for (entry, _) in self.defaults.iter().filter(|(entry, _)| entry.starts_with(prefix)) {

@@ -20,7 +20,7 @@ use super::classify::{Class, class};
 use super::talk::{Talk, end};
 use super::wanted::Wanted;
 use super::{Done, Next, Reply, Target};
-use crate::engine::effect::{Job, Operation, Outcome, RecordKind, Remote, Stage};
+use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
 use crate::engine::moment::{DAY, SECOND, Stamp};
 
 /// How long after a store began tickets of the lost store before it are looked for.
@@ -86,8 +86,8 @@ pub trait Product {
     /// Tickets that carry this key (compared here, whatever the filter returned), the oldest first.
     fn find(&self, talk: &mut Talk, wanted: &Wanted, key: &str) -> Result<Vec<Found>, Next>;
 
-    /// Proves that [`Product::find`] would see a ticket: asked before a create is repeated because nothing was
-    /// found. Needed where a search by a field that has gone finds nothing, without a word.
+    /// Proves that [`Product::find`] would see a ticket: asked before a create is repeated because nothing
+    /// was found. Needed where a search by a field that has gone finds nothing, without a word.
     fn fit(&self, _talk: &mut Talk, _wanted: &Wanted) -> Result<(), Next> {
         Ok(())
     }
@@ -161,6 +161,37 @@ pub fn next(product: &dyn Product, target: &Target, jobs: &[Job], exchanges: &[s
         }
     };
     talk.conclude(result.map_or_else(|next| next, Next::Done))
+}
+
+/// Reads these records back one by one. One that is refused (a ticket moved out of our sight) is left out, so
+/// that it keeps none of the others from being told.
+pub fn read_back(
+    held: &[Held],
+    exchanges: &[super::Exchange],
+    mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
+) -> Next {
+    let mut talk = Talk::new(exchanges, false);
+    let mut remotes = Vec::new();
+    for held in held {
+        match one(&mut talk, held) {
+            Ok(remote) => remotes.extend(remote),
+            Err(Next::Done(Done { outcomes, .. })) if matches!(outcomes[..], [Outcome::Refused { .. }]) => {}
+            Err(next) => return next,
+        }
+    }
+    Next::Done(Done { remotes, ..Done::default() })
+}
+
+/// A record whose ticket is gone.
+pub fn gone(held: &Held, why: &str) -> Remote {
+    Remote {
+        record: held.record.clone(),
+        rev: held.rev,
+        stage: Stage::Cancelled,
+        assignee: None,
+        by: None,
+        note: Some(why.to_owned()),
+    }
 }
 
 /// What the steps of one conversation share.
@@ -239,8 +270,8 @@ impl Conversation<'_, '_> {
         Ok(Done { warning, ..Outcome::stored(Some(ticket.id)).into() })
     }
 
-    /// A new ticket for a record whose ticket is gone, or closed for good: the latter with a key of its own, so
-    /// that the search by key never shows two.
+    /// A new ticket for a record whose ticket is gone, or closed for good: the latter with a key of its own,
+    /// so that the search by key never shows two.
     fn anew(&mut self, before: Option<&Found>) -> Result<Done, Next> {
         let key = successor_key(self.wanted, self.job, before);
         if is_repeated(self.job) {
@@ -321,8 +352,9 @@ impl Conversation<'_, '_> {
 /// When the record of a key was minted: the first 48 bits of a UUIDv7 are milliseconds since the epoch (RFC
 /// 9562, 5.7).
 pub fn minted(key: &str) -> Option<Stamp> {
-    let hex: String = key.strip_prefix("sx-")?.chars().filter(|c| *c != '-').take(12).collect();
-    let millis = i64::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 12)?;
+    let mut parts = key.strip_prefix("sx-")?.split('-');
+    let (high, low) = (parts.next().filter(|p| p.len() == 8)?, parts.next().filter(|p| p.len() == 4)?);
+    let millis = i64::from_str_radix(&format!("{high}{low}"), 16).ok()?;
     Some(Stamp(millis.saturating_mul(MILLISECOND)))
 }
 
@@ -350,8 +382,8 @@ fn resumes(from: Stage, to: Stage) -> bool {
     from == Stage::OnHold && to == Stage::InProgress
 }
 
-/// Until a search must show what a lost attempt may have written, and the far end must be done with it, nothing
-/// is written again.
+/// Until a search must show what a lost attempt may have written, and the far end must be done with it,
+/// nothing is written again.
 fn wait_for_lost(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
     let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
     let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);

@@ -1,9 +1,9 @@
 //! Connector `zammad`: Zammad 5 and later, REST.
 //!
 //! An incident and a problem are tickets of type Incident and Problem, tied as child and parent; what is said
-//! is an internal note. Works on a stock installation: the keys stand in the ticket's own column `note`, which
-//! no screen shows, and are searched by condition, which asks the database and not the search index, so that
-//! what was just written is found.
+//! is an internal note. Works on a stock installation: the keys stand in the ticket's own column `note`,
+//! which no screen shows, and are searched by condition, which asks the database and not the search index, so
+//! that what was just written is found.
 //!
 //! What Zammad gets wrong or does its own way is handled here: unknown attributes dropped without a word, an
 //! `article` in a `PUT` being a new one, links from a number to an id, a search that drops a condition it
@@ -17,9 +17,9 @@ use super::login::{ANY_TOKEN, Login, PASSWORD, USER};
 use super::names::Names;
 use super::request::loose;
 use super::talk::Talk;
-use super::tickets::{self, pause};
+use super::tickets::{self, Product, pause};
 use super::{CA, Connector, Done, Exchange, MAP, Next, PROXY, Request, Target, URL, WireKind};
-use crate::engine::effect::{Held, Job, RecordKind, Remote, Stage};
+use crate::engine::effect::{Held, Job};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, Options};
 use verbs::Zammad;
@@ -82,8 +82,8 @@ fn check(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Proves login, rights, states, priorities, and that the key can be searched. Whether the group takes tickets
-/// only shows when one is made: agents may not list groups.
+/// Proves login, rights, states, priorities, and that the key can be searched. Whether the group takes
+/// tickets only shows when one is made: agents may not list groups.
 fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
     let names = Names::of(&target.options, DEFAULTS);
@@ -159,33 +159,16 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 
 /// What people did to these tickets.
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    let mut talk = Talk::new(exchanges, false);
     let zammad = Zammad { names: Names::of(&target.options, DEFAULTS), now: Stamp(0) };
-    let mut remotes = Vec::new();
-    for one in held {
-        match zammad.told(&mut talk, one) {
-            Ok(remote) => remotes.extend(remote),
-            Err(next) => return next,
-        }
-    }
-    Next::Done(Done { remotes, ..Done::default() })
-}
-
-impl Zammad<'_> {
-    fn told(&self, talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
-        use tickets::Product;
-        let kind = if held.kind == RecordKind::Problem { RecordKind::Problem } else { RecordKind::Incident };
-        let Some(mut found) = self.read(talk, kind, &held.remote_id)? else {
-            let note = Some("the ticket was deleted".to_owned());
-            let (record, rev) = (held.record.clone(), held.rev);
-            let gone = Remote { record, rev, stage: Stage::Cancelled, assignee: None, by: None, note };
-            return Ok(Some(gone));
+    tickets::read_back(held, exchanges, |talk, held| {
+        let Some(mut found) = zammad.read(talk, held.kind, &held.remote_id)? else {
+            return Ok(Some(tickets::gone(held, "the ticket was deleted")));
         };
         if !held.over && !found.is_open() {
-            found.note = self.last_word(talk, &found)?;
+            found.note = zammad.last_word(talk, &found)?;
         }
         Ok(found.remote(&held.record, held.rev))
-    }
+    })
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use super::classify::{Class, class, sentence};
 use super::login::URL;
 use super::names::Names;
 use super::talk::Talk;
-use super::tickets::{self, pause};
+use super::tickets::{self, Product, pause};
 use super::{CA, Connector, Done, Exchange, MAP, Next, PROXY, Target, WireKind};
-use crate::engine::effect::{Held, Job, Remote, Stage};
+use crate::engine::effect::{Held, Job};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
 use verbs::Znuny;
 
@@ -107,31 +107,17 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 
 /// What people did to these tickets.
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    use tickets::Product;
-    let mut talk = Talk::new(exchanges, false);
     let znuny = znuny(target);
-    let mut remotes = Vec::new();
-    for one in held {
-        let (record, rev) = (one.record.clone(), one.rev);
-        match znuny.read(&mut talk, one.kind, &one.remote_id) {
-            Ok(Some(mut found)) => {
-                if !one.over && !found.is_open() {
-                    match znuny.last_word(&mut talk, &found) {
-                        Ok(note) => found.note = note,
-                        Err(next) => return next,
-                    }
-                }
-                remotes.extend(found.remote(&record, rev));
-            }
-            Ok(None) => {
-                let note = Some("the ticket was deleted, or moved to a queue without rights".to_owned());
-                let stage = Stage::Cancelled;
-                remotes.push(Remote { record, rev, stage, assignee: None, by: None, note });
-            }
-            Err(next) => return next,
+    tickets::read_back(held, exchanges, |talk, held| {
+        let Some(mut found) = znuny.read(talk, held.kind, &held.remote_id)? else {
+            let why = "the ticket was deleted, or moved to a queue without rights";
+            return Ok(Some(tickets::gone(held, why)));
+        };
+        if !held.over && !found.is_open() {
+            found.note = znuny.last_word(talk, &found)?;
         }
-    }
-    Next::Done(Done { remotes, ..Done::default() })
+        Ok(found.remote(&held.record, held.rev))
+    })
 }
 
 /// An answer of the interface that is no transport error, or the end of the conversation.
