@@ -11,11 +11,13 @@
 pub mod alertmanager;
 pub mod classify;
 pub mod desk;
+pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod login;
 pub mod request;
 pub mod rt;
+pub mod syslog;
 pub mod talk;
 pub mod text;
 pub mod tickets;
@@ -32,8 +34,14 @@ pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, UR
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] =
-    &[alertmanager::CONNECTOR, desk::CONNECTOR, rt::CONNECTOR, webhook::CONNECTOR];
+pub const TABLE: &[Connector] = &[
+    alertmanager::CONNECTOR,
+    desk::CONNECTOR,
+    file::CONNECTOR,
+    rt::CONNECTOR,
+    syslog::CONNECTOR,
+    webhook::CONNECTOR,
+];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
@@ -43,6 +51,10 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// A file of lines.
+    File,
+    /// Syslog by TLS, TCP, UDP or the local socket.
+    Syslog,
 }
 
 /// Asks for the state of records at the far end.
