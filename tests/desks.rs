@@ -4,7 +4,17 @@
 //! `world` is the harness; each product is one file with its server and its tests. The smallest example is
 //! `own`, sexton's own desk.
 
+#[path = "desks/alertmanager.rs"]
+mod alertmanager;
 #[path = "desks/own.rs"]
 mod own;
+#[path = "desks/schemas.rs"]
+mod schemas;
+#[path = "desks/webhook.rs"]
+mod webhook;
 #[path = "desks/world.rs"]
 mod world;
+#[path = "desks/zammad.rs"]
+mod zammad;
+#[path = "desks/znuny.rs"]
+mod znuny;

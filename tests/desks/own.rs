@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};
 
-use crate::world::{Act, Answer, Ask, Desk, Plan, Product, View, suite};
+use crate::world::records::Truth;
+use crate::world::server::Fault;
+use crate::world::{Act, Answer, Ask, Desk, Plan, Product, View, World, suite};
 
 /// The newest revision of each record, in the order of their coming.
 #[derive(Default)]
@@ -99,4 +101,36 @@ fn the_truth_table_sees_what_is_too_much() {
         desk
     };
     suite(&Product { desk, ..PRODUCT }, &Plan { episodes: 2, faults: 0, crashes: 0, seed: 2 });
+}
+
+#[test]
+fn a_scripted_fault_hits_the_next_write_and_a_host_goes_on_after_a_crash() {
+    let mut world = World::new(&PRODUCT, 3);
+    world.start();
+    world.server.script().next = vec![Fault::CutAfter];
+    let incident = Truth::incident(1);
+    world.commit(vec![incident.row(&world.plan)]);
+    world.until("it was carried out and cut", |w| w.server.requests() == 1);
+    world.crash();
+    assert_eq!(world.server.desk().records.len(), 1, "the far end has it, the host does not know");
+    world.start();
+    world.settle();
+    assert!(world.server.requests() >= 2, "asked again");
+    assert_eq!(world.server.desk().records.len(), 1);
+}
+
+#[test]
+fn a_request_is_read_as_it_was_sent() {
+    let ask = Ask {
+        at: std::time::Duration::ZERO,
+        method: "POST".to_owned(),
+        path: "/a/b/".to_owned(),
+        query: Vec::new(),
+        headers: BTreeMap::new(),
+        body: b"grant=a+b&scope=%C3%A9%26%3D&empty=&bad=%zz".to_vec(),
+    };
+    let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
+    let fields = [pair("grant", "a b"), pair("scope", "é&="), pair("empty", ""), pair("bad", "%zz")];
+    assert_eq!(ask.form(), fields);
+    assert_eq!(ask.parts(), ("POST", vec!["a", "b"]));
 }

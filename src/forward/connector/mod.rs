@@ -15,6 +15,8 @@ pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod login;
+pub mod markup;
+pub mod names;
 pub mod request;
 pub mod rt;
 pub mod syslog;
@@ -23,6 +25,8 @@ pub mod text;
 pub mod tickets;
 pub mod wanted;
 pub mod webhook;
+pub mod zammad;
+pub mod znuny;
 
 use serde_json::Value as Json;
 
@@ -41,6 +45,8 @@ pub const TABLE: &[Connector] = &[
     rt::CONNECTOR,
     syslog::CONNECTOR,
     webhook::CONNECTOR,
+    zammad::CONNECTOR,
+    znuny::CONNECTOR,
 ];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.

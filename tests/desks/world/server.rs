@@ -46,20 +46,21 @@ pub enum Fault {
 /// How often which faults come.
 pub struct Script {
     dice: Dice,
-    /// Faults in a thousand requests.
+    /// Faults in a thousand requests that read; of those that write it is four times as many.
     pub per_mille: u64,
     unauthorized: u32,
-    /// Faults to come first, whatever the dice say.
+    /// Faults of the next requests that write, whatever the dice say.
     pub next: Vec<Fault>,
 }
 
 impl Script {
-    fn draw(&mut self) -> Option<Fault> {
+    fn draw(&mut self, write: bool) -> Option<Fault> {
         if self.unauthorized > 0 {
             self.unauthorized -= 1;
             return Some(Fault::Status(401, false));
         }
-        let fault = if self.next.is_empty() { self.roll()? } else { self.next.remove(0) };
+        let scripted = write && !self.next.is_empty();
+        let fault = if scripted { self.next.remove(0) } else { self.roll(write)? };
         if let Fault::Unauthorized(more) = fault {
             self.unauthorized = more;
             return Some(Fault::Status(401, false));
@@ -67,8 +68,8 @@ impl Script {
         Some(fault)
     }
 
-    fn roll(&mut self) -> Option<Fault> {
-        let per_mille = self.per_mille;
+    fn roll(&mut self, write: bool) -> Option<Fault> {
+        let per_mille = if write { 4 * self.per_mille } else { self.per_mille };
         if !self.dice.chance(per_mille) {
             return None;
         }
@@ -77,18 +78,18 @@ impl Script {
         let carried = dice.below(2) == 0;
         Some(match dice.below(100) {
             0..=9 => Fault::CutBefore,
-            10..=27 => Fault::CutAfter,
-            28..=35 => Fault::Late(late),
-            36..=43 => Fault::Status(500, carried),
-            44..=51 => Fault::Status(502, carried),
-            52..=58 => Fault::Status(503, false),
-            59..=64 => Fault::Status(429, false),
-            65..=66 => Fault::Throttled { date: carried },
-            67..=76 => Fault::Slow(late / 3),
-            77..=78 => Fault::Stall,
-            79..=81 => Fault::Redirect,
-            82..=88 => Fault::Garbage(carried),
-            89..=92 => Fault::Truncated,
+            10..=31 => Fault::CutAfter,
+            32..=43 => Fault::Late(late),
+            44..=52 => Fault::Status(500, carried),
+            53..=61 => Fault::Status(502, carried),
+            62..=66 => Fault::Status(503, false),
+            67..=69 => Fault::Status(429, false),
+            70 => Fault::Throttled { date: carried },
+            71..=76 => Fault::Slow(late / 3),
+            77 => Fault::Stall,
+            78..=79 => Fault::Redirect,
+            80..=87 => Fault::Garbage(carried),
+            88..=92 => Fault::Truncated,
             93..=95 => Fault::Huge,
             _ => Fault::Unauthorized(late as u32 % 4),
         })
@@ -189,7 +190,7 @@ async fn serve<D: Desk>(mut stream: TcpStream, shared: Arc<Shared<D>>) -> std::i
     let mut rest = Vec::new();
     loop {
         let Some(ask) = request(&mut stream, &mut rest).await? else { return Ok(()) };
-        let fault = shared.script.lock().unwrap().draw();
+        let fault = shared.script.lock().unwrap().draw(ask.method != "GET");
         let carried = !matches!(
             fault,
             Some(

@@ -3,7 +3,8 @@
 //! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's
 //! ticket a member of the problem's. RT offers no idempotency, so each step is found, done and read back:
 //! ```text
-//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running]
+//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running; when there
+//!          is none: does the queue still have the field?]
 //!          → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
 //! update   GET (status, ETag) → [PUT weight] → [history: is the marker there? when not, and a lost attempt
@@ -112,10 +113,7 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
             Err(reason) => Err(end(Outcome::Refused { reason })),
         },
     };
-    match result {
-        Ok(done) => Next::Done(done),
-        Err(next) => next,
-    }
+    talk.conclude(result.map_or_else(|next| next, Next::Done))
 }
 
 #[cfg(test)]
