@@ -11,6 +11,7 @@
 pub mod alertmanager;
 pub mod classify;
 pub mod desk;
+pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod footer;
@@ -27,6 +28,7 @@ pub mod rt;
 pub mod servicenow;
 pub mod servicenow_event;
 pub mod servicenow_import;
+pub mod syslog;
 pub mod talk;
 pub mod text;
 pub mod tickets;
@@ -49,6 +51,7 @@ pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 pub const TABLE: &[Connector] = &[
     alertmanager::CONNECTOR,
     desk::CONNECTOR,
+    file::CONNECTOR,
     glpi::CONNECTOR,
     itop::CONNECTOR,
     jira::CONNECTOR,
@@ -58,6 +61,7 @@ pub const TABLE: &[Connector] = &[
     servicenow::CONNECTOR,
     servicenow_event::CONNECTOR,
     servicenow_import::CONNECTOR,
+    syslog::CONNECTOR,
     webhook::CONNECTOR,
     zammad::CONNECTOR,
     znuny::CONNECTOR,
@@ -73,6 +77,10 @@ pub enum WireKind {
     Http,
     /// The same within a session that the login opens.
     Session(&'static Session),
+    /// A file of lines.
+    File,
+    /// Syslog by TLS, TCP, UDP or the local socket.
+    Syslog,
 }
 
 /// A session that a product wants to be opened first.

@@ -165,8 +165,11 @@ fn remote(talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
     let kind = api::itemtype(held.kind);
     let path = format!("/{kind}/{}", held.remote_id);
     let said = api::ask(talk, Request::get(format!("{path}?get_hateoas=false")))?;
-    if said.is_gone() || loose(&said.json["is_deleted"]) == "1" {
-        return Ok(Some(tickets::gone(held, "deleted in GLPI")));
+    if said.is_gone() {
+        return Err(tickets::gone(held));
+    }
+    if loose(&said.json["is_deleted"]) == "1" {
+        return Ok(Some(tickets::deleted(held, "deleted in GLPI")));
     }
     if said.is_denied() {
         return Ok(None);

@@ -49,7 +49,6 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         key: value(&row, map.get("field.key")),
         stage: if cancelled { Some(Stage::Cancelled) } else { stage },
         assignee,
-        creator: String::new(),
         by: table::display(&row, "sys_updated_by"),
         creator: value(&row, "sys_created_by"),
         note,
