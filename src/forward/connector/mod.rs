@@ -13,6 +13,7 @@ pub mod desk;
 #[cfg(test)]
 mod fixture;
 pub mod login;
+pub mod mail;
 pub mod request;
 pub mod rt;
 pub mod talk;
@@ -30,7 +31,7 @@ pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, UR
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, mail::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
@@ -40,7 +41,13 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// SMTP: one mail per request.
+    Smtp,
 }
+
+/// The option under which a connector finds the priorities that go into a digest (`P4`, …); set by the pump
+/// from the destination's plan.
+pub const DIGEST: &str = "digest";
 
 /// Asks for the state of records at the far end.
 pub type ReadBack = fn(&Target, &[Held], &[Exchange]) -> Next;
@@ -76,6 +83,12 @@ impl Connector {
     /// The connector of that kind.
     pub fn find(kind: &str) -> Option<&'static Connector> {
         TABLE.iter().find(|c| c.door.kind == kind)
+    }
+
+    /// The most jobs in one conversation of a destination with these options: mails go one by one, unless
+    /// several go in one.
+    pub fn batch(&self, options: &Options) -> usize {
+        if self.wire == WireKind::Smtp && options.list(DIGEST).is_empty() { 1 } else { self.batch.max(1) }
     }
 }
 

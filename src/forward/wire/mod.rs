@@ -7,6 +7,8 @@
 pub mod client;
 pub mod http;
 pub mod oauth;
+pub mod smtp;
+mod stream;
 pub mod tls;
 
 use std::pin::Pin;
@@ -40,5 +42,6 @@ pub fn real() -> Wires {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(http) as Rc<dyn Wire>)
         }
+        WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }
