@@ -14,8 +14,6 @@ mod itop;
 mod jira;
 #[path = "desks/own.rs"]
 mod own;
-#[path = "desks/own.rs"]
-mod own;
 #[path = "desks/pagerduty.rs"]
 mod pagerduty;
 #[path = "desks/schemas.rs"]

@@ -19,6 +19,7 @@ pub mod glpi;
 pub mod itop;
 pub mod jira;
 pub mod login;
+pub mod mail;
 pub mod markup;
 pub mod names;
 pub mod opsgenie;
@@ -55,6 +56,7 @@ pub const TABLE: &[Connector] = &[
     glpi::CONNECTOR,
     itop::CONNECTOR,
     jira::CONNECTOR,
+    mail::CONNECTOR,
     opsgenie::CONNECTOR,
     pagerduty::CONNECTOR,
     rt::CONNECTOR,
@@ -81,6 +83,8 @@ pub enum WireKind {
     File,
     /// Syslog by TLS, TCP, UDP or the local socket.
     Syslog,
+    /// SMTP: one mail per request.
+    Smtp,
 }
 
 /// A session that a product wants to be opened first.
@@ -95,6 +99,10 @@ pub struct Session {
     /// What the opening request carries beside the login.
     pub slots: &'static [Slot],
 }
+
+/// The option under which a connector finds the priorities that go into a digest (`P4`, …); set by the pump
+/// from the destination's plan.
+pub const DIGEST: &str = "digest";
 
 /// Asks for the state of records at the far end.
 pub type ReadBack = fn(&Target, &[Held], &[Exchange]) -> Next;
@@ -130,6 +138,12 @@ impl Connector {
     /// The connector of that kind.
     pub fn find(kind: &str) -> Option<&'static Connector> {
         TABLE.iter().find(|c| c.door.kind == kind)
+    }
+
+    /// The most jobs in one conversation of a destination with these options: mails go one by one, unless
+    /// several go in one.
+    pub fn batch(&self, options: &Options) -> usize {
+        if self.wire == WireKind::Smtp && options.list(DIGEST).is_empty() { 1 } else { self.batch.max(1) }
     }
 }
 

@@ -10,6 +10,8 @@ pub mod http;
 pub mod oauth;
 pub mod session;
 pub mod signature;
+pub mod smtp;
+mod stream;
 pub mod syslog;
 pub mod tls;
 
@@ -50,5 +52,6 @@ pub fn real() -> Wires {
         }
         WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),
         WireKind::Syslog => Ok(Rc::new(syslog::Syslog::new(options, timeout)?) as Rc<dyn Wire>),
+        WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }
