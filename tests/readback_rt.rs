@@ -186,30 +186,66 @@ async fn story(rt: &Rt, socket: &Path, check: u16) {
     drop(listener);
 }
 
-#[test]
-fn what_an_operator_does_in_rt_comes_back_to_the_host() {
-    let Some(rt) = Rt::start() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    // Nothing listens there until the test does.
-    let check = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let text = configuration(&rt, dir.path(), check);
+/// Runs a daemon while the story lasts.
+fn live(rt: &Rt, dir: &Path, check: u16, story: impl Future<Output = ()>) {
+    let text = configuration(rt, dir, check);
     let load = move || {
         let facts = HostFacts { machine_id: "m".to_owned(), hostname: "web-01".to_owned() };
         config::load_texts(&[("sexton.toml", &text)], &doors(), &facts).map_err(|d| d.render(false))
     };
-    let socket = dir.path().join("control.sock");
     let setup = Setup {
         load: Box::new(load),
         watch: None,
-        socket: socket.clone(),
+        socket: dir.join("control.sock"),
         narrator: None,
         boot_grace: Duration::ZERO,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let lived = LocalSet::new().block_on(&runtime, async {
         let daemon = Daemon::start(setup).await.unwrap();
-        let story = story(&rt, &socket, check);
         tokio::time::timeout(Duration::from_secs(240), daemon.run(story)).await
     });
     assert_eq!(lived, Ok(Ended::Asked));
+}
+
+/// A port where nothing listens until the test does.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn what_an_operator_does_in_rt_comes_back_to_the_host() {
+    let Some(rt) = Rt::start() else { return };
+    let (dir, check) = (tempfile::tempdir().unwrap(), free_port());
+    live(&rt, dir.path(), check, story(&rt, &dir.path().join("control.sock"), check));
+}
+
+#[test]
+fn a_host_that_lost_its_store_finds_its_open_tickets_again() {
+    let Some(rt) = Rt::start() else { return };
+    let (dir, check) = (tempfile::tempdir().unwrap(), free_port());
+    let socket = dir.path().join("control.sock");
+    let ticket = std::cell::RefCell::new(String::new());
+    live(&rt, dir.path(), check, async {
+        let row = delivered(&socket).await;
+        ticket.replace(row["remote_id"].as_str().unwrap().to_owned());
+    });
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    live(&rt, dir.path(), check, async {
+        let (row, ticket) = (delivered(&socket).await, ticket.take());
+        assert_eq!(row["remote_id"], ticket, "adopted, not doubled");
+        let key = format!("sx-{}", row["record"].as_str().unwrap());
+        let query = format!("'CF.{{CorrelationKey}}' = '{key}'").replace(' ', "%20");
+        let found = rt.ask(reqwest::Method::GET, &format!("/tickets?query={query}"), None).await;
+        assert_eq!(found["total"], 1, "{found}");
+        let open = "Queue%20=%20'Incidents'%20AND%20Status%20=%20'__Active__'";
+        let all = rt.ask(reqwest::Method::GET, &format!("/tickets?query={open}"), None).await;
+        assert_eq!(all["total"], 1, "{all}");
+        let listener = TcpListener::bind(("127.0.0.1", check)).unwrap();
+        until(&socket, "cleared", |i| i["state"] == "resolved").await;
+        while rt.status(&ticket).await != "resolved" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(listener);
+    });
 }
