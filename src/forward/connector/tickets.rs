@@ -1,9 +1,9 @@
 //! The conversation that all ticket desks share; a product gives it the verbs ([`Product`]).
 //!
 //! ```text
-//! create   [find by key, when repeated; not found and the search lags: later] → [adopt an orphan by alert key]
+//! create   [find by key, when repeated; not found, the search lags: later] → [adopt an orphan by alert key]
 //!          → create → read, compare the key → [find again, adopt the oldest] → when over already: as amend
-//! amend    read → [gone: find by key, or make anew] → [comment said already?] → tell (comment, weight, stage)
+//! amend    read → [gone: find by key, or make anew] → [comment said?] → tell (comment, weight, stage)
 //! link     the product's own
 //! ```
 //! No desk here makes a create idempotent, so what may have been carried out is looked for before it is
