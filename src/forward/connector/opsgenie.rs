@@ -246,7 +246,16 @@ fn remote(held: &Held, alert: &Json) -> Option<Remote> {
     };
     let by = alert["report"]["closedBy"].as_str().or(alert["report"]["acknowledgedBy"].as_str());
     let by = by.filter(|b| !b.is_empty()).map(str::to_owned);
-    Some(Remote { record: held.record.clone(), rev: held.rev, stage, assignee: owner, by, note: None })
+    Some(Remote {
+        record: held.record.clone(),
+        rev: held.rev,
+        stage,
+        assignee: owner,
+        by,
+        note: None,
+        updated: None,
+        known_error: false,
+    })
 }
 
 #[cfg(test)]

@@ -343,6 +343,8 @@ fn remote(held: &Held, incident: &Json) -> Option<Remote> {
         assignee: text(&incident["assignments"][0]["assignee"]["summary"]),
         by: text(&incident["last_status_change_by"]["summary"]),
         note: None,
+        updated: None,
+        known_error: false,
     })
 }
 

@@ -196,6 +196,8 @@ pub fn gone(held: &Held, why: &str) -> Remote {
         assignee: None,
         by: None,
         note: Some(why.to_owned()),
+        updated: None,
+        known_error: false,
     }
 }
 

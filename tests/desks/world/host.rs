@@ -168,6 +168,7 @@ impl<D: Desk> World<D> {
             pace: 0.0,
             timeout: SECOND,
             read_back: 0,
+            gone: sexton::engine::option::Gone::default(),
             fallback: None,
             digest: None,
             options,

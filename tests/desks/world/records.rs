@@ -89,6 +89,7 @@ impl Truth {
             opens: true,
             body: self.body.to_string(),
             link: (self.kind == RecordKind::Link).then(|| (text("incident"), text("problem"))),
+            terms: sexton::engine::effect::Terms::default(),
         }
     }
 

@@ -205,6 +205,7 @@ impl Itop<'_> {
             creator: String::new(),
             note: some(note.split_whitespace().collect::<Vec<_>>().join(" ")),
             raw: object.fields.clone(),
+            ..Found::default()
         }
     }
 

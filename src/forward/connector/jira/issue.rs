@@ -53,6 +53,7 @@ pub fn found(names: &Names, json: &Json) -> Found {
             .unwrap_or_default(),
         note,
         raw: json.clone(),
+        ..Found::default()
     }
 }
 

@@ -53,6 +53,7 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         by: table::display(&row, "sys_updated_by"),
         note,
         raw: row,
+        ..Found::default()
     }
 }
 
