@@ -4,6 +4,8 @@
 //! `world` is the harness; each product is one file with its server and its tests. The smallest example is
 //! `own`, sexton's own desk.
 
+#[path = "desks/alertmanager.rs"]
+mod alertmanager;
 #[path = "desks/glpi.rs"]
 mod glpi;
 #[path = "desks/itop.rs"]
@@ -14,8 +16,12 @@ mod jira;
 mod own;
 #[path = "desks/pagerduty.rs"]
 mod pagerduty;
+#[path = "desks/schemas.rs"]
+mod schemas;
 #[path = "desks/servicenow.rs"]
 mod servicenow;
+#[path = "desks/webhook.rs"]
+mod webhook;
 #[path = "desks/world.rs"]
 mod world;
 #[path = "desks/zammad.rs"]

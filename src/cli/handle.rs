@@ -1,5 +1,5 @@
-//! `sexton ack`, `start`, `hold`, `resolve`, `cancel`, `reopen`, `assign`, `note`, `reload`: incidents handled
-//! from the shell of their host.
+//! `sexton ack`, `start`, `hold`, `resolve`, `cancel`, `reopen`, `assign`, `note`, `reload`: incidents
+//! handled from the shell of their host.
 
 use std::io::ErrorKind;
 use std::path::Path;

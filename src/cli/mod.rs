@@ -62,7 +62,8 @@ enum Verb {
     Ack(handle::AckArgs),
     /// Say that somebody works on an incident, also after a hold
     Start(handle::AckArgs),
-    /// Put an incident on hold; a reason with "vendor", "change", "maintenance" or "user" stops the resolve clock
+    /// Put an incident on hold; a reason with "vendor", "change", "maintenance" or "user" stops the resolve
+    /// clock
     Hold(handle::NoteArgs),
     /// Resolve an incident by hand
     Resolve(handle::NoteArgs),

@@ -272,4 +272,25 @@ mod tests {
         assert!(lines[0].contains("DESTINATION") && lines[1].contains("no such queue"), "{shown}");
         assert!(lines[1].contains("P1"));
     }
+
+    #[test]
+    fn a_record_or_everything_of_a_removed_destination_is_dropped_with_a_reason() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: OutboxArgs,
+        }
+        for (line, fits) in [
+            ("sexton drop rt i1 --reason old", true),
+            ("sexton drop --destination rt --reason moved", true),
+            ("sexton drop rt i1", false),
+            ("sexton drop rt --reason x", false),
+            ("sexton drop --reason x", false),
+            ("sexton drop rt i1 --destination rt --reason x", false),
+        ] {
+            let parsed = Line::try_parse_from(line.split(' ')).map(|line| line.args.verb.is_some());
+            assert_eq!(parsed.unwrap_or(false), fits, "{line}");
+        }
+    }
 }

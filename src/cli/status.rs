@@ -226,6 +226,7 @@ mod tests {
             "problems": [], "destinations": [
                 {"id": "rt", "kind": "rt", "state": "down", "reason": "connection refused", "rows": {"pending": 3, "parked": 1}}],
             "collectors": [{"kind": "cpu", "cost_ns": 41000.0, "error": null}], "checks": [],
+            "outbox_orphaned": {"old": 2},
         });
         let expected = "\
 sexton 0.1.0 on web-01, up 1h 2m
@@ -234,6 +235,7 @@ config      /etc/sexton, 20 rules on 41 instances, loaded 1m ago
 incidents   2 open
   P1  INC000003  new          2m  front is down (flapping)
   P3  INC000002  in progress  1h  /data 96 % used (reopened 2×)
+orphaned    2 rows wait for old, which is no longer configured (sexton outbox drop --destination old)
 forwarding
   rt  rt  down  3 waiting, 1 PARKED; connection refused
 collectors  1, all well

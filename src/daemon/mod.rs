@@ -248,6 +248,9 @@ impl Daemon {
         self.engine.observe(now, own, step);
         if !own.is_empty() {
             self.engine.destinations(now, &self.forward.status(), &self.config.destinations, step);
+            if let Some(first) = step.resend.first() {
+                tracing::warn!(destination = first.destination, "destination steps in for one that is down");
+            }
         }
     }
 

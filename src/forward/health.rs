@@ -101,8 +101,9 @@ impl Health {
         self.gate
     }
 
-    /// The destination answered. Returns true when its state changed, or is known for the first time. A time that it named while it was up
-    /// still holds: the answer may belong to a request that was under way before.
+    /// The destination answered. Returns true when its state changed, or is known for the first time. A time
+    /// that it named while it was up still holds: the answer may belong to a request that was under way
+    /// before.
     pub fn succeeded(&mut self, now: Moment) -> bool {
         self.failures = 0;
         if self.mode != Mode::Up {

@@ -9,9 +9,10 @@ mod instance;
 
 use sexton::engine::effect::{RecordKind, Stage};
 
+use crate::world::records::{Step, Truth};
 use crate::world::{
-    Act, Acted, Answer, Ask, Desk, Plan, Product, Unfit, View, adopts_after_a_lost_store, closed_for_good,
-    deleted_behind_our_back, is_fit, read_back, suite,
+    Act, Acted, Answer, Ask, Desk, Plan, Product, Unfit, View, World, adopts_after_a_lost_store,
+    closed_for_good, deleted_behind_our_back, is_fit, read_back, suite,
 };
 use instance::{Instance, Row, refuse};
 
@@ -138,6 +139,39 @@ fn servicenow_survives_a_lost_store_and_what_people_do() {
     adopts_after_a_lost_store(&PRODUCT);
     deleted_behind_our_back(&PRODUCT);
     closed_for_good(&PRODUCT);
+}
+
+/// An incident that a person cancelled comes back, and the link of a closed one can no longer be made:
+/// nothing becomes a dead letter.
+#[test]
+fn servicenow_lives_with_what_is_read_only() {
+    let mut world = World::new(&PRODUCT, 8);
+    world.start();
+    let (mut first, mut second, mut problem) = (Truth::incident(1), Truth::incident(2), Truth::problem(3));
+    world.commit(vec![first.row(&world.plan), second.row(&world.plan), problem.row(&world.plan)]);
+    world.settle();
+    let id = |world: &World<Now>, truth: &Truth| world.remote_id(&truth.id()).expect("it has a ticket");
+    let (one, two) = (id(&world, &first), id(&world, &second));
+    world.server.desk().act(&one, Act::Cancel);
+    world.server.desk().act(&two, Act::Close);
+    for step in [Step::Update, Step::Resolve, Step::Reopen] {
+        first.step(step);
+        world.commit(vec![first.row(&world.plan)]);
+        world.settle();
+    }
+    assert_ne!(id(&world, &first), one, "a successor");
+    assert_eq!(world.tickets(&first.id()).iter().filter(|t| t.stage.is_open()).count(), 1);
+    second.step(Step::Update);
+    let link = Truth::link(&second, &problem);
+    world.commit(vec![second.row(&world.plan), link.row(&world.plan)]);
+    world.settle();
+    for step in [Step::Resolve, Step::Update, Step::Reopen] {
+        problem.step(step);
+        world.commit(vec![problem.row(&world.plan)]);
+        world.settle();
+    }
+    let problems = world.tickets(&problem.id());
+    assert_eq!(problems.len(), 2, "the candidate that was cancelled has a successor\n{}", world.story());
 }
 
 #[test]

@@ -70,6 +70,12 @@ pub fn outcome(reply: &Reply, write: bool) -> Option<Outcome> {
     })
 }
 
+/// A whole web page where none belongs: a proxy or a login page has answered in the place of the far end.
+pub fn is_page(reply: &Reply) -> bool {
+    let head: Vec<u8> = reply.body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
+    head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
+}
+
 /// The answer in a sentence: status, and what the body says, on one line and bounded.
 pub fn sentence(reply: &Reply) -> String {
     let json = reply.json();

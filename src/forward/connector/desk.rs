@@ -91,9 +91,11 @@ pub(super) fn batch(
                 results(reply, &jobs[range.clone()], &mut outcomes[range]);
             }
             Ok(reply) => match outcome(reply, true) {
-                // Nothing is wrong with the events when the address itself is unknown.
-                Some(Outcome::Refused { .. }) if class(reply.status) == Class::Gone => {
-                    let reason = format!("{}: no desk at this url", sentence(reply));
+                // Nothing is wrong with the events when the address itself is unknown, or takes no batches.
+                Some(Outcome::Refused { .. })
+                    if class(reply.status) == Class::Gone || matches!(reply.status, 405 | 406 | 415) =>
+                {
+                    let reason = format!("{}: nobody takes events at this url", sentence(reply));
                     return done(outcomes, Outcome::Pause { reason });
                 }
                 Some(Outcome::Refused { .. }) if range.len() > 1 => {

@@ -11,6 +11,7 @@
 pub mod alertmanager;
 pub mod classify;
 pub mod desk;
+pub mod file;
 #[cfg(test)]
 mod fixture;
 pub mod footer;
@@ -18,6 +19,7 @@ pub mod glpi;
 pub mod itop;
 pub mod jira;
 pub mod login;
+pub mod mail;
 pub mod markup;
 pub mod names;
 pub mod opsgenie;
@@ -27,6 +29,7 @@ pub mod rt;
 pub mod servicenow;
 pub mod servicenow_event;
 pub mod servicenow_import;
+pub mod syslog;
 pub mod talk;
 pub mod text;
 pub mod tickets;
@@ -49,15 +52,18 @@ pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 pub const TABLE: &[Connector] = &[
     alertmanager::CONNECTOR,
     desk::CONNECTOR,
+    file::CONNECTOR,
     glpi::CONNECTOR,
     itop::CONNECTOR,
     jira::CONNECTOR,
+    mail::CONNECTOR,
     opsgenie::CONNECTOR,
     pagerduty::CONNECTOR,
     rt::CONNECTOR,
     servicenow::CONNECTOR,
     servicenow_event::CONNECTOR,
     servicenow_import::CONNECTOR,
+    syslog::CONNECTOR,
     webhook::CONNECTOR,
     zammad::CONNECTOR,
     znuny::CONNECTOR,
@@ -73,6 +79,12 @@ pub enum WireKind {
     Http,
     /// The same within a session that the login opens.
     Session(&'static Session),
+    /// A file of lines.
+    File,
+    /// Syslog by TLS, TCP, UDP or the local socket.
+    Syslog,
+    /// SMTP: one mail per request.
+    Smtp,
 }
 
 /// A session that a product wants to be opened first.
@@ -87,6 +99,10 @@ pub struct Session {
     /// What the opening request carries beside the login.
     pub slots: &'static [Slot],
 }
+
+/// The option under which a connector finds the priorities that go into a digest (`P4`, …); set by the pump
+/// from the destination's plan.
+pub const DIGEST: &str = "digest";
 
 /// Asks for the state of records at the far end.
 pub type ReadBack = fn(&Target, &[Held], &[Exchange]) -> Next;
@@ -122,6 +138,12 @@ impl Connector {
     /// The connector of that kind.
     pub fn find(kind: &str) -> Option<&'static Connector> {
         TABLE.iter().find(|c| c.door.kind == kind)
+    }
+
+    /// The most jobs in one conversation of a destination with these options: mails go one by one, unless
+    /// several go in one.
+    pub fn batch(&self, options: &Options) -> usize {
+        if self.wire == WireKind::Smtp && options.list(DIGEST).is_empty() { 1 } else { self.batch.max(1) }
     }
 }
 

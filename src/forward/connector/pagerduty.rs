@@ -6,8 +6,8 @@
 //! POST {url}/v2/change/enqueue   {"routing_key","payload":{"summary","source","timestamp",…}}    202: queued
 //! GET  {api_url}/incidents?incident_key=DEDUP        only with an API token: what people did
 //! ```
-//! The dedup key is the alert key: repeats of a trigger are absorbed while the alert is open, and a resolve of
-//! what is not open is dropped, so that everything may be sent twice and nothing has to be found.
+//! The dedup key is the alert key: repeats of a trigger are absorbed while the alert is open, and a resolve
+//! of what is not open is dropped, so that everything may be sent twice and nothing has to be found.
 //!
 //! What would wake somebody for nothing is not sent: an incident that came and went before anything could be
 //! told is a change event (option `past`), and an open one is triggered anew only when it rose or came back.

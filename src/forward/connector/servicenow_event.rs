@@ -1,13 +1,13 @@
 //! Connector `servicenow-event`: ServiceNow Event Management.
 //!
 //! ```text
-//! POST {url}/api/global/em/jsonv2   {"records":[{"source","event_class","node","resource","metric_name","type",
-//!   "severity","message_key","resolution_state","time_of_event","description","additional_info"}, …]}
+//! POST {url}/api/global/em/jsonv2   {"records":[{"source","event_class","node","resource","metric_name",
+//!   "type","severity","message_key","resolution_state","time_of_event","description","additional_info"}, …]}
 //! 200: all are queued; what becomes of them is up to event and alert rules
 //! ```
-//! `message_key` is the alert key of an incident, the record key of a problem candidate: events of one key are
-//! one alert, so that any event may be sent twice. An alert is cleared by severity 0. A link has no form here;
-//! the problem's events name the alerts of their members' records. A post that is refused as a whole is
+//! `message_key` is the alert key of an incident, the record key of a problem candidate: events of one key
+//! are one alert, so that any event may be sent twice. An alert is cleared by severity 0. A link has no form
+//! here; the problem's events name its members. A post that is refused as a whole is
 //! halved until the culprit stands alone.
 
 use std::collections::VecDeque;
@@ -118,8 +118,8 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
         events.push(made.unwrap_or_default());
     }
     let waiting: Vec<usize> = (0..jobs.len()).filter(|i| outcomes[*i].is_none()).collect();
-    let mut posts = VecDeque::from([0..waiting.len()]);
-    posts.retain(|range: &Range<usize>| !range.is_empty());
+    let mut posts: VecDeque<Range<usize>> = VecDeque::new();
+    posts.extend((!waiting.is_empty()).then_some(0..waiting.len()));
     for exchange in exchanges {
         let Some(range) = posts.pop_front() else { break };
         let mut all = |outcome: &dyn Fn(usize) -> Outcome| {

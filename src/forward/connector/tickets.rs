@@ -176,19 +176,20 @@ pub fn read_back(
     mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
 ) -> Next {
     let mut talk = Talk::new(exchanges, false);
-    let mut remotes = Vec::new();
+    let mut all = Done::default();
     for held in held {
         match one(&mut talk, held) {
-            Ok(remote) => remotes.extend(remote),
+            Ok(remote) => all.remotes.extend(remote),
+            Err(Next::Done(Done { gone, .. })) if !gone.is_empty() => all.gone.extend(gone),
             Err(Next::Done(Done { outcomes, .. })) if matches!(outcomes[..], [Outcome::Refused { .. }]) => {}
             Err(next) => return next,
         }
     }
-    Next::Done(Done { remotes, ..Done::default() })
+    Next::Done(all)
 }
 
-/// A record whose ticket is gone.
-pub fn gone(held: &Held, why: &str) -> Remote {
+/// A record whose ticket a person has thrown away.
+pub fn deleted(held: &Held, why: &str) -> Remote {
     Remote {
         record: held.record.clone(),
         rev: held.rev,
@@ -199,6 +200,11 @@ pub fn gone(held: &Held, why: &str) -> Remote {
         updated: None,
         known_error: false,
     }
+}
+
+/// A record whose ticket is not there any more, by whatever cause: the end of one reading of [`read_back`].
+pub fn gone(held: &Held) -> Next {
+    Next::Done(Done { gone: vec![held.record.clone()], ..Done::default() })
 }
 
 /// What the steps of one conversation share.

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use self::flight::{Cargo, Landing, converse};
-use super::connector::{Connector, Done, Next, Target};
+use super::connector::{Connector, DIGEST, Done, Next, Target};
 use super::health::{Allowance, Health, Mode, PAUSE};
 use super::pace::{Backoff, Pace, Random};
 use super::secrets::Secrets;
@@ -29,7 +29,7 @@ use super::{Setting, Shared};
 use crate::clock::Clock;
 use crate::engine::effect::{Outbox, Outcome, Settled};
 use crate::engine::moment::{MINUTE, Moment};
-use crate::engine::option::DestinationPlan;
+use crate::engine::option::{DestinationPlan, OptionValue};
 
 /// Waits of a pump.
 #[derive(Clone, Copy, Debug)]
@@ -108,12 +108,13 @@ pub(super) struct Pump<O> {
 impl<O: Outbox + Clone + 'static> Pump<O> {
     pub fn new(plan: DestinationPlan, connector: &'static Connector, context: Context<O>) -> Self {
         let now = context.setting.clock.now();
-        let target = Target {
-            id: plan.id.clone(),
-            host: context.setting.host.clone(),
-            born: context.setting.born,
-            options: plan.options.clone(),
-        };
+        let mut options = plan.options.clone();
+        if let Some(digest) = &plan.digest {
+            let priorities = digest.priority.iter().map(|p| format!("{p:?}")).collect();
+            options.0.insert(DIGEST.to_owned(), OptionValue::List(priorities));
+        }
+        let (id, host, born) = (plan.id.clone(), context.setting.host.clone(), context.setting.born);
+        let target = Target { id, host, born, options };
         let mut random = Random::seeded(&[&context.setting.host.id, &plan.id]);
         // A fleet that starts together does not read together.
         let read_due = now.mono.saturating_add(random.below(plan.read_back));
@@ -201,7 +202,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         if room == 0 {
             return Duration::MAX;
         }
-        let want = if limit == 1 && self.mode() != Mode::Up { 1 } else { room * self.connector.batch };
+        let want = if limit == 1 && self.mode() != Mode::Up {
+            1
+        } else {
+            room * self.connector.batch(&self.target.options)
+        };
         let reading = self.read_back(now, &wire, &secrets).await;
         self.load(want, now, &wire, &secrets).await.min(reading)
     }
@@ -224,7 +229,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         self.outbox_works(CLAIM);
         let count = jobs.len();
         self.pace.give_back(permits.saturating_sub(count));
-        for batch in jobs.chunks(self.connector.batch.max(1)) {
+        for batch in jobs.chunks(self.connector.batch(&self.target.options)) {
             let (target, next, jobs) = (Rc::clone(&self.target), self.connector.next, batch.to_vec());
             let cargo = Cargo::jobs(&jobs);
             let ask = move |said: &[_]| next(&target, &jobs, said);

@@ -78,8 +78,8 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         }
     }
 
-    /// A ticket is not there. Twice in a row, with a proof in between that the destination is fit: rights that
-    /// were taken away hide tickets as well.
+    /// A ticket is not there. Twice in a row, with a proof in between that the destination is fit: rights
+    /// that were taken away hide tickets as well.
     fn gone(&mut self, held: &Held) -> Option<Command> {
         if self.plan.gone == Gone::Leave || held.over {
             return None;

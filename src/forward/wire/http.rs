@@ -279,18 +279,25 @@ fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the
-/// answer's own date.
+/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch.
 pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
-    let text = headers.get("retry-after")?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
-            let wait = http_date(text)?.saturating_sub(server).max(0);
-            Duration::from_nanos(wait.unsigned_abs())
-        }
+    let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
+    let until = |at: i64| Duration::from_nanos(at.saturating_sub(server).max(0).unsigned_abs());
+    let wait = match headers.get("retry-after").map(|text| text.trim()) {
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => until(http_date(text)?),
+        },
+        None => until(rate_limit_reset(headers)?),
     };
     Some(wait.min(RETRY_AFTER))
+}
+
+/// `X-RateLimit-Reset` in seconds since the epoch, as ServiceNow and others write it; smaller numbers are
+/// spans of seconds with some and counts of other things with others, and say nothing.
+fn rate_limit_reset(headers: &BTreeMap<String, String>) -> Option<i64> {
+    let seconds: i64 = headers.get("x-ratelimit-reset")?.trim().parse().ok()?;
+    seconds.checked_mul(SECOND).filter(|_| seconds >= 1_000_000_000)
 }
 
 fn http_date(text: &str) -> Option<i64> {
@@ -323,5 +330,16 @@ mod tests {
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
         }
         assert_eq!(retry_after(&BTreeMap::new(), now), None);
+        let epoch = now.0 / SECOND;
+        for (reset, seconds) in [
+            ((epoch + 90).to_string(), Some(90)),
+            ((epoch - 5).to_string(), Some(0)),
+            ("60".to_owned(), None),
+            ("soon".to_owned(), None),
+            (i64::MAX.to_string(), None),
+        ] {
+            let headers = BTreeMap::from([("x-ratelimit-reset".to_owned(), reset.clone())]);
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{reset}");
+        }
     }
 }

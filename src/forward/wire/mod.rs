@@ -5,10 +5,14 @@
 //! simulated world can put its own in their place.
 
 pub mod client;
+pub mod file;
 pub mod http;
 pub mod oauth;
 pub mod session;
 pub mod signature;
+pub mod smtp;
+mod stream;
+pub mod syslog;
 pub mod tls;
 
 use std::pin::Pin;
@@ -46,5 +50,8 @@ pub fn real() -> Wires {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
         }
+        WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),
+        WireKind::Syslog => Ok(Rc::new(syslog::Syslog::new(options, timeout)?) as Rc<dyn Wire>),
+        WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }

@@ -5,8 +5,11 @@
 //! and is never a plain file name, so that a credential of systemd can hold it.
 
 use std::os::unix::fs::MetadataExt;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::option::Options;
@@ -63,6 +66,35 @@ fn read(option: &str, path: &str) -> Result<Vec<u8>, String> {
         return Err(format!("{option} {path}: holds no certificate"));
     }
     Ok(pem)
+}
+
+/// TLS for wires that are not HTTP, trusting and showing the same as the HTTP client does.
+///
+/// # Errors
+/// A sentence naming the option that cannot be used.
+pub fn config(pem: &Pem) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificates = |option: &str, bytes: &[u8]| {
+        let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+        read.map_err(|e| format!("{option}: {e}"))
+    };
+    let extra = certificates("ca", &pem.ca)?;
+    if extra.is_empty() && !pem.ca.is_empty() {
+        return Err("ca: holds no certificate".to_owned());
+    }
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
+        .map_err(|e| format!("cannot use ca or the system's authorities: {e}"))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("cannot set up TLS: {e}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let Some(key) = &pem.key else { return Ok(Arc::new(builder.with_no_client_auth())) };
+    let chain = certificates("client_certificate", &pem.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
+        .map_err(|_| "client_key holds no key in PEM".to_owned())?;
+    let config = builder.with_client_auth_cert(chain, key);
+    Ok(Arc::new(config.map_err(|e| format!("client_certificate with client_key: {e}"))?))
 }
 
 /// What the files looked like; equal as long as none was replaced or written.

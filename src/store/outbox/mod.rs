@@ -49,7 +49,7 @@ fn put_one(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
             row.fall_back(fallen, table::add_body(tx, &new.body)?, waits_for_ends, tx.now);
         }
         Some(_) => return Ok(()),
-        None if newer && new.terms.known && row.learn(new) => {}
+        None if newer && new.terms.known && row.learn(new, tx.now) => {}
         None if newer => row.supersede(new, table::add_body(tx, &new.body)?),
         None => return Ok(()),
     }

@@ -183,11 +183,11 @@ impl Row {
 
     /// The destination knows this revision, because it came from there. False when something else is under
     /// way, and the revision has to be sent like any other.
-    pub fn learn(&mut self, new: &OutboxRow) -> bool {
+    pub fn learn(&mut self, new: &OutboxRow, now: Stamp) -> bool {
         let idle = self.state == RowState::Acked && self.due.is_none();
         if idle {
             self.wanted = Revision { rev: new.rev, over: new.over };
-            (self.acked, self.priority) = (self.wanted, new.priority);
+            (self.acked, self.priority, self.settled_at) = (self.wanted, new.priority, Some(now));
         }
         idle
     }

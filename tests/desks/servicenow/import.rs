@@ -76,7 +76,7 @@ impl Import {
         let key = row["u_correlation_id"].as_str().ok_or("no coalesce value")?;
         let has = |r: &&Row| r.get("correlation_id").is_some_and(|k| k == key);
         let known = self.now.0.tables[table].iter().find(has).cloned();
-        if let Some(closed) = known.clone().filter(|r| r["state"] == "7") {
+        if let Some(closed) = known.clone().filter(is_closed) {
             return Ok(("ignored", closed));
         }
         let mut body = json!({});
@@ -112,6 +112,10 @@ impl Import {
         }
         Ok((status, after))
     }
+}
+
+fn is_closed(row: &Row) -> bool {
+    ["7", "8", "107"].contains(&row["state"].as_str())
 }
 
 #[test]

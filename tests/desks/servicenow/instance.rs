@@ -41,6 +41,7 @@ const FIELDS: &[(&str, usize)] = &[
     ("number", 40),
     ("sys_id", 32),
     ("sys_created_on", 40),
+    ("sys_created_by", 40),
     ("sys_updated_by", 40),
 ];
 
@@ -217,13 +218,14 @@ impl Instance {
             ("urgency", "3".to_owned()),
             ("active", "true".to_owned()),
             ("sys_created_on", "2026-11-22 10:00:00".to_owned()),
+            ("sys_created_by", "sexton".to_owned()),
         ];
         base.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
     }
 
     fn update(&mut self, ask: &Ask, table: &'static str, id: &str) -> Answer {
         let Some(row) = self.find(table, id).cloned() else { return refuse(404, "No Record found") };
-        if matches!(row["state"].as_str(), "7" | "107") {
+        if matches!(row["state"].as_str(), "7" | "8" | "107") {
             return refuse(403, "ACL Exception Update Failed due to security constraints");
         }
         match self.write(table, row, &ask.json()) {

@@ -279,6 +279,20 @@ pub fn deleted_behind_our_back<D: Desk>(product: &Product<D>) {
     assert!(over.len() == 1 && !over[0].stage.is_open(), "{over:?}\n{}", world.story());
 }
 
+/// A person deletes the ticket of an incident that stays as it is: reading back tells it.
+pub fn noticed_when_gone<D: Desk>(product: &Product<D>) {
+    let mut world = World::new(product, 6);
+    world.plan.read_back = SECOND / 10;
+    world.start();
+    let incident = Truth::incident(1);
+    world.commit(vec![incident.row(&world.plan)]);
+    world.settle();
+    let ticket = world.remote_id(&incident.id()).expect("it has a ticket");
+    world.server.desk().act(&ticket, Act::Delete);
+    let told = |c: &Command| matches!(c, Command::Gone { record, .. } if *record == incident.id());
+    world.until("the engine is told", |w| w.remotes().iter().any(told));
+}
+
 /// A person closes a ticket for good, and the trouble comes back: where the product cannot reopen it, a
 /// successor is made, and gets all that follows.
 pub fn closed_for_good<D: Desk>(product: &Product<D>) {

@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 
 use self::alert::{Alert, Labels, TOLD_AGAIN};
 use self::options::{LOGINS, Map, OPTIONS};
-use super::classify::{Class, class, outcome, sentence};
+use super::classify::{Class, class, is_page, outcome, sentence};
 use super::request::encode;
 use super::wanted::{Subject, Wanted};
 use super::{Connector, Done, Exchange, Method, Next, Reply, Request, Target, WireKind};
@@ -241,7 +241,7 @@ fn tell<'a>(
             return Err(Next::send(Request::json(Method::Post, ALERTS, Json::Array(alerts)).to(server)));
         };
         match &exchange.result {
-            Ok(reply) if class(reply.status) == Class::Success => {
+            Ok(reply) if class(reply.status) == Class::Success && !is_page(reply) => {
                 post.iter().for_each(|i| told.taken[*i] = true);
             }
             Ok(reply) if class(reply.status) == Class::Permanent && post.len() > 1 => {
@@ -310,6 +310,9 @@ fn fault(server: &str, exchange: &Exchange, write: bool) -> Outcome {
     };
     if class(reply.status) == Class::Gone {
         return Outcome::Pause { reason: at(format!("{}: no Alertmanager API v2 there", sentence(reply))) };
+    }
+    if is_page(reply) && class(reply.status) == Class::Success {
+        return Outcome::Pause { reason: at("answers with a web page, not as an Alertmanager".to_owned()) };
     }
     match outcome(reply, write) {
         Some(Outcome::Retry { after, unknown, reason }) => {

@@ -255,6 +255,14 @@ fn every_server_gets_every_alert_and_one_is_enough() {
         assert_eq!(stored(&done.outcomes[0]).1, minute());
         assert!(done.warning.is_some());
     }
+    // A proxy's page is no success.
+    let mut page = fixture::reply(200, &json!(null));
+    page.body = b"\n<!DOCTYPE html><html>log in</html>".to_vec();
+    let (done, _) = play(&target(&[]), &[firing()], vec![(POST, Ok(page))]);
+    assert!(
+        matches!(&done.outcomes[0], Outcome::Pause { reason } if reason.contains("web page")),
+        "{done:?}"
+    );
     // None took it: what passes by itself decides, and what may have been carried out is said.
     for (steps, expected) in [
         (vec![cut(POST, true), says(POST, 404, json!(null))], "retry in doubt"),

@@ -89,7 +89,7 @@ const RIGHTS: &[(&str, i64, &str)] = &[
     ("ticket", 4, "Assistance > Tickets > Create"),
     ("ticket", 2, "Assistance > Tickets > Update"),
     ("ticket", 1024, "Assistance > Tickets > See all tickets"),
-    ("followup", 4 | 4096, "Assistance > Followups > Add to all tickets"),
+    ("followup", 4 | 4096, "Assistance > Followups > Add to all items"),
     ("followup", 1 | 8192, "Assistance > Followups > See public ones"),
 ];
 /// The same for problems; without them only incidents arrive.
@@ -157,31 +157,27 @@ fn forbids(matrix: &Json) -> bool {
 }
 
 /// Reads back status, technicians and solution.
-fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    let _ = target;
-    let mut talk = Talk::new(exchanges, false);
-    let mut remotes = Vec::new();
-    for held in held {
-        match remote(&mut talk, held) {
-            Ok(remote) => remotes.extend(remote),
-            Err(next) => return next,
-        }
-    }
-    Next::Done(Done { remotes, ..Done::default() })
+fn read(_: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
+    tickets::read_back(held, exchanges, remote)
 }
 
 fn remote(talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
     let kind = api::itemtype(held.kind);
     let path = format!("/{kind}/{}", held.remote_id);
     let said = api::ask(talk, Request::get(format!("{path}?get_hateoas=false")))?;
+    if said.is_gone() {
+        return Err(tickets::gone(held));
+    }
+    if loose(&said.json["is_deleted"]) == "1" {
+        return Ok(Some(tickets::deleted(held, "deleted in GLPI")));
+    }
+    if said.is_denied() {
+        return Ok(None);
+    }
     if !said.done {
-        return if said.is_gone() || said.is_denied() { Ok(None) } else { Err(said.end(talk)) };
+        return Err(said.end(talk));
     }
     let mut found = desk::found(&said.json);
-    if loose(&said.json["is_deleted"]) == "1" {
-        (found.stage, found.note) = (Some(Stage::Cancelled), Some("in the trash of GLPI".to_owned()));
-        return Ok(found.remote(&held.record, held.rev));
-    }
     if found.stage.is_some_and(|s| s != Stage::New) {
         let actors = if kind == "Problem" { "Problem_User" } else { "Ticket_User" };
         let json =

@@ -1,3 +1,5 @@
+//! The connector as a table: what is asked, and what comes of each answer.
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -340,10 +342,11 @@ fn people_are_read_back() {
         ),
         says(READ, 404, error("ERROR_ITEM_NOT_FOUND")),
         ok(READ, json!({"id": 20, "is_deleted": 1, "status": 2})),
+        says(READ, 403, error("ERROR_RIGHT_MISSING")),
         ok(READ, ticket(1)),
     ];
     let target = target(&[]);
-    let held = ["a", "gone", "trash", "new"].map(held);
+    let held = ["a", "gone", "trash", "hidden", "new"].map(held);
     let (done, _) = converse(|said| read(&target, &held, said), steps);
     let told: Vec<_> =
         done.remotes.iter().map(|r| (r.record.as_str(), r.stage, r.assignee.as_deref())).collect();
@@ -351,6 +354,7 @@ fn people_are_read_back() {
         told,
         [
             ("a", Stage::Resolved, Some("Doe Jane, Roe")),
+            ("gone", Stage::Cancelled, None),
             ("trash", Stage::Cancelled, None),
             ("new", Stage::New, None)
         ]

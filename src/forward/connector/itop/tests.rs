@@ -1,3 +1,5 @@
+//! The connector as a table: what is asked, and what comes of each answer.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};

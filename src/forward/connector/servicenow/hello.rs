@@ -82,3 +82,16 @@ fn fields(talk: &mut Talk, map: Map, kind: RecordKind) -> Result<Vec<String>, Ne
         .map(|f| format!("field {f} of {table} is not there or hidden, and stays empty"))
         .collect())
 }
+
+/// The newest rows show the key's field, as far as there are any.
+///
+/// # Errors
+/// A pause when they do not: searches by it would find nothing, without a word.
+pub fn key_is_there(talk: &mut Talk, map: Map, kind: RecordKind) -> Result<(), Next> {
+    let (table, key) = (map.table(kind), map.get("field.key"));
+    let page = table::rows(talk, table, table::search(table, "ORDERBYDESCnumber", key, table::ROWS, false))?;
+    match page.rows.first() {
+        Some(row) if row.get(key).is_none() => Err(pause(ignored(table, key))),
+        _ => Ok(()),
+    }
+}

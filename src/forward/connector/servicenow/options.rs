@@ -5,7 +5,8 @@ use crate::engine::option::{OptionValue, Options};
 
 use super::super::Target;
 
-/// Defaults of the option `map`: those of a stock instance. An entry written as "" switches off what it names.
+/// Defaults of the option `map`: those of a stock instance. An entry written as "" switches off what it
+/// names.
 pub const DEFAULTS: &[(&str, &str)] = &[
     ("table.incident", "incident"),
     ("table.problem", "problem"),

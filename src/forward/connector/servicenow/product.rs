@@ -23,7 +23,7 @@ pub struct Table<'a> {
 /// The fields that are read of a ticket.
 pub fn fields(map: Map, kind: RecordKind) -> String {
     let mut fields = vec!["sys_id", "number", "state", "impact", "urgency", "assigned_to", "close_notes"];
-    fields.extend(["sys_updated_by", map.get("field.key"), map.get("field.alert")]);
+    fields.extend(["sys_created_by", "sys_updated_by", map.get("field.key"), map.get("field.alert")]);
     fields.extend(match kind {
         RecordKind::Problem => ["problem_state", "resolution_code"],
         _ => ["hold_reason", map.get("field.problem")],
@@ -49,12 +49,18 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         key: value(&row, map.get("field.key")),
         stage: if cancelled { Some(Stage::Cancelled) } else { stage },
         assignee,
-        creator: String::new(),
         by: table::display(&row, "sys_updated_by"),
+        creator: value(&row, "sys_created_by"),
         note,
         raw: row,
         ..Found::default()
     }
+}
+
+/// The same for a conversation: what is cancelled is as read-only as what is closed.
+fn settled(found: Found) -> Found {
+    let stage = found.stage.map(|s| if s == Stage::Cancelled { Stage::Closed } else { s });
+    Found { stage, ..found }
 }
 
 /// Problems have two fields for their state; the older one decides where both exist.
@@ -77,6 +83,21 @@ impl Product for Table<'_> {
         }
         let query = format!("{field}={}^active=true^ORDERBYsys_created_on^ORDERBYnumber", wanted.alert_key);
         self.search(talk, wanted.kind, field, &wanted.alert_key, &query)
+    }
+
+    /// Where the instance answers conditions on unknown fields with no rows at all, only a row tells whether
+    /// the key's field is there.
+    fn fit(&self, talk: &mut Talk, wanted: &Wanted) -> Result<(), Next> {
+        super::hello::key_is_there(talk, self.map, wanted.kind)
+    }
+
+    fn adopt(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<(), Next> {
+        let body = [(self.map.get("field.key").to_owned(), wanted.key.clone())];
+        let row = self.patch(talk, wanted.kind, &ticket.id, &body)?.map_err(|reply| self.not_told(&reply))?;
+        if value(&row, self.map.get("field.key")) == wanted.key {
+            return Ok(());
+        }
+        Err(pause(ignored(self.table(wanted.kind)?, self.map.get("field.key"))))
     }
 
     fn create(
@@ -104,15 +125,21 @@ impl Product for Table<'_> {
 
     fn read(&self, talk: &mut Talk, kind: RecordKind, id: &str) -> Result<Option<Found>, Next> {
         let row = table::row(talk, self.table(kind)?, id, &fields(self.map, kind))?;
-        Ok(row.map(|row| found(self.map, kind, row)))
+        Ok(row.map(|row| settled(found(self.map, kind, row))))
     }
 
     /// The journal itself (`sys_journal_field`) is closed to all but administrators; the ticket shows it as
     /// the display value of `work_notes`.
     fn is_said(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<bool, Next> {
-        let row = table::row(talk, self.table(wanted.kind)?, &ticket.id, "sys_id,work_notes")?;
-        let journal = row.and_then(|row| table::display(&row, "work_notes")).unwrap_or_default();
-        Ok(journal.contains(&wanted.marker))
+        match table::row(talk, self.table(wanted.kind)?, &ticket.id, "sys_id,work_notes") {
+            Ok(row) => {
+                let journal = row.and_then(|row| table::display(&row, "work_notes")).unwrap_or_default();
+                Ok(journal.contains(&wanted.marker))
+            }
+            // A journal beyond what is read of an answer: better a note twice than never.
+            Err(Next::Done(done)) if is_too_long(&done) => Ok(false),
+            Err(next) => Err(next),
+        }
     }
 
     fn tell(
@@ -124,7 +151,8 @@ impl Product for Table<'_> {
     ) -> Result<Option<String>, Next> {
         if ticket.stage == Some(Stage::Closed) {
             // Read-only for everybody but administrators, and nothing is left to be done there.
-            return Ok(None);
+            let number = value(&ticket.raw, "number");
+            return Ok(say.text.map(|_| format!("{number} is closed: what is new was not written there")));
         }
         let mut body = Fields::new();
         if let Some(text) = say.text {
@@ -132,10 +160,6 @@ impl Product for Table<'_> {
         }
         if say.fields {
             body.extend(self.risen(wanted, ticket));
-        }
-        if say.fields && !ticket.key.starts_with(&wanted.key) {
-            // Left behind by a lost store, and ours from now on.
-            body.push((self.map.get("field.key").into(), wanted.key.clone()));
         }
         let told_only = body.clone();
         let moved = say.stage.map(|stage| self.stage_fields(talk, wanted, ticket, stage)).transpose()?;
@@ -225,7 +249,7 @@ impl Table<'_> {
             )));
         }
         let rows = page.rows.into_iter().filter(|row| value(row, field) == wanted);
-        Ok(rows.map(|row| found(self.map, kind, row)).collect())
+        Ok(rows.map(|row| settled(found(self.map, kind, row))).collect())
     }
 
     /// Sends an update; the row as it is then, or the answer that refuses.
@@ -284,6 +308,13 @@ pub fn ignored(table: &str, field: &str) -> String {
         "searches of {table} ignore {field}: there is no such field, or this user may not search it; tickets \
          could not be found again"
     )
+}
+
+/// The answer was larger than what is read of one.
+fn is_too_long(done: &Done) -> bool {
+    let too_long =
+        |o: &Outcome| matches!(o, Outcome::Retry { reason, .. } if reason.contains("is larger than"));
+    done.outcomes.iter().any(too_long)
 }
 
 /// All creates are alike: rights and mandatory fields that one lacks, all lack.

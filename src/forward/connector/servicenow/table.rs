@@ -143,7 +143,8 @@ pub fn display(row: &Json, field: &str) -> Option<String> {
     Some(shown).filter(|s| !s.is_empty())
 }
 
-/// A text that can stand in a query as it is: `^` would end the condition, `javascript:` would be carried out.
+/// A text that can stand in a query as it is: `^` would end the condition, `javascript:` would be carried
+/// out.
 pub fn is_plain(text: &str) -> bool {
     let bad = |c: char| c == '^' || c.is_control();
     !text.is_empty() && !text.chars().any(bad) && !text.to_lowercase().contains("javascript:")

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use self::options::{LOGINS, Map, OPTIONS, kind_word, operation_word};
 use self::template::{Escape, render};
-use super::classify::{Class, class, outcome, sentence};
+use super::classify::{Class, class, is_page, outcome, sentence};
 use super::wanted::Wanted;
 use super::{Body, Connector, Done, Exchange, Method, Next, Place, Reply, Request, Target, WireKind, desk};
 use crate::engine::effect::{Job, Outcome, RecordKind};
@@ -220,6 +220,11 @@ fn judge(map: &Map, job: &Job, exchange: &Exchange) -> (Outcome, Option<String>)
 }
 
 fn stored(map: &Map, job: &Job, reply: &Reply) -> (Outcome, Option<String>) {
+    if is_page(reply) && !map.trusts_pages() {
+        let reason =
+            "answered with a web page: a proxy or a login page in its place? (see success)".to_owned();
+        return (Outcome::Retry { after: None, unknown: true, reason }, None);
+    }
     let json = reply.json();
     if !map.fault().is_empty() && json.pointer(map.fault()).is_some_and(is_something) {
         return (Outcome::Refused { reason: sentence(reply) }, None);
@@ -273,8 +278,11 @@ fn for_the_rest(outcome: &Outcome, exchange: &Exchange) -> Option<Outcome> {
     }
 }
 
-/// A batch that was taken: each event by its result where the receiver gives results, else all of them.
+/// A batch that was taken, unless a web page says so: each event by its result where the receiver gives results, else all of them.
 fn batch_results(reply: &Reply, jobs: &[Job], outcomes: &mut [Option<Outcome>]) {
+    if is_page(reply) {
+        return;
+    }
     if reply.json()["results"].is_array() {
         return desk::results(reply, jobs, outcomes);
     }

@@ -66,7 +66,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         about: "answers that mean stored, [\"200\", \"409\"]; empty: 200 to 299",
     },
     text("fault", None, "JSON pointer: an answer with something there is a refusal, whatever its status"),
-    text("id", None, "JSON pointer to the id in the answer, or \"location\" for that header's last part"),
+    text(
+        "remote_id",
+        None,
+        "JSON pointer to the id in the answer, or \"location\" for that header's last part",
+    ),
     ANY_TOKEN,
     OptionSpec { key: "api_key", kind: OptionKind::Secret, about: "where the key for x-api-key is read" },
     USER,
@@ -204,6 +208,11 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// A success may come as a web page: the statuses that mean success were named by hand.
+    pub fn trusts_pages(&self) -> bool {
+        !self.options.list("success").is_empty()
+    }
+
     /// Where a refusal shows in the answer; empty when nowhere.
     pub fn fault(&self) -> &'a str {
         self.options.text("fault")
@@ -211,7 +220,7 @@ impl<'a> Map<'a> {
 
     /// Where the id stands in the answer; empty when nowhere.
     pub fn id(&self) -> &'a str {
-        self.options.text("id")
+        self.options.text("remote_id")
     }
 }
 
@@ -252,8 +261,9 @@ pub fn check(options: &Options) -> Result<(), String> {
             return Err(format!("success: '{status}' is no HTTP status"));
         }
     }
-    for (key, value) in [("fault", map.fault()), ("id", map.id())] {
-        let pointer = value.starts_with('/') || value.is_empty() || (key == "id" && value == "location");
+    for (key, value) in [("fault", map.fault()), ("remote_id", map.id())] {
+        let pointer =
+            value.starts_with('/') || value.is_empty() || (key == "remote_id" && value == "location");
         if !pointer {
             return Err(format!("{key}: '{value}' is no JSON pointer: it begins with a slash"));
         }

@@ -43,7 +43,7 @@ fn rest() -> Target {
         ("paths", table(&[("create", "/tickets")])),
         ("method", text("PATCH")),
         ("methods", table(&[("create", "POST")])),
-        ("id", text("/ticket/id")),
+        ("remote_id", text("/ticket/id")),
         ("headers", table(&[("X-Source", "{{ host.name }} · {{ number }}")])),
     ])
 }
@@ -153,7 +153,7 @@ fn a_product_without_connector_is_served_by_templates() {
 
 #[test]
 fn the_id_may_stand_in_the_location() {
-    let target = target(&[("id", text("location"))]);
+    let target = target(&[("remote_id", text("location"))]);
     for (location, id) in
         [("https://x.example/api/tickets/17?full=1", Some("17")), ("/tickets/18/", Some("18")), ("", None)]
     {
@@ -196,6 +196,14 @@ fn every_answer_has_its_outcome() {
             Outcome::Refused { .. } => "refused",
         };
         assert_eq!(got, expected, "{status}");
+    }
+    // A proxy's page is not believed, unless the user says what a success is.
+    let mut page = fixture::reply(200, &json!(null));
+    page.body = b"<!DOCTYPE html><html>log in</html>".to_vec();
+    for (options, believed) in [(vec![], false), (vec![("success", list(&["200"]))], true)] {
+        let (done, _) = play(&target(&options), &[fixture::create()], vec![("POST ", Ok(page.clone()))]);
+        assert_eq!(matches!(done.outcomes[0], Outcome::Stored { .. }), believed, "{done:?}");
+        assert!(believed || matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }));
     }
     // An earlier attempt is not at work for ever, and a ticket that is gone is no wrong address.
     let mut worn = fixture::create();
@@ -245,7 +253,7 @@ fn mistakes_are_found_when_the_configuration_is_read() {
         (vec![("headers", table(&[("bad name", "3")]))], "'bad name' cannot be set"),
         (vec![("headers", table(&[("x-a", "{{ nosuch }}")]))], "header x-a, line 1"),
         (vec![("success", list(&["2xx"]))], "'2xx' is no HTTP status"),
-        (vec![("id", text("ticket.id"))], "is no JSON pointer"),
+        (vec![("remote_id", text("ticket.id"))], "is no JSON pointer"),
         (vec![("batch", OptionValue::Bool(true)), ("template", text("{}"))], "batch is for CloudEvents"),
         (vec![("template", text("{}")), ("template_file", text("{}"))], "not both"),
         (vec![("api_key", secret()), ("headers", table(&[("authorization", "x")]))], "cannot be set"),

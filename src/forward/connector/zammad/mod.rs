@@ -162,7 +162,7 @@ fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
     let zammad = Zammad { names: Names::of(&target.options, DEFAULTS), now: Stamp(0) };
     tickets::read_back(held, exchanges, |talk, held| {
         let Some(mut found) = zammad.read(talk, held.kind, &held.remote_id)? else {
-            return Ok(Some(tickets::gone(held, "the ticket was deleted")));
+            return Err(tickets::gone(held));
         };
         if !held.over && !found.is_open() {
             found.note = zammad.last_word(talk, &found)?;

@@ -110,8 +110,7 @@ fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
     let znuny = znuny(target);
     tickets::read_back(held, exchanges, |talk, held| {
         let Some(mut found) = znuny.read(talk, held.kind, &held.remote_id)? else {
-            let why = "the ticket was deleted, or moved to a queue without rights";
-            return Ok(Some(tickets::gone(held, why)));
+            return Err(tickets::gone(held));
         };
         if !held.over && !found.is_open() {
             found.note = znuny.last_word(talk, &found)?;

@@ -27,9 +27,10 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         key: key(names, json),
         stage: stage(names, &text("StateType"), &text("State"), assigned, touched),
         assignee: Some(text("Owner")).filter(|owner| assigned && !owner.is_empty()),
+        by: None,
         creator: text("CreateBy"),
+        note: None,
         raw: json.clone(),
-        // No `updated`: `Changed` has no zone.
         ..Found::default()
     })
 }
