@@ -4,7 +4,7 @@
 //! create   [find by key, when repeated; not found: later, until a lost attempt must show; search still fit?]
 //!          → [adopt an orphan by alert key] → create → read, compare the key
 //!          → [find again: the oldest counts, younger ones of ours are retired] → when over already: as amend
-//! amend    read → [gone: find by key, or make anew] → [said already? not yet: later, while a lost attempt may
+//! amend    read → [gone: find by key, or make anew] → [said? not yet: later, while a lost attempt may
 //!          still be running] → tell (comment, weight, stage)
 //! anew     [find by the successor's key] → create → read, compare the key
 //! link     the product's own
