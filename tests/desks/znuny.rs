@@ -328,7 +328,6 @@ fn people_are_read_back() {
             acted(Act::Resolve("disk replaced"), Stage::Resolved, None, Some("disk replaced")),
             acted(Act::Cancel, Stage::Cancelled, None, None),
             acted(Act::Reopen, Stage::InProgress, Some("alice"), None),
-            acted(Act::Delete, Stage::Cancelled, None, Some("deleted")),
         ],
     );
 }
@@ -341,6 +340,7 @@ fn a_lost_store_doubles_nothing() {
 #[test]
 fn tickets_deleted_or_closed_by_people_do_no_harm() {
     world::deleted_behind_our_back(&STOCK);
+    world::noticed_when_gone(&STOCK);
     world::closed_for_good(&KEYED);
 }
 

@@ -1,9 +1,12 @@
 //! The conversation that all ticket desks share; a product gives it the verbs ([`Product`]).
 //!
 //! ```text
-//! create   [find by key, when repeated; not found, the search lags: later] → [adopt an orphan by alert key]
-//!          → create → read, compare the key → [find again, adopt the oldest] → when over already: as amend
-//! amend    read → [gone: find by key, or make anew] → [comment said?] → tell (comment, weight, stage)
+//! create   [find by key, when repeated; not found: later, until a lost attempt must show; search still fit?]
+//!          → [adopt an orphan by alert key] → create → read, compare the key
+//!          → [find again: the oldest counts, younger ones of ours are retired] → when over already: as amend
+//! amend    read → [gone: find by key, or make anew] → [said? not yet: later, while a lost attempt may
+//!          still be running] → tell (comment, weight, stage)
+//! anew     [find by the successor's key] → create → read, compare the key
 //! link     the product's own
 //! ```
 //! No desk here makes a create idempotent, so what may have been carried out is looked for before it is

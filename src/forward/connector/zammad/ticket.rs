@@ -27,7 +27,7 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         assignee,
         by,
         creator,
-        note: None,
+        updated: text("updated_at").parse().ok(),
         raw: json.clone(),
         ..Found::default()
     })
