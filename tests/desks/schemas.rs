@@ -87,7 +87,7 @@ fn closed(schema: &mut Json) {
 /// Records of a host whose rule is broken again and again, with people and evidence in between.
 fn real_records() -> Vec<Json> {
     let text = "[host]\nlabels = { env = \"prod\" }\nservice = \"shop\"\n[[rule]]\nid = \"busy\"\non = \"host\"\n\
-                runbook = \"https://runbooks.example/busy\"\nfor = \"0s\"\nkeep = \"0s\"\nreopen = \"30m\"\nstep = [\n\
+                runbook = \"https://runbooks.example/busy\"\nfor = \"0s\"\nkeep = \"0s\"\nreopen = \"2h\"\nstep = [\n\
                 {severity = \"warning\", raise = \"cpu.busy > 80%\", clear = \"cpu.busy < 70%\"},\n\
                 {severity = \"critical\", raise = \"cpu.busy > 90%\", clear = \"cpu.busy < 80%\"}]\n\
                 [[override]]\nrule = [\"*\", \"!busy\"]\nset = { enabled = false }\n";
@@ -121,7 +121,8 @@ fn real_records() -> Vec<Json> {
                 240 => Some(Command::Resolve { incident, by: by(), note: "done".into() }),
                 _ => None,
             };
-            asked.into_iter().for_each(|command| engine.command(now, &command, &mut step).unwrap());
+            // What the life cycle refuses by then is of no matter here.
+            asked.into_iter().for_each(|command| drop(engine.command(now, &command, &mut step)));
         }
         for record in step.records {
             records.push(match record {

@@ -137,7 +137,7 @@ impl Rest {
                 (201, json!({"ticket": {"id": id}}))
             }
             ("PATCH", parts) if parts[..2] == ["api", "tickets"] => {
-                let ticket = self.tickets.iter_mut().find(|t| t["id"].to_string() == parts[2]);
+                let ticket = self.tickets.iter_mut().find(|t| t["id"].as_u64() == parts[2].parse().ok());
                 let Some(ticket) = ticket else { return (404, json!({"error": "no such ticket"})) };
                 ticket.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
                 (200, json!({}))

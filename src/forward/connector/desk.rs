@@ -73,8 +73,8 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     batch(jobs, &events, exchanges, post, results)
 }
 
-/// The conversation of a batch: `post` writes the request for some of the jobs, `results` reads an answer that
-/// is a success.
+/// The conversation of a batch: `post` writes the request for some of the jobs, `results` reads an answer
+/// that is a success.
 pub(super) fn batch(
     jobs: &[Job],
     events: &[Json],

@@ -37,7 +37,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// By the options `path`, `size_mib` and `keep`; a disk that hangs is waited for no longer than `timeout`.
+    /// By the options `path`, `size_mib` and `keep`; a disk that hangs is waited for no longer than
+    /// `timeout`.
     pub fn new(options: &Options, timeout: Duration) -> Self {
         let log = Log {
             path: PathBuf::from(options.text("path")),
@@ -142,8 +143,8 @@ impl Log {
         })
     }
 
-    /// `path` becomes `path.1`, that becomes `path.2`, and so on up to the first gap; only a full row loses its
-    /// last.
+    /// `path` becomes `path.1`, that becomes `path.2`, and so on up to the first gap; only a full row loses
+    /// its last.
     fn rotate(&self) -> io::Result<()> {
         let numbered = |n: usize| match n {
             0 => self.path.clone(),

@@ -4,10 +4,10 @@
 //! GET  /status   connects, with TLS where it belongs, and says nothing
 //! POST /         ["<29>1 …", …]   the messages, in this order
 //! ```
-//! Syslog has no acknowledgement. By TLS and TCP there is one all the same: the messages go on a connection of
-//! their own, of which we close our half; a receiver closes the other one only after it has read everything.
-//! With `confirm = false` they count as stored once the system has taken them, as by UDP, where more cannot be
-//! known.
+//! Syslog has no acknowledgement. By TLS and TCP there is one all the same: the messages go on a connection
+//! of their own, of which we close our half; a receiver closes the other one only after it has read
+//! everything. With `confirm = false` they count as stored once the system has taken them, as by UDP, where
+//! more cannot be known.
 
 use std::cell::Cell;
 use std::io;

@@ -3,7 +3,7 @@
 //! ```text
 //! POST {url}{path}   application/cloudevents+json: one record, whole        (the default)
 //!                    application/cloudevents-batch+json: many of them       (batch = true)
-//!                    what a template renders                                (template, templates, template_file)
+//!                    what a template renders                                (template, templates, …)
 //! idempotency-key: "OP"   webhook-id: OP   webhook-timestamp, webhook-signature (with secret)
 //! ```
 //! The operation key is the same for every repetition, so that a receiver can tell them: delivery is at least
@@ -278,7 +278,8 @@ fn for_the_rest(outcome: &Outcome, exchange: &Exchange) -> Option<Outcome> {
     }
 }
 
-/// A batch that was taken, unless a web page says so: each event by its result where the receiver gives results, else all of them.
+/// A batch that was taken, unless a web page says so: each event by its result where the receiver gives
+/// results, else all of them.
 fn batch_results(reply: &Reply, jobs: &[Job], outcomes: &mut [Option<Outcome>]) {
     if is_page(reply) {
         return;

@@ -1,8 +1,8 @@
 //! Bodies, paths and headers by template.
 //!
-//! Jinja syntax by minijinja, with a limit on the work of one rendering. What a template writes is escaped for
-//! the place it stands in: as JSON values, as XML, as parts of an address. A name that does not exist is a
-//! mistake, not an empty text.
+//! Jinja syntax by minijinja, with a limit on the work of one rendering. What a template writes is escaped
+//! for the place it stands in: as JSON values, as XML, as parts of an address. A name that does not exist is
+//! a mistake, not an empty text.
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};

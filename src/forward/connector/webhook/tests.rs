@@ -138,7 +138,8 @@ fn a_product_without_connector_is_served_by_templates() {
         play(&rest(), &[reopen, fixture::link()], Vec::new()).0.outcomes,
         vec![Outcome::stored(None); 2]
     );
-    // The answer lacks the id: nothing is repeated, a person is told; what needs the id is refused with its reason.
+    // The answer lacks the id: nothing is repeated, a person is told; what needs the id is refused with its
+    // reason.
     let (done, _) = play(&rest(), &[fixture::create()], vec![ok("POST /tickets", json!({}))]);
     assert_eq!(done.outcomes, [Outcome::stored(None)]);
     assert!(done.warning.unwrap().contains("no id at /ticket/id"));
