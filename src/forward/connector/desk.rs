@@ -170,7 +170,8 @@ fn cut(events: &[Json]) -> VecDeque<Range<usize>> {
     posts
 }
 
-fn event(target: &Target, job: &Job) -> Json {
+/// The CloudEvent of one operation.
+pub(super) fn event(target: &Target, job: &Job) -> Json {
     let kind = match job.kind {
         RecordKind::Incident => "incident",
         RecordKind::Problem => "problem",

@@ -14,6 +14,7 @@ pub mod desk;
 mod fixture;
 pub mod login;
 pub mod mail;
+pub mod nats;
 pub mod request;
 pub mod rt;
 pub mod talk;
@@ -31,7 +32,7 @@ pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, UR
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, mail::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[desk::CONNECTOR, mail::CONNECTOR, nats::CONNECTOR, rt::CONNECTOR];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
@@ -41,6 +42,8 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// NATS JetStream: many messages per request.
+    Nats,
     /// SMTP: one mail per request.
     Smtp,
 }

@@ -6,9 +6,10 @@
 
 pub mod client;
 pub mod http;
+pub mod nats;
 pub mod oauth;
 pub mod smtp;
-mod stream;
+pub mod stream;
 pub mod tls;
 
 use std::pin::Pin;
@@ -42,6 +43,7 @@ pub fn real() -> Wires {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(http) as Rc<dyn Wire>)
         }
+        WireKind::Nats => Ok(Rc::new(nats::Nats::new(options, timeout)?) as Rc<dyn Wire>),
         WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }
