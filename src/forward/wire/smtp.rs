@@ -6,8 +6,8 @@
 //! A request names the envelope in its headers `mail-from`, `mail-to` (separated by commas) and `mail-helo`;
 //! its body is the mail. A reading request goes as far as RCPT and takes it back, which proves name, TLS,
 //! login, sender and recipients. Replies become HTTP statuses: 4yz 503, a refused mail 422 (too big: 413), a
-//! refused login 401, a refused sender, recipient or connection 403, because that is no fault of the one mail.
-//! A reply that never came counts as sent from the first byte of the mail on.
+//! refused login 401, a refused sender, recipient or connection 403, because that is no fault of the one
+//! mail. A reply that never came counts as sent from the first byte of the mail on.
 //!
 //! Invariants: nothing but EHLO and STARTTLS goes in the clear, unless the server is this machine or the
 //! option `tls` says `never`; what came in the clear is forgotten when TLS begins.

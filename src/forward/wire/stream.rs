@@ -1,5 +1,5 @@
-//! Connections of wires that are not HTTP: to every address of a name in turn, and never more read between two
-//! writes than a bound.
+//! Connections of wires that are not HTTP: to every address of a name in turn, and never more read between
+//! two writes than a bound.
 
 use std::io;
 use std::net::SocketAddr;

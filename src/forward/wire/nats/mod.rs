@@ -8,8 +8,8 @@
 //! ```
 //! An operation is stored when the stream says so, not when it was written. What was written and not
 //! acknowledged is unknown, and repeated under the same `Nats-Msg-Id`, which the stream takes once within its
-//! window. Nothing is written before a connection is there, and nothing is kept for one to come: whoever waits
-//! is the outbox. Tokens and passwords do not travel in the clear beyond this machine.
+//! window. Nothing is written before a connection is there, and nothing is kept for one to come: whoever
+//! waits is the outbox. Tokens and passwords do not travel in the clear beyond this machine.
 
 mod key;
 pub mod protocol;
