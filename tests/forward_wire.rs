@@ -10,6 +10,8 @@ mod far;
 mod hazards;
 #[path = "wire/login.rs"]
 mod login;
+#[path = "wire/nats.rs"]
+mod nats;
 #[path = "wire/smtp.rs"]
 mod smtp;
 #[path = "wire/tls.rs"]

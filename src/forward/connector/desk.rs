@@ -188,7 +188,7 @@ fn cut(events: &[Json]) -> VecDeque<Range<usize>> {
     posts
 }
 
-/// A record as CloudEvent.
+/// The CloudEvent of one operation.
 pub(super) fn event(target: &Target, job: &Job) -> Json {
     let kind = match job.kind {
         RecordKind::Incident => "incident",

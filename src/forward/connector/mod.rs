@@ -22,6 +22,7 @@ pub mod login;
 pub mod mail;
 pub mod markup;
 pub mod names;
+pub mod nats;
 pub mod opsgenie;
 pub mod pagerduty;
 pub mod request;
@@ -57,6 +58,7 @@ pub const TABLE: &[Connector] = &[
     itop::CONNECTOR,
     jira::CONNECTOR,
     mail::CONNECTOR,
+    nats::CONNECTOR,
     opsgenie::CONNECTOR,
     pagerduty::CONNECTOR,
     rt::CONNECTOR,
@@ -83,6 +85,8 @@ pub enum WireKind {
     File,
     /// Syslog by TLS, TCP, UDP or the local socket.
     Syslog,
+    /// NATS JetStream: many messages per request.
+    Nats,
     /// SMTP: one mail per request.
     Smtp,
 }

@@ -7,11 +7,13 @@
 pub mod client;
 pub mod file;
 pub mod http;
+pub mod nats;
 pub mod oauth;
 pub mod session;
 pub mod signature;
 pub mod smtp;
 mod stream;
+pub mod stream;
 pub mod syslog;
 pub mod tls;
 
@@ -52,6 +54,7 @@ pub fn real() -> Wires {
         }
         WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),
         WireKind::Syslog => Ok(Rc::new(syslog::Syslog::new(options, timeout)?) as Rc<dyn Wire>),
+        WireKind::Nats => Ok(Rc::new(nats::Nats::new(options, timeout)?) as Rc<dyn Wire>),
         WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }

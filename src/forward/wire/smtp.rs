@@ -6,14 +6,13 @@
 //! A request names the envelope in its headers `mail-from`, `mail-to` (separated by commas) and `mail-helo`;
 //! its body is the mail. A reading request goes as far as RCPT and takes it back, which proves name, TLS,
 //! login, sender and recipients. Replies become HTTP statuses: 4yz 503, a refused mail 422 (too big: 413), a
-//! refused login 401, a refused sender, recipient or connection 403, because that is no fault of the one mail.
-//! A reply that never came counts as sent from the first byte of the mail on.
+//! refused login 401, a refused sender, recipient or connection 403, because that is no fault of the one
+//! mail. A reply that never came counts as sent from the first byte of the mail on.
 //!
 //! Invariants: nothing but EHLO and STARTTLS goes in the clear, unless the server is this machine or the
 //! option `tls` says `never`; what came in the clear is forgotten when TLS begins.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::cell::Cell;
 use std::time::Duration;
 
 use lettre::Address;
@@ -21,13 +20,12 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
-use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::CONNECT;
-use super::stream::{Bounded, connect, secure};
-use super::tls::{Pem, Seen, config};
+use super::stream::{Bounded, Endpoint, connect, secure};
+use super::tls::Configs;
 use super::{Sending, Wire};
 use crate::engine::moment::Stamp;
 use crate::engine::option::Options;
@@ -73,16 +71,8 @@ impl Server {
     pub fn of(options: &Options) -> Result<Self, String> {
         let text = options.text("url");
         let wrong = || format!("url '{text}': write smtp://host:port or smtps://host:port");
-        let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let bare =
-            url.path().trim_matches('/').is_empty() && url.query().is_none() && url.username().is_empty();
-        if host.is_empty() || !bare {
-            return Err(wrong());
-        }
-        let ip = host.parse::<std::net::IpAddr>();
-        let here = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
-        let protection = match (url.scheme(), options.text("tls")) {
+        let Endpoint { scheme, host, port, here } = Endpoint::parse(text).ok_or_else(wrong)?;
+        let protection = match (scheme.as_str(), options.text("tls")) {
             ("smtps", "never") => {
                 return Err("smtps:// with tls = \"never\" contradict each other".to_owned());
             }
@@ -101,7 +91,7 @@ impl Server {
             _ if here => 25,
             _ => 587,
         };
-        Ok(Self { port: url.port().unwrap_or(usual), host, protection })
+        Ok(Self { port: port.unwrap_or(usual), host, protection })
     }
 }
 
@@ -110,7 +100,7 @@ pub struct Smtp {
     server: Server,
     options: Options,
     timeout: Duration,
-    tls: RefCell<Option<(Seen, Arc<ClientConfig>)>>,
+    tls: Configs,
 }
 
 /// Why a conversation ended early.
@@ -144,37 +134,11 @@ impl Smtp {
     /// A sentence naming the option that cannot be used.
     pub fn new(options: &Options, timeout: Duration) -> Result<Self, String> {
         let server = Server::of(options)?;
-        let wire = Self { server, options: options.clone(), timeout, tls: RefCell::new(None) };
+        let wire = Self { server, options: options.clone(), timeout, tls: Configs::new(options) };
         if wire.server.protection != Protection::None {
-            wire.config(&Secrets::read(options)?)?;
+            wire.tls.get(&Secrets::read(options)?)?;
         }
         Ok(wire)
-    }
-
-    /// TLS for the files as they are now; those from before when they cannot be used.
-    fn config(&self, secrets: &Secrets) -> Result<Arc<ClientConfig>, String> {
-        let seen = Seen::now(&self.options, secrets);
-        let held = self.tls.borrow().clone();
-        if let Some((_, config)) = held.as_ref().filter(|(before, _)| *before == seen) {
-            return Ok(Arc::clone(config));
-        }
-        match (Pem::read(&self.options, secrets).and_then(|pem| config(&pem)), held) {
-            (Ok(config), _) => {
-                *self.tls.borrow_mut() = Some((seen, Arc::clone(&config)));
-                Ok(config)
-            }
-            (Err(reason), None) => Err(reason),
-            (Err(reason), Some((_, config))) => {
-                let host = &self.server.host;
-                tracing::warn!(
-                    host,
-                    reason,
-                    "certificates were replaced and cannot be used: the old ones stay"
-                );
-                *self.tls.borrow_mut() = Some((seen, Arc::clone(&config)));
-                Ok(config)
-            }
-        }
     }
 
     async fn deliver(&self, request: &Request, secrets: &Secrets) -> Result<Reply, Failure> {
@@ -270,14 +234,14 @@ impl Smtp {
                 AsyncSmtpConnection::connect_with_transport(stream, &helo).await
             }
             Protection::Implicit => {
-                let config = self.config(secrets).map_err(End::Unsent)?;
+                let config = self.tls.get(secrets).map_err(End::Unsent)?;
                 let stream = secure(tcp, host, config).await.map_err(End::Unsent)?;
                 let stream = Box::new(Bounded::new(stream, READ_BYTES, b""));
                 AsyncSmtpConnection::connect_with_transport(stream, &helo).await
             }
             Protection::StartTls => {
                 start_tls(&mut tcp, &helo).await?;
-                let config = self.config(secrets).map_err(End::Unsent)?;
+                let config = self.tls.get(secrets).map_err(End::Unsent)?;
                 let stream = secure(tcp, host, config).await.map_err(End::Unsent)?;
                 // The server greets once, and has done so in the clear.
                 let stream = Box::new(Bounded::new(stream, READ_BYTES, b"220 secured\r\n"));

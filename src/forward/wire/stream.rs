@@ -1,5 +1,5 @@
-//! Connections of wires that are not HTTP: to every address of a name in turn, and never more read between two
-//! writes than a bound.
+//! Connections of wires that are not HTTP: to every address of a name in turn, and never more read between
+//! two writes than a bound.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +13,33 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What stands before `://`.
+    pub scheme: String,
+    /// Name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// Port, when one is written.
+    pub port: Option<u16>,
+    /// It is this machine.
+    pub here: bool,
+}
+
+impl Endpoint {
+    /// Reads `scheme://host[:port]`, and nothing more than that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = reqwest::Url::parse(text).ok()?;
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let bare =
+            url.path().trim_matches('/').is_empty() && url.query().is_none() && url.username().is_empty();
+        let ip = host.parse::<std::net::IpAddr>();
+        let here = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
+        let (scheme, port) = (url.scheme().to_owned(), url.port());
+        (bare && !host.is_empty()).then_some(Self { scheme, host, port, here })
+    }
+}
 
 /// A connection of which at most so many bytes are read after each write; then it breaks.
 #[derive(Debug)]

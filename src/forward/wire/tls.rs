@@ -4,6 +4,7 @@
 //! of them is another than before; what is read is bounded by [`PEM_BYTES`]. The key is a secret by reference
 //! and is never a plain file name, so that a credential of systemd can hold it.
 
+use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Once};
 
@@ -123,6 +124,47 @@ impl Seen {
         };
         let key = secrets.get("client_key").map(|key| sha2::Sha256::digest(key.as_bytes()).into());
         Self { ca: file("ca"), certificate: file("client_certificate"), key }
+    }
+}
+
+/// The TLS of one destination, made anew when a file of it was replaced.
+pub struct Configs {
+    options: Options,
+    held: RefCell<Option<(Seen, Arc<ClientConfig>)>>,
+}
+
+impl Configs {
+    /// By the options `ca`, `client_certificate` and `client_key`, read when they are needed.
+    pub fn new(options: &Options) -> Self {
+        Self { options: options.clone(), held: RefCell::new(None) }
+    }
+
+    /// TLS for the files as they are now; that from before when they cannot be used.
+    ///
+    /// # Errors
+    /// A sentence naming the option that cannot be used.
+    pub fn get(&self, secrets: &Secrets) -> Result<Arc<ClientConfig>, String> {
+        let seen = Seen::now(&self.options, secrets);
+        let held = self.held.borrow().clone();
+        if let Some((_, config)) = held.as_ref().filter(|(before, _)| *before == seen) {
+            return Ok(Arc::clone(config));
+        }
+        let made = Pem::read(&self.options, secrets).and_then(|pem| config(&pem));
+        let config = match (made, held) {
+            (Ok(config), _) => config,
+            (Err(reason), None) => return Err(reason),
+            (Err(reason), Some((_, config))) => {
+                let url = self.options.text("url");
+                tracing::warn!(
+                    url,
+                    reason,
+                    "certificates were replaced and cannot be used: the old ones stay"
+                );
+                config
+            }
+        };
+        *self.held.borrow_mut() = Some((seen, Arc::clone(&config)));
+        Ok(config)
     }
 }
 

@@ -5,9 +5,9 @@
 //! record   one mail: the first opens a thread, each later one answers the first
 //! digest   one mail for up to 100 records whose priority can wait, the important first
 //! ```
-//! SMTP has no search: whether a mail whose reply was lost arrived cannot be known. It is sent again, byte for
-//! byte and with the same Message-ID, by which mail servers and readers drop the second one. Nothing is read
-//! back. Links are not mailed: the problem's mails list its incidents.
+//! SMTP has no search: whether a mail whose reply was lost arrived cannot be known. It is sent again, byte
+//! for byte and with the same Message-ID, by which mail servers and readers drop the second one. Nothing is
+//! read back. Links are not mailed: the problem's mails list its incidents.
 
 mod letter;
 mod overview;
