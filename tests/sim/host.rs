@@ -15,6 +15,7 @@ use sexton::forward::{Forward, Setting, Tuning};
 use sexton::store::{Commit, Service, Store, StoreError};
 use tokio::sync::mpsc;
 
+use crate::bugs::Bug;
 use crate::fuse::Fuse;
 use crate::net::SimWire;
 use crate::outbox::Watched;
@@ -52,7 +53,7 @@ pub async fn live(world: Rc<World>) -> End {
         end = run(&world, &fuse) => end,
     };
     if end == End::Crashed && world.left.borrow().is_none() {
-        *world.left.borrow_mut() = Some(world.disk.image());
+        *world.left.borrow_mut() = world.unsynced.borrow_mut().take().or_else(|| Some(world.disk.image()));
     }
     end
 }
@@ -75,7 +76,8 @@ async fn run(world: &Rc<World>, fuse: &Rc<Fuse>) -> End {
     let config = config(&world.shape.kinds, world.variant.get());
     let now = time::now();
     let mut engine = Engine::new(config.plan.clone(), world.chance.borrow_mut().bits());
-    for trouble in engine.restore(now, loaded.state, loaded.seq) {
+    let state = if world.bug == Some(Bug::EngineForgets) { Vec::new() } else { loaded.state };
+    for trouble in engine.restore(now, state, loaded.seq) {
         world.fail(format!("saved state cannot be read: {trouble}"));
     }
     let (remotes, commands) = mpsc::channel(64);
@@ -112,6 +114,9 @@ async fn serve(world: Rc<World>, fuse: Rc<Fuse>, mut service: Service) {
         }
         let tears = torn == Some(turn) && !world.is_calm();
         let before = tears.then(|| world.disk.image());
+        if world.bug == Some(Bug::AnswerBeforeSync) {
+            *world.unsynced.borrow_mut() = Some(world.disk.image());
+        }
         if !service.turn().await {
             break;
         }
@@ -277,6 +282,29 @@ impl Host {
         self.finish(step).await;
     }
 
+    /// Asks the store for a commit: one, unless a bug says otherwise.
+    async fn commit(&self, commit: &Arc<Commit>) -> Result<(), StoreError> {
+        let Commit { journal, state, outbox } = Commit::clone(commit);
+        let (journal_alone, outbox_alone) =
+            (Commit { journal, state, outbox: Vec::new() }, Commit { outbox, ..Commit::default() });
+        match self.world.bug {
+            Some(Bug::OutboxApart) => {
+                self.store.commit(journal_alone).await?;
+                self.store.commit(outbox_alone).await
+            }
+            Some(Bug::OutboxFirst) => {
+                self.store.commit(outbox_alone).await?;
+                self.store.commit(journal_alone).await
+            }
+            Some(Bug::StateLeftOut) => {
+                let mut commit = Commit::clone(commit);
+                commit.state.retain(|row| row.kind != "machine");
+                self.store.commit(commit).await
+            }
+            _ => self.store.commit(Arc::clone(commit)).await,
+        }
+    }
+
     /// Lets a while pass in which the daemon does nothing and the world goes on.
     async fn hold(&mut self, pause: i64) {
         time::pass(pause).await;
@@ -318,11 +346,14 @@ impl Host {
         }
         self.fuse.burn("before a commit").await;
         let mut pause = SECOND / 10;
-        while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
+        while let Err(error) = self.commit(&commit).await {
             self.fuse.burn("after a failed commit").await;
             self.world.count("failed commit", &error.to_string());
             if error != StoreError::Full {
                 return self.world.fail(format!("a commit failed for another reason than the disk: {error}"));
+            }
+            if self.world.bug == Some(Bug::FailedCommitDropped) {
+                return;
             }
             self.hold(pause).await;
             pause = (pause * 2).min(5 * SECOND);

@@ -13,6 +13,7 @@ use sexton::forward::connector::{Failure, Reply, Request};
 use sexton::forward::secrets::Secrets;
 use sexton::forward::wire::{Sending, Wire};
 
+use crate::bugs::Bug;
 use crate::random::Random;
 use crate::time;
 use crate::world::World;
@@ -188,7 +189,12 @@ impl SimWire {
             let at = time::world() + after;
             let half = fate == Fate::Half;
             let waiting = Waiting { at, number, request: request.clone(), half, reply: Rc::clone(&reply) };
-            world.far[self.far].borrow_mut().waiting.push(waiting);
+            let mut far = world.far[self.far].borrow_mut();
+            if world.bug == Some(Bug::WireRepeats) && matches!(fate, Fate::Unanswered | Fate::Late) {
+                let (request, reply) = (request.clone(), Rc::default());
+                far.waiting.push(Waiting { at: at + SECOND, number, request, half, reply });
+            }
+            far.waiting.push(waiting);
         }
         let _hold = Hold { wire: self, number };
         let wait = match fate {
@@ -220,7 +226,9 @@ impl SimWire {
         match fate {
             Fate::Served => served.map_or_else(|| lost(true, "no answer"), Ok),
             Fate::Unreachable => lost(false, "connection refused"),
-            Fate::Lost | Fate::Unanswered | Fate::Half | Fate::Late => lost(true, "connection reset"),
+            Fate::Lost | Fate::Unanswered | Fate::Half | Fate::Late => {
+                lost(self.world.bug != Some(Bug::WireClaimsNothingLeft), "connection reset")
+            }
             Fate::Status(code) | Fate::Failed(code) => status(code),
             Fate::Garbage => Ok(Reply { status: 200, body: b"<html>hello".to_vec(), ..Reply::default() }),
         }

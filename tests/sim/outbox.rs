@@ -7,6 +7,7 @@ use sexton::engine::effect::{Held, Job, Outbox, Settled};
 use sexton::engine::moment::Stamp;
 use sexton::store::Store;
 
+use crate::bugs;
 use crate::world::World;
 
 /// See the module.
@@ -20,7 +21,8 @@ impl Outbox for Watched {
     async fn claim(&self, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, String> {
         let fuse = self.world.fuse();
         fuse.burn("before a claim").await;
-        let claimed = self.store.claim(destination, max, now).await;
+        let mut claimed = self.store.claim(destination, max, now).await;
+        claimed.iter_mut().for_each(|jobs| bugs::claimed(&self.world, jobs));
         fuse.burn("after a claim").await;
         let mut truth = self.world.truth.borrow_mut();
         for job in claimed.iter().flatten() {
@@ -36,7 +38,11 @@ impl Outbox for Watched {
         let fuse = self.world.fuse();
         fuse.burn("before a settlement").await;
         self.world.truth.borrow_mut().settling(destination, &settled);
-        let done = self.store.settle(destination, settled.clone(), now).await;
+        let mut told = settled.clone();
+        let done = match bugs::settled(&self.world, &mut told) {
+            true => self.store.settle(destination, told, now).await,
+            false => Ok(()),
+        };
         fuse.burn("after a settlement").await;
         if done.is_ok() {
             let mut truth = self.world.truth.borrow_mut();

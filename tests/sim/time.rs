@@ -23,6 +23,8 @@ struct Hands {
     wall: i64,
     /// What the steady clock is ahead of the world.
     steady: i64,
+    /// A bug: there is no steady clock.
+    is_wall: bool,
 }
 
 thread_local!(static HANDS: Cell<Option<Hands>> = const { Cell::new(None) });
@@ -32,8 +34,8 @@ fn hands() -> Hands {
 }
 
 /// A world begins; must be called inside its runtime.
-pub fn begin() {
-    HANDS.set(Some(Hands { start: Instant::now(), slept: 0, wall: 0, steady: 0 }));
+pub fn begin(is_wall: bool) {
+    HANDS.set(Some(Hands { start: Instant::now(), slept: 0, wall: 0, steady: 0, is_wall }));
 }
 
 /// Nanoseconds since the world began.
@@ -51,7 +53,8 @@ pub fn clock() -> Clock {
 /// What the host's clocks say.
 pub fn now() -> Moment {
     let (hands, world) = (hands(), BEGIN + world());
-    Moment { mono: world + hands.steady, wall: world + hands.wall }
+    let steady = if hands.is_wall { hands.wall } else { hands.steady };
+    Moment { mono: world + steady, wall: world + hands.wall }
 }
 
 /// The wall clock is set forward or back.

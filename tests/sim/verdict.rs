@@ -8,7 +8,6 @@ use sexton::engine::record::Priority;
 use sexton::store::{OutboxView, Store};
 
 use crate::shape::SUBJECTS;
-use crate::time;
 use crate::truth::Place;
 use crate::world::World;
 
@@ -16,7 +15,7 @@ use crate::world::World;
 const REST: i64 = 45 * MINUTE;
 /// The longest time after the last fault until everything is delivered: no row waits longer than a day, also
 /// when the clock was set.
-const DRAIN: i64 = 3 * DAY;
+const DRAIN: i64 = 2 * DAY;
 /// Rows and journal entries read at once.
 const ALL: usize = 10_000;
 
@@ -40,7 +39,7 @@ pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
         }
     }
     if waits {
-        if time::world() > world.shape.calm + DRAIN {
+        if world.calm_for() > DRAIN {
             let stuck = rows.iter().filter(|row| row.state != "acked");
             let stuck: Vec<_> =
                 stuck.map(|r| format!("{} {} {} {:?}", r.destination, r.record, r.state, r)).collect();
@@ -48,13 +47,14 @@ pub async fn is_done(world: &World, store: &Store, engine: &Engine) -> bool {
         }
         return world.is_broken();
     }
-    if time::world() < world.shape.calm + REST {
+    if world.calm_for() < REST {
         return false;
     }
     world.far.iter().for_each(|far| far.borrow_mut().catch_up());
     outbox(world, store, &rows).await;
     journal(world, store).await;
     conditions(world, engine);
+    committed(world, engine);
     for far in &world.far {
         let far = far.borrow();
         world.say(&format!("{} holds {}", far.id, far.product.summary()));
@@ -135,8 +135,25 @@ async fn journal(world: &World, store: &Store) {
     {
         entries.extend(more);
     }
+    if entries.iter().zip(1..).any(|(entry, seq)| entry.seq != seq) {
+        world.fail("the journal has a gap".to_owned());
+    }
     let wrong = world.truth.borrow().read(&entries);
     wrong.into_iter().for_each(|wrong| world.fail(wrong));
+}
+
+/// The engine holds nothing that was not committed.
+fn committed(world: &World, engine: &Engine) {
+    let truth = world.truth.borrow();
+    for incident in engine.incidents.incidents() {
+        let rows = truth.rows.iter().filter(|((_, record), _)| *record == incident.id);
+        for ((destination, id), row) in rows.filter(|(_, row)| row.rev != incident.rev) {
+            world.fail(format!(
+                "the engine holds {id} at revision {}, {destination} was to get {}",
+                incident.rev, row.rev
+            ));
+        }
+    }
 }
 
 /// What holds on the host is open, once, and nothing else is; no episode was opened twice.

@@ -53,7 +53,11 @@ pub struct World {
     pub bug: Option<Bug>,
     /// What is found on the disk after the crash.
     pub left: RefCell<Option<Image>>,
+    /// What is found there when the last transaction was not synced.
+    pub unsynced: RefCell<Option<Image>>,
     fuse: RefCell<Rc<Fuse>>,
+    /// When the last fault was over.
+    calm: Cell<i64>,
     crashes: Cell<u64>,
     dropped: Cell<bool>,
     meddled: Cell<bool>,
@@ -90,7 +94,9 @@ impl World {
             requeued: RefCell::default(),
             bug,
             left: RefCell::default(),
+            unsynced: RefCell::default(),
             fuse: RefCell::new(Rc::new(Fuse::new(0))),
+            calm: Cell::new(shape.calm),
             crashes: Cell::new(shape.crashes),
             dropped: Cell::new(false),
             meddled: Cell::new(false),
@@ -127,6 +133,11 @@ impl World {
         self.fuse()
     }
 
+    /// How long all faults have been over.
+    pub fn calm_for(&self) -> i64 {
+        time::world() - self.calm.get()
+    }
+
     /// All faults are over.
     pub fn is_calm(&self) -> bool {
         time::world() >= self.shape.calm && self.script.borrow().is_empty()
@@ -135,9 +146,6 @@ impl World {
     /// Writes down what happens.
     pub fn say(&self, what: &str) {
         let ms = time::world() / 1_000_000;
-        if std::env::var_os("SEXTON_SIM_LIVE").is_some() {
-            eprintln!("{:>9}.{:03} {what}", ms / 1000, ms % 1000);
-        }
         let _ = writeln!(self.journal.borrow_mut(), "{:>9}.{:03} {what}", ms / 1000, ms % 1000);
     }
 
@@ -179,6 +187,7 @@ impl World {
     pub fn next_act(&self) -> Option<Act> {
         let due = self.script.borrow().front().is_some_and(|(at, _)| *at <= time::world());
         let (_, act) = due.then(|| self.script.borrow_mut().pop_front()).flatten()?;
+        self.calm.set(self.calm.get().max(time::world()));
         self.count(act.name(), &format!("{act:?}"));
         Some(act)
     }

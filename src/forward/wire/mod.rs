@@ -12,7 +12,6 @@ pub mod oauth;
 pub mod session;
 pub mod signature;
 pub mod smtp;
-mod stream;
 pub mod stream;
 pub mod syslog;
 pub mod tls;

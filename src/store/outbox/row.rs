@@ -232,10 +232,12 @@ impl Row {
                 self.wait(next);
             }
             Outcome::Pause { reason } => {
+                // Of several requests a later one may have been refused: rights were lost in between.
+                self.doubt.get_or_insert(now);
                 self.last_error = Some(bounded(reason));
                 self.wait(next);
             }
-            Outcome::Refused { reason } => self.refused(reason),
+            Outcome::Refused { reason } => self.refused(reason, now),
         }
     }
 
@@ -258,7 +260,11 @@ impl Row {
         }
     }
 
-    fn refused(&mut self, reason: &str) {
+    fn refused(&mut self, reason: &str, now: Stamp) {
+        // The refusal may have come after the record was made: of the request that was to read it back.
+        if self.acked.rev == 0 && self.kind != RecordKind::Link {
+            self.doubt.get_or_insert(now);
+        }
         let refused = self.op.take().map_or(self.wanted.rev, |op| op.revision.rev);
         self.failed(reason);
         if self.acked.rev > 0 && self.wanted.rev > refused {

@@ -97,11 +97,17 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     if repeated {
         reject_twins(talk, map, job, &ticket)?;
     }
-    let warning = fields_warning(wanted, &ticket);
+    let warning = if fresh { fields_warning(wanted, &ticket) } else { None };
     let mut done = match &wanted.over {
         Some(over) if !map.is_inactive(&ticket.status) => {
             let said = Said { text: wanted.comment.as_deref(), status: Some(over), fields: true };
             speak(talk, map, job, wanted, ticket, &said, !fresh)?
+        }
+        // A ticket that was found may be of an earlier revision, of which the answer was never understood.
+        None if !fresh => {
+            ticket = reweigh(talk, map, job, wanted, ticket)?;
+            let said = Said { text: None, status: None, fields: true };
+            speak(talk, map, job, wanted, ticket, &said, false)?
         }
         _ => Done::default(),
     };
@@ -131,11 +137,8 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     if job.operation == Operation::Resolve && !merged {
         reject_twins(talk, map, job, &ticket)?;
     }
-    if !merged && wanted.over.is_none() && weight_changed(wanted, &ticket) {
-        let body = json!({ "Priority": wanted.priority, "Subject": wanted.subject });
-        let reply = talk.ask(Request::write(Method::Put, format!("/ticket/{id}"), JSON, body))?;
-        sentences(talk, reply)?;
-        ticket = read(talk, map, job, id)?;
+    if !merged && wanted.over.is_none() {
+        ticket = reweigh(talk, map, job, wanted, ticket)?;
     }
     // A ticket merged into another belongs to that one's incident: it is told, but not closed or overwritten.
     let status = if merged { None } else { wanted.status.as_deref() };
@@ -144,6 +147,17 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
     done.outcomes = vec![stored()];
     Ok(done)
+}
+
+/// Raises the ticket's priority to the record's; returns the ticket as it is then.
+fn reweigh(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, ticket: Ticket) -> Result<Ticket, Next> {
+    if !weight_changed(wanted, &ticket) {
+        return Ok(ticket);
+    }
+    let body = json!({ "Priority": wanted.priority, "Subject": wanted.subject });
+    let reply = talk.ask(Request::write(Method::Put, format!("/ticket/{}", ticket.id), JSON, body))?;
+    sentences(talk, reply)?;
+    read(talk, map, job, &ticket.id)
 }
 
 /// Makes an incident's ticket a member of the problem's.
@@ -354,7 +368,7 @@ fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
     success(talk, reply)?;
     let json = reply.json();
     let Some(items) = json["items"].as_array() else {
-        return Err(talk.retry(None, format!("RT's answer for the history of ticket {id} is none")));
+        return Err(talk.retry(None, format!("RT's answer for the history of ticket {id} is no list")));
     };
     let marker = format!("[{}]", job.operation_key);
     // The subject of a comment stands in `Data` of its transaction.

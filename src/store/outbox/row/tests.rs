@@ -95,7 +95,12 @@ fn a_stored_answer_without_an_id_keeps_the_old_one() {
 }
 
 #[test]
-fn a_pause_counts_no_attempt_and_keeps_the_doubt() {
+fn a_pause_counts_no_attempt_and_leaves_a_doubt() {
+    let mut row = fresh(false);
+    row.freeze();
+    row.settle(&Outcome::Pause { reason: "401".to_owned() }, Stamp(30), Stamp(10));
+    let in_doubt = (row.state, row.doubt) == (RowState::Unknown, Some(Stamp(10)));
+    assert!(in_doubt, "rights may have been lost between the create and its reading back");
     let mut row = fresh(false);
     row.freeze();
     row.settle(&retry(true), Stamp(0), Stamp(0));
@@ -142,6 +147,16 @@ fn doubt_survives_a_refusal_and_a_requeue() {
     row.settle(&refused(), Stamp(0), Stamp(10));
     row.requeue();
     assert_eq!(row.state, RowState::Unknown, "the first attempt may have made the ticket");
+}
+
+#[test]
+fn a_refused_create_is_looked_for_when_it_is_requeued() {
+    let mut row = fresh(false);
+    row.freeze();
+    row.settle(&refused(), Stamp(0), Stamp(10));
+    row.requeue();
+    let looked_for = (row.state, row.doubt) == (RowState::Unknown, Some(Stamp(10)));
+    assert!(looked_for, "what was refused may have been reading back the ticket that was made");
 }
 
 #[test]

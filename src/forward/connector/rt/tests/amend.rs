@@ -22,6 +22,14 @@ fn an_update_comments_only_what_is_new_and_leaves_the_status_to_people() {
 }
 
 #[test]
+fn a_history_that_makes_no_sense_does_not_say_that_nothing_was_said() {
+    let job = repeated(later(Operation::Update, None));
+    let steps = vec![ok("GET /ticket/20", ticket(20, "open")), ok(HISTORY, json!("<html>hello"))];
+    let (done, _) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [retry(true, None, "RT's answer for the history of ticket 20 is no list")]);
+}
+
+#[test]
 fn a_new_ticket_names_the_key_of_the_ticket_before_it() {
     let mut job = create();
     job.body["links"]["previous"] = json!("019aaf00-0000-7000-8000-000000000009");

@@ -100,6 +100,26 @@ fn a_lost_create_is_looked_for_twice_before_it_is_repeated() {
 }
 
 #[test]
+fn a_ticket_found_of_an_earlier_revision_is_brought_up_to_date() {
+    let mut job = repeated(create());
+    job.body["intervals"] = json!([{"from": "2026-11-22T10:00:00Z"}, {"from": "2026-11-22T10:00:00Z"}]);
+    (job.body["priority"], job.body["impact"]) = (json!("P2"), json!(1));
+    let steps = vec![
+        ok(FIND, tickets(&[ticket(20, "open")])),
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok(FIND, tickets(&[ticket(20, "open")])),
+        ok("PUT /ticket/20", json!(["Ticket 20: Priority changed from '20' to '80'"])),
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done, Done::from(stored("20")));
+    assert_eq!(asked[3].json_body()["Priority"], 80);
+    assert_eq!(asked[5].json_body()["CustomFields"]["OccurrenceCount"], "2");
+    assert_eq!(asked[5].json_body().get("Status"), None, "that is the people's");
+}
+
+#[test]
 fn a_ticket_made_without_its_key_pauses_and_is_not_made_again() {
     let mut bare = ticket(20, "new");
     bare["CustomFields"] = json!([{"name": "CorrelationKey", "values": []}]);
