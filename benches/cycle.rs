@@ -14,11 +14,7 @@ use sexton::engine::moment::{Moment, SECOND};
 
 /// The built-in configuration, of which nothing is changed.
 fn shipped() -> Config {
-    let doors = Doors {
-        collectors: collect::TABLE.iter().map(|s| &s.door).collect(),
-        checks: Vec::new(),
-        connectors: Vec::new(),
-    };
+    let doors = Doors { collectors: collect::TABLE.iter().map(|s| &s.door).collect(), ..Doors::default() };
     let facts = HostFacts::default();
     match config::load_texts(&[("sexton.toml", "schema = 1\n")], &doors, &facts) {
         Ok(config) => config,

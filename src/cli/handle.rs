@@ -1,4 +1,5 @@
-//! `sexton ack`, `resolve`, `note`, `reload`: incidents handled from the shell of their host.
+//! `sexton ack`, `start`, `hold`, `resolve`, `cancel`, `reopen`, `assign`, `note`, `reload`: incidents
+//! handled from the shell of their host.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime, say};
 
-/// What `sexton ack` takes.
+/// What `sexton ack` and `sexton start` take.
 #[derive(Clone, Debug, Args)]
 pub struct AckArgs {
     /// Number or id of the incident
@@ -18,7 +19,7 @@ pub struct AckArgs {
     pub socket: SocketArgs,
 }
 
-/// What `sexton resolve` and `sexton note` take.
+/// What `sexton hold`, `resolve`, `cancel`, `reopen` and `note` take.
 #[derive(Clone, Debug, Args)]
 pub struct NoteArgs {
     /// Number or id of the incident
@@ -30,19 +31,36 @@ pub struct NoteArgs {
     pub socket: SocketArgs,
 }
 
+/// What `sexton assign` takes.
+#[derive(Clone, Debug, Args)]
+pub struct AssignArgs {
+    /// Number or id of the incident
+    pub incident: String,
+    /// Name of the person or group; "" for nobody
+    pub to: String,
+    /// Where the daemon listens.
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
 /// Acknowledges an incident.
 pub fn ack(args: &AckArgs) -> u8 {
     post(&args.socket.socket, &path(&["incidents", &args.incident, "ack"]), &Value::Null)
 }
 
-/// Resolves an incident by hand.
-pub fn resolve(args: &NoteArgs) -> u8 {
-    post(&args.socket.socket, &path(&["incidents", &args.incident, "resolve"]), &json!({"note": args.text}))
+/// Says that somebody works on an incident.
+pub fn start(args: &AckArgs) -> u8 {
+    post(&args.socket.socket, &path(&["incidents", &args.incident, "start"]), &Value::Null)
 }
 
-/// Writes a note on an incident.
-pub fn note(args: &NoteArgs) -> u8 {
-    post(&args.socket.socket, &path(&["incidents", &args.incident, "note"]), &json!({"note": args.text}))
+/// Changes an incident and writes a text on it: `hold`, `resolve`, `cancel`, `reopen` or `note`.
+pub fn told(args: &NoteArgs, verb: &str) -> u8 {
+    post(&args.socket.socket, &path(&["incidents", &args.incident, verb]), &json!({"note": args.text}))
+}
+
+/// Says who works on an incident.
+pub fn assign(args: &AssignArgs) -> u8 {
+    post(&args.socket.socket, &path(&["incidents", &args.incident, "assign"]), &json!({"to": args.to}))
 }
 
 /// Makes the daemon read its configuration again.

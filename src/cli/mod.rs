@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod doctor;
 pub mod doors;
 pub mod handle;
 pub mod host;
@@ -59,12 +60,25 @@ enum Verb {
     Status(status::StatusArgs),
     /// Acknowledge an incident
     Ack(handle::AckArgs),
+    /// Say that somebody works on an incident, also after a hold
+    Start(handle::AckArgs),
+    /// Put an incident on hold; a reason with "vendor", "change", "maintenance" or "user" stops the resolve
+    /// clock
+    Hold(handle::NoteArgs),
     /// Resolve an incident by hand
     Resolve(handle::NoteArgs),
+    /// Cancel an incident: a false alarm, or a duplicate
+    Cancel(handle::NoteArgs),
+    /// Reopen an incident that is resolved or cancelled
+    Reopen(handle::NoteArgs),
+    /// Say who works on an incident
+    Assign(handle::AssignArgs),
     /// Write a note on an incident
     Note(handle::NoteArgs),
     /// Show what waits for the destinations; put dead letters back into the line
     Outbox(outbox::OutboxArgs),
+    /// Try every destination from end to end
+    Doctor(doctor::DoctorArgs),
     /// Make the daemon read its configuration again
     Reload(SocketArgs),
 }
@@ -117,9 +131,15 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
-        Verb::Resolve(args) => handle::resolve(&args),
-        Verb::Note(args) => handle::note(&args),
+        Verb::Start(args) => handle::start(&args),
+        Verb::Hold(args) => handle::told(&args, "hold"),
+        Verb::Resolve(args) => handle::told(&args, "resolve"),
+        Verb::Cancel(args) => handle::told(&args, "cancel"),
+        Verb::Reopen(args) => handle::told(&args, "reopen"),
+        Verb::Assign(args) => handle::assign(&args),
+        Verb::Note(args) => handle::told(&args, "note"),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => handle::reload(&args),
     })
 }

@@ -125,6 +125,12 @@ fn problems(s: &Value, out: &mut String) {
 
 fn destinations(s: &Value, out: &mut String) {
     let list = items(&s["destinations"]);
+    for (id, rows) in s["outbox_orphaned"].as_object().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "orphaned    {rows} rows wait for {id}, which is no longer configured (sexton outbox drop --destination {id})"
+        );
+    }
     if list.is_empty() {
         let _ = writeln!(out, "forwarding  no [[destination]]: records stay on this host");
         return;
@@ -220,6 +226,7 @@ mod tests {
             "problems": [], "destinations": [
                 {"id": "rt", "kind": "rt", "state": "down", "reason": "connection refused", "rows": {"pending": 3, "parked": 1}}],
             "collectors": [{"kind": "cpu", "cost_ns": 41000.0, "error": null}], "checks": [],
+            "outbox_orphaned": {"old": 2},
         });
         let expected = "\
 sexton 0.1.0 on web-01, up 1h 2m
@@ -228,6 +235,7 @@ config      /etc/sexton, 20 rules on 41 instances, loaded 1m ago
 incidents   2 open
   P1  INC000003  new          2m  front is down (flapping)
   P3  INC000002  in progress  1h  /data 96 % used (reopened 2×)
+orphaned    2 rows wait for old, which is no longer configured (sexton outbox drop --destination old)
 forwarding
   rt  rt  down  3 waiting, 1 PARKED; connection refused
 collectors  1, all well

@@ -14,9 +14,13 @@ use super::raw::{
 };
 use super::raw::{RawOverride, RawRule, RawService, RawStore};
 use super::source::Role;
+use super::suggest::{nearest, one_of};
+use super::walk::shorten;
 use super::{Config, Doors, HostFacts, door};
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::option::{
+    CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, Fallback, StorePlan,
+};
 use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
 use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
@@ -292,18 +296,48 @@ fn checks(layers: &[RawCheck], interval: i64, report: &mut Report) -> Vec<CheckP
 
 fn destinations(layers: Vec<RawDestination>, report: &mut Report) -> Vec<DestinationPlan> {
     door::unique("destination", layers.iter().map(|d| &d.id), report);
+    fallbacks(&layers, report);
     let plan = |raw: RawDestination| DestinationPlan {
         id: raw.id.0,
         kind: raw.door.kind,
-        filter: raw.filter,
+        filter: raw.routing.filter,
         pace: raw.pace.unwrap_or(0.0),
         timeout: raw.timeout.unwrap_or(DESTINATION_TIMEOUT),
-        read_back: READ_BACK,
-        fallback: None,
-        digest: None,
+        read_back: raw.routing.read_back.unwrap_or(READ_BACK),
+        gone: raw.routing.gone.unwrap_or_default(),
+        fallback: raw.routing.fallback.map(|((of, _), after)| Fallback { of, after }),
+        digest: raw.routing.digest,
         options: raw.options,
     };
     layers.into_iter().map(plan).collect()
+}
+
+/// A fallback steps in for another destination that is no fallback itself.
+fn fallbacks(layers: &[RawDestination], report: &mut Report) {
+    for raw in layers {
+        let Some(((of, at), _)) = &raw.routing.fallback else { continue };
+        let id = &raw.id.0;
+        match layers.iter().find(|d| d.id.0 == *of) {
+            _ if of == id => {
+                let message = format!("destination `{id}` cannot step in for itself");
+                report.add(Finding::error(*at, message).help("name the one that it is the fallback of"));
+            }
+            None => {
+                let ids = || layers.iter().map(|d| d.id.0.as_str()).filter(|other| other != id);
+                let finding = Finding::error(*at, format!("there is no destination `{}`", shorten(of)));
+                report.add(match nearest(of, ids()) {
+                    Some(near) => finding.label(format!("did you mean `{near}`?")),
+                    None => finding.help(format!("destinations: {}", one_of(ids()))),
+                });
+            }
+            Some(other) if other.routing.fallback.is_some() => {
+                let message = format!("`{of}` is a fallback itself, and `{id}` cannot step in for it");
+                let help = "let both be fallbacks of the same destination, one later than the other";
+                report.add(Finding::error(*at, message).help(help).also(other.id.1, "a fallback"));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn store(layers: &[RawStore]) -> StorePlan {

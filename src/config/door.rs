@@ -15,6 +15,9 @@ use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Optio
 /// Most entries in a map option.
 const MOST_ENTRIES: usize = 256;
 
+/// Most bytes of a file whose content is an option.
+const MOST_CONTENT: u64 = 256 * 1024;
+
 /// The door whose kind the table names.
 pub fn pick(walk: &Walk<'_>, doors: &[&'static DoorSpec], report: &mut Report) -> Option<&'static DoorSpec> {
     let kinds: Vec<_> = doors.iter().map(|d| d.kind).collect();
@@ -37,7 +40,16 @@ pub fn options(walk: &Walk<'_>, door: &DoorSpec, own: &Keys, report: &mut Report
             options.insert(spec.key.to_owned(), value);
         }
     }
-    Options(options)
+    let options = Options(options);
+    // What they must satisfy together is only asked when each key that is written was understood: one
+    // mistake, one message.
+    let known = |key: &str| own.known.contains(&key) || options.0.contains_key(key);
+    if walk.entries().iter().all(|(key, _)| known(&key.value))
+        && let Err(reason) = (door.check)(&options)
+    {
+        report.add(Finding::error(walk.at, format!("{}: {reason}", walk.what)));
+    }
+    options
 }
 
 /// The options of a door whose table is absent.
@@ -61,6 +73,16 @@ fn option(walk: &Walk<'_>, spec: &OptionSpec, report: &mut Report) -> Option<Opt
                 report.add(Finding::error(text.at, format!("`{key}` is empty")).help(spec.about));
             }
             Some(OptionValue::Text(text.value))
+        }
+        OptionKind::FileText => {
+            let path = walk.text(key, report)?;
+            match content(&path.value) {
+                Ok(text) => Some(OptionValue::Text(text)),
+                Err(reason) => {
+                    report.add(Finding::error(path.at, format!("`{key}`: {reason}")).help(spec.about));
+                    None
+                }
+            }
         }
         OptionKind::Choice(words) => {
             let table: Vec<_> = words.iter().map(|w| (*w, *w)).collect();
@@ -93,10 +115,23 @@ fn option(walk: &Walk<'_>, spec: &OptionSpec, report: &mut Report) -> Option<Opt
     }
 }
 
+/// The content of a file that an option names.
+fn content(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') {
+        return Err("a file is named by its absolute path".to_owned());
+    }
+    let size = std::fs::metadata(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+    if !size.is_file() || size.len() > MOST_CONTENT {
+        return Err(format!("{path} is no file of at most {MOST_CONTENT} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|e| format!("cannot read {path}: {e}"))
+}
+
 fn default(spec: &OptionSpec) -> Option<OptionValue> {
     let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
     match spec.kind {
         OptionKind::RequiredText | OptionKind::Secret | OptionKind::RequiredSecret => None,
+        OptionKind::FileText => None,
         OptionKind::Text(text) => text.map(|t| OptionValue::Text(t.to_owned())),
         OptionKind::Choice(words) => words.first().map(|w| OptionValue::Text((*w).to_owned())),
         OptionKind::List(words) => Some(OptionValue::List(list(words))),

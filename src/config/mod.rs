@@ -42,6 +42,10 @@ pub struct Doors {
     pub checks: Vec<&'static DoorSpec>,
     /// Kinds of `[[destination]]`.
     pub connectors: Vec<&'static DoorSpec>,
+    /// Those of them that can send many records in one.
+    pub digests: Vec<&'static str>,
+    /// Those from which what people did is read back.
+    pub reads: Vec<&'static str>,
 }
 
 /// What the host says of itself.

@@ -13,6 +13,7 @@ use super::source::Role;
 use super::walk::{Keys, LATER, Walk};
 
 mod outside;
+mod routing;
 mod rule;
 mod tables;
 

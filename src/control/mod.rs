@@ -10,8 +10,10 @@
 //! | `GET /v1/status` | the daemon, its rules, collectors, checks, destinations, open incidents |
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
-//! | `POST /v1/incidents/ID/{ack,resolve,note}` | `{"note": "…"}` |
+//! | `POST /v1/incidents/ID/{ack,start,hold,resolve,cancel,reopen,note}` | `{"note": "…"}` |
+//! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
+//! | `POST /v1/outbox/DESTINATION/drop` | all that waits for a destination that is no longer configured |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
@@ -46,8 +48,12 @@ pub enum Query {
     Problems,
     Problem(String),
     Outbox,
+    OutboxRow { destination: String, record: String },
+    OutboxExport { after: i64 },
+    OutboxVerify,
     Requeue { destination: String, record: String },
     Drop { destination: String, record: String, reason: String },
+    DropAll { destination: String, reason: String },
     Rules,
     Reload,
     Command(Command),
@@ -126,6 +132,10 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/problems", get(|s| ask(s, Query::Problems)))
         .route("/v1/problems/{id}", get(|s, UrlPath(id)| ask(s, Query::Problem(id))))
         .route("/v1/outbox", get(|s| ask(s, Query::Outbox)))
+        .route("/v1/outbox/export", get(export))
+        .route("/v1/outbox/verify", get(|s| ask(s, Query::OutboxVerify)))
+        .route("/v1/outbox/{destination}/{record}", get(one_row))
+        .route("/v1/outbox/{destination}/drop", post(give_up))
         .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
@@ -156,20 +166,51 @@ async fn change(
     body: axum::body::Bytes,
 ) -> Response {
     let (incident, by) = (incident, peer.user);
-    let note = match note_of(&body) {
-        Ok(note) => note,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    let (note, to) = match (note_of(&body), field_of(&body, "to")) {
+        (Ok(note), Ok(to)) => (note, to),
+        (Err(why), _) | (_, Err(why)) => return problem(StatusCode::BAD_REQUEST, &why),
     };
     let command = match verb.as_str() {
         "ack" => Command::Acknowledge { incident, by },
+        "start" => Command::Start { incident, by },
+        "hold" if note.is_empty() => {
+            return problem(StatusCode::BAD_REQUEST, "a hold needs a reason: {\"note\": \"…\"}");
+        }
+        "hold" => Command::Hold { incident, by, reason: note },
         "resolve" => Command::Resolve { incident, by, note },
+        "cancel" => Command::Cancel { incident, by, note },
+        "reopen" => Command::Reopen { incident, by, note },
+        "assign" => Command::Assign { incident, by, to },
         "note" if note.is_empty() => {
             return problem(StatusCode::BAD_REQUEST, "a note needs text: {\"note\": \"…\"}");
         }
         "note" => Command::Note { incident, by, text: note },
-        _ => return problem(StatusCode::NOT_FOUND, "no such verb: ack, resolve or note"),
+        _ => {
+            let verbs = "no such verb: ack, start, hold, resolve, cancel, reopen, assign or note";
+            return problem(StatusCode::NOT_FOUND, verbs);
+        }
     };
     ask(state, Query::Command(command)).await
+}
+
+async fn one_row(
+    state: State<mpsc::Sender<Request>>,
+    UrlPath((destination, record)): UrlPath<(String, String)>,
+) -> Response {
+    ask(state, Query::OutboxRow { destination, record }).await
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    #[serde(default)]
+    after: i64,
+}
+
+async fn export(
+    state: State<mpsc::Sender<Request>>,
+    axum::extract::Query(page): axum::extract::Query<Page>,
+) -> Response {
+    ask(state, Query::OutboxExport { after: page.after }).await
 }
 
 async fn repair(
@@ -190,12 +231,31 @@ async fn repair(
     ask(state, query).await
 }
 
+async fn give_up(
+    state: State<mpsc::Sender<Request>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    UrlPath(destination): UrlPath<String>,
+    body: axum::body::Bytes,
+) -> Response {
+    match note_of(&body) {
+        Ok(note) => {
+            let reason = format!("{}: {note}", peer.user);
+            ask(state, Query::DropAll { destination, reason }).await
+        }
+        Err(why) => problem(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
 fn note_of(body: &[u8]) -> Result<String, String> {
+    field_of(body, "note")
+}
+
+fn field_of(body: &[u8], field: &str) -> Result<String, String> {
     if body.is_empty() {
         return Ok(String::new());
     }
     let value: Value = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
-    Ok(value.get("note").and_then(Value::as_str).unwrap_or_default().to_owned())
+    Ok(value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {

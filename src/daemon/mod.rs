@@ -25,7 +25,6 @@ use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::record::{Exhibit, Record};
-use crate::engine::route::route;
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
 use crate::store::{Commit, Store, StoreError};
@@ -240,8 +239,19 @@ impl Daemon {
         }
         self.observed_at(now);
         let own = self.own_signals(now).await;
-        self.engine.observe(now, &own, &mut step);
+        self.look_around(now, &own, &mut step);
         self.finish(step).await;
+    }
+
+    /// Judges our own signals; with them goes how the destinations are.
+    fn look_around(&mut self, now: Moment, own: &[Observation], step: &mut Step) {
+        self.engine.observe(now, own, step);
+        if !own.is_empty() {
+            self.engine.destinations(now, &self.forward.status(), &self.config.destinations, step);
+            if let Some(first) = step.resend.first() {
+                tracing::warn!(destination = first.destination, "destination steps in for one that is down");
+            }
+        }
     }
 
     async fn timeouts(&mut self) {
@@ -249,7 +259,7 @@ impl Daemon {
         if self.own_due() <= now.mono {
             let mut step = Step::default();
             let own = self.own_signals(now).await;
-            self.engine.observe(now, &own, &mut step);
+            self.look_around(now, &own, &mut step);
             self.finish(step).await;
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
@@ -290,7 +300,18 @@ impl Daemon {
             }
             Query::Outbox => {
                 let rows = self.store.outbox_rows(status::OUTBOX_ROWS).await;
+                let rows = rows.map_err(|e| Refusal::Failed(e.to_string()));
+                rows.and_then(|rows| status::list("rows", self.with_orphans(rows)))
+            }
+            Query::OutboxRow { destination, record } => status::row(&self.store, &destination, &record).await,
+            Query::OutboxExport { after } => {
+                let rows = self.store.outbox_export(after).await;
                 rows.map_err(|e| Refusal::Failed(e.to_string())).and_then(|rows| status::list("rows", rows))
+            }
+            Query::OutboxVerify => {
+                let flaws = self.store.outbox_verify().await;
+                let flaws = flaws.map_err(|e| Refusal::Failed(e.to_string()));
+                flaws.and_then(|flaws| status::list("flaws", flaws))
             }
             Query::Requeue { destination, record } => {
                 let done = self.store.requeue(&destination, &record).await;
@@ -300,6 +321,16 @@ impl Daemon {
             Query::Drop { destination, record, reason } => {
                 let done = self.store.drop(&destination, &record, &reason).await;
                 status::repaired(done, "given up", "waiting record", &record)
+            }
+            Query::DropAll { destination, .. } if self.is_configured(&destination) => {
+                let why = "is still configured: take it out of the configuration first";
+                Err(Refusal::Conflict(format!("{destination} {why}")))
+            }
+            Query::DropAll { destination, reason } => {
+                let done = self.store.drop_all(&destination, &reason).await;
+                let said =
+                    done.map(|rows| status::done(format!("{rows} rows of {destination} are given up")));
+                said.map_err(|e| Refusal::Failed(e.to_string()))
             }
             Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
         }
@@ -363,8 +394,9 @@ impl Daemon {
         if step.is_empty() || self.broken.is_some() {
             return;
         }
+        let (now, host) = (self.clock.now().stamp(), &self.config.plan.host.host.id);
+        let outbox = self.engine.routes.rows(now, host, &step, &self.config.destinations);
         let records = step.records;
-        let outbox: Vec<_> = records.iter().flat_map(|r| route(r, &self.config.destinations)).collect();
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         let mut pause = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 
 use super::Daemon;
-use crate::engine::effect::EvidenceWanted;
-use crate::engine::moment::{MINUTE, Moment, SECOND};
+use crate::engine::effect::{Command, EvidenceWanted};
+use crate::engine::moment::{MINUTE, Moment, SECOND, Stamp};
 use crate::engine::record::Exhibit;
 use crate::engine::signal::{Class, Instance, Metric, Observation, metric};
 
@@ -24,6 +24,11 @@ const STEP: i64 = 2 * SECOND;
 /// The store's upkeep runs when it is asked for something, so this also is its pulse.
 const OUTBOX_AGE: i64 = MINUTE;
 
+/// Nothing more is dropped when nothing was for this long (nanoseconds).
+const DROPS_OVER: i64 = 10 * MINUTE;
+/// The rule whose incident is told what was dropped.
+const DROPPED_RULE: &str = "sexton-dropped";
+
 /// When the own signals were last given.
 #[derive(Debug, Default)]
 pub struct Own {
@@ -31,6 +36,7 @@ pub struct Own {
     observed: i64,
     wall_ahead: Option<i64>,
     outbox: Outbox,
+    drops: Drops,
     /// Destinations that were spoken of.
     destinations: BTreeSet<String>,
 }
@@ -44,6 +50,50 @@ struct Outbox {
     used: Option<f64>,
     /// Dead letters by destination.
     parked: BTreeMap<String, u64>,
+}
+
+/// What was given up because the outbox was full, as far as it was told.
+#[derive(Debug, Default)]
+struct Drops {
+    /// The store's count at the last question; `None` before the first.
+    count: Option<u64>,
+    /// When it last grew, in steady time.
+    grew: Option<i64>,
+    /// Since when this bout lasts.
+    since: Stamp,
+    /// The count that the incident has been told, and when, in steady time.
+    told: (u64, i64),
+    /// By destination and priority.
+    text: String,
+}
+
+impl Drops {
+    /// Takes the store's count. True when it grew.
+    fn count(&mut self, now: Moment, count: u64) -> bool {
+        let before = self.count.replace(count).unwrap_or(count);
+        if count <= before {
+            return false;
+        }
+        if !self.lately(now.mono) {
+            (self.since, self.told) = (now.stamp().plus(-2 * OUTBOX_AGE), (count, now.mono));
+        }
+        self.grew = Some(now.mono);
+        true
+    }
+
+    fn lately(&self, now: i64) -> bool {
+        self.grew.is_some_and(|at| now - at < DROPS_OVER)
+    }
+
+    /// The incident is to be told how much it is by now; at most once in a while.
+    fn news(&mut self, now: i64) -> bool {
+        let count = self.count.unwrap_or(0);
+        let news = count > self.told.0 && now - self.told.1 >= OUTBOX_AGE;
+        if news {
+            self.told = (count, now);
+        }
+        news
+    }
 }
 
 impl Outbox {
@@ -101,6 +151,10 @@ impl Daemon {
         let ahead = now.wall - now.mono;
         let before = self.own.wall_ahead.replace(ahead).unwrap_or(ahead);
         out.push(part("clock", "wall").with(OK, (ahead - before).abs() < STEP));
+        if !self.config.destinations.is_empty() {
+            out.push(part("dropped", "outbox").with(OK, !self.own.drops.lately(now.mono)));
+            self.tell_drops(now);
+        }
         if let Some(used) = self.own.outbox.used {
             out.push(part("outbox", "bytes").with(USED, used));
         }
@@ -116,6 +170,36 @@ impl Daemon {
             used: size.map(|s| s.outbox as f64 / s.outbox_limit.max(1) as f64),
             parked: counts.into_iter().filter_map(parked).collect(),
         };
+        if self.own.drops.count(now, self.store.dropped()) {
+            let drops = self.store.drops(self.own.drops.since).await.unwrap_or_default();
+            let line = |d: &crate::store::Drops| {
+                let (first, last) = (d.first, d.last);
+                format!("{} {}: {} records, first {first}, last {last}", d.destination, d.priority, d.records)
+            };
+            let mut lines: Vec<String> = drops.iter().map(line).collect();
+            lines.push(format!(
+                "in all since this store was made: {} records, links and waiting updates; what an update said \
+                 comes with the next one",
+                self.store.dropped()
+            ));
+            self.own.drops.text = lines.join("\n");
+        }
+    }
+
+    /// One incident tells of everything that was dropped, and grows with it.
+    fn tell_drops(&mut self, now: Moment) {
+        let mut open = self.engine.incidents.incidents().filter(|i| i.state.is_open());
+        let Some(incident) = open.find(|i| i.rule.id == DROPPED_RULE).map(|i| i.id.clone()) else { return };
+        if self.own.drops.news(now.mono) {
+            let exhibits = vec![self.drops_exhibit(now.stamp())];
+            // A full channel: it is told with the next growth.
+            let _ = self.exhibits.0.try_send(Command::Evidence { incident, exhibits });
+        }
+    }
+
+    fn drops_exhibit(&self, at: Stamp) -> Exhibit {
+        let title = "records dropped because the outbox was full".to_owned();
+        Exhibit { title, at, text: self.own.drops.text.clone() }
     }
 
     /// The collectors have delivered.
@@ -160,6 +244,9 @@ impl Daemon {
         let mut out = Vec::new();
         if let Some(message) = self.config_error.as_ref().filter(|_| wanted.name == "config") {
             out.push(exhibit("what is wrong with the configuration", message));
+        }
+        if wanted.name == "dropped" {
+            out.push(self.drops_exhibit(at));
         }
         if wanted.name == "destination" {
             let lines: Vec<String> = self
@@ -271,5 +358,20 @@ mod tests {
         own.outbox_grew();
         assert!(own.outbox.is_due(6));
         assert_eq!(own.outbox.used, Some(0.1), "told until the store has answered");
+    }
+
+    #[test]
+    fn a_bout_of_drops_begins_with_growth_and_its_incident_is_told_now_and_then() {
+        let mut drops = Drops::default();
+        let at = |minutes: i64| Moment::at(minutes * MINUTE);
+        assert!(!drops.count(at(0), 7), "what an earlier run dropped is no news");
+        assert!(drops.count(at(10), 9) && drops.lately(at(10).mono));
+        assert!(!drops.news(at(11).mono), "the raise itself told it");
+        assert!(drops.count(at(11), 12));
+        assert_eq!((drops.news(at(11).mono), drops.news(at(11).mono)), (true, false));
+        assert!(drops.count(at(11), 13) && !drops.news(at(11).mono), "not every time");
+        assert!(drops.news(at(12).mono));
+        assert_eq!(drops.since, at(8).stamp(), "one bout");
+        assert!(drops.lately(at(20).mono) && !drops.lately(at(21).mono));
     }
 }

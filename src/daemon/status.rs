@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Daemon;
 use crate::control::{Answer, Refusal};
 use crate::engine::record::{Incident, Problem};
-use crate::store::StoreError;
+use crate::store::{OutboxView, Store, StoreError};
 
 /// Most outbox rows in one answer.
 pub const OUTBOX_ROWS: usize = 1000;
@@ -25,6 +25,12 @@ impl Daemon {
         }
         let problems: Vec<Value> = self.engine.incidents.problems().map(brief_problem).collect();
         let counts = self.store.outbox_counts().await.unwrap_or_default();
+        let waits = |states: &BTreeMap<String, u64>| -> u64 {
+            states.iter().filter(|(state, _)| *state != "acked" && *state != "blocked").map(|(_, n)| n).sum()
+        };
+        let orphans = counts.iter().filter(|(id, _)| !self.is_configured(id));
+        let orphaned: BTreeMap<&String, u64> =
+            orphans.map(|(id, states)| (id, waits(states))).filter(|(_, n)| *n > 0).collect();
         let mut destinations = self.forward.status();
         for destination in &mut destinations {
             destination.rows = counts.get(&destination.id).cloned().unwrap_or_default();
@@ -52,7 +58,23 @@ impl Daemon {
             "checks": self.checks.status(),
             "destinations": destinations,
             "outbox_dropped": self.store.dropped(),
+            "outbox_orphaned": orphaned,
         })
+    }
+
+    /// The configuration in force has that destination.
+    pub(super) fn is_configured(&self, destination: &str) -> bool {
+        self.config.destinations.iter().any(|d| d.id == destination)
+    }
+
+    /// Rows that wait for a destination that is not configured any more are orphaned.
+    pub(super) fn with_orphans(&self, mut rows: Vec<OutboxView>) -> Vec<OutboxView> {
+        for row in rows.iter_mut().filter(|row| row.state != "acked") {
+            if !self.is_configured(&row.destination) {
+                row.state = "orphaned".to_owned();
+            }
+        }
+        rows
     }
 
     /// Every rule instance with its state.
@@ -97,6 +119,18 @@ pub fn list<T: Serialize>(name: &str, items: impl IntoIterator<Item = T>) -> Ans
 pub fn one<T: Serialize>(item: Option<&T>, what: &str, id: &str) -> Answer {
     let item = item.ok_or_else(|| Refusal::NotFound(format!("no {what} {id} is held here")))?;
     serde_json::to_value(item).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+/// One row of the outbox, or what became of it.
+pub async fn row(store: &Store, destination: &str, record: &str) -> Answer {
+    let failed = |e: StoreError| Refusal::Failed(e.to_string());
+    if let Some(row) = store.outbox_row(destination, record).await.map_err(failed)? {
+        return Ok(row);
+    }
+    Err(Refusal::NotFound(match store.why_dropped(destination, record).await.map_err(failed)? {
+        Some((at, reason)) => format!("{record} was given up for {destination} at {at}: {reason}"),
+        None => format!("{destination} has no row for {record}"),
+    }))
 }
 
 /// What became of a repair of the outbox.

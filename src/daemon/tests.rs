@@ -115,3 +115,63 @@ async fn the_incident_of_a_destination_ends_when_the_destination_is_taken_out() 
     });
     assert_eq!(lived.await, Ok(Ended::Asked), "nothing is left that could clear it");
 }
+
+/// A desk that takes everything.
+async fn desk() -> u16 {
+    use axum::Json;
+    let take = |Json(events): Json<Value>| async move {
+        let stored = |event: &Value| serde_json::json!({"id": event["id"], "status": "stored"});
+        let results: Vec<Value> = events.as_array().into_iter().flatten().map(stored).collect();
+        Json(serde_json::json!({ "results": results }))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let routes = axum::Router::new().route("/v1/events", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    port
+}
+
+#[tokio::test]
+async fn a_fallback_takes_what_waits_for_a_destination_that_is_down_and_both_get_it_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = desk().await;
+    let token = dir.path().join("token");
+    std::fs::write(&token, "a-token-of-both-desks").unwrap();
+    let rule = "[[rule]]\nid = \"away\"\non = \"sexton\"\nmatch = { part = [\"destination\"] }\n\
+                raise = \"not sexton.ok\"\nclear = \"sexton.ok\"\nfor = \"0s\"\nkeep = \"0s\"\n";
+    let destination = |id: &str, token: &std::path::Path, more: &str| {
+        let token = token.display();
+        format!(
+            "[[destination]]\nid = \"{id}\"\nkind = \"desk\"\nurl = \"http://127.0.0.1:{port}\"\n\
+             token = {{ file = \"{token}\" }}\n{more}\n"
+        )
+    };
+    let text = |main: &std::path::Path| {
+        let fallback = destination("second", &token, "fallback = { of = \"main\", after = \"1s\" }");
+        [quiet(dir.path()), rule.to_owned(), destination("main", main, ""), fallback].concat()
+    };
+    // Without its token the first one is paused.
+    let (without, with) = (text(&dir.path().join("nowhere")), text(&token));
+    let first = Cell::new(true);
+    let socket = dir.path().join("control.sock");
+    let load = Box::new(move || load_text(if first.replace(false) { &without } else { &with }));
+    let setup =
+        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+    let stored = |s: &Value, id: &str| {
+        let all = s["destinations"].as_array().unwrap();
+        let one = all.iter().find(|d| d["id"] == id).unwrap();
+        (one["rows"]["acked"].as_u64().unwrap_or(0), one["rows"]["pending"].as_u64().unwrap_or(0))
+    };
+    let story = async {
+        until(&socket, |s| stored(s, "second").0 == 1 && stored(s, "main") == (0, 1)).await;
+        ask(&socket, "POST", "/v1/reload").await.unwrap();
+        until(&socket, |s| s["incidents"]["open"] == 0 && stored(s, "main").0 == 1).await;
+        until(&socket, |s| stored(s, "second") == (1, 0)).await;
+    };
+    let local = LocalSet::new();
+    let lived = local.run_until(async {
+        let daemon = Daemon::start(setup).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(180), daemon.run(story)).await
+    });
+    assert_eq!(lived.await, Ok(Ended::Asked));
+}

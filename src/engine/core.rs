@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
-use super::effect::{Command, Step};
+use super::effect::{Command, DestinationStatus, Step};
 use super::event::Event;
 use super::incident::Incidents;
 use super::moment::Moment;
+use super::option::DestinationPlan;
 use super::plan::Plan;
+use super::route::Routes;
 use super::rules::Rules;
 use super::signal::Observation;
 
@@ -19,6 +21,8 @@ pub struct Engine {
     pub rules: Rules,
     /// Incidents and problems, to be read for status.
     pub incidents: Incidents,
+    /// Where records go, as far as it depends on what happens.
+    pub routes: Routes,
     events: Vec<Event>,
 }
 
@@ -27,7 +31,7 @@ impl Engine {
     /// on with its own.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let rules = Rules::new(Arc::clone(&plan));
-        Self { rules, incidents: Incidents::new(plan, seed), events: Vec::new() }
+        Self { rules, incidents: Incidents::new(plan, seed), routes: Routes::default(), events: Vec::new() }
     }
 
     /// Takes up the saved rows `(kind, key, body)` and goes on after `seq`, the last number in the journal.
@@ -36,6 +40,7 @@ impl Engine {
     pub fn restore(&mut self, now: Moment, rows: Vec<(String, String, String)>, seq: u64) -> Vec<String> {
         let (machines, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(kind, ..)| kind == "machine");
         self.rules.restore(now, machines.into_iter().map(|(_, key, body)| (key, body)).collect());
+        others.iter().for_each(|(kind, key, body)| self.routes.restore(kind, key, body));
         let bad = self.incidents.restore(now, others);
         self.incidents.resume_journal(seq);
         for raised in self.incidents.raised(now) {
@@ -59,6 +64,17 @@ impl Engine {
     /// A sentence saying why it is refused.
     pub fn command(&mut self, now: Moment, command: &Command, out: &mut Step) -> Result<(), String> {
         self.incidents.command(now, command, out)
+    }
+
+    /// Follows the state of the destinations: whether one has to step in for another.
+    pub fn destinations(
+        &mut self,
+        now: Moment,
+        statuses: &[DestinationStatus],
+        destinations: &[DestinationPlan],
+        out: &mut Step,
+    ) {
+        self.routes.observe(now.stamp(), statuses, destinations, || self.incidents.open_records(now), out);
     }
 
     /// Takes up a new plan; what has not changed keeps its state.

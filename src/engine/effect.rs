@@ -24,12 +24,38 @@ pub struct Step {
     pub records: Vec<Record>,
     /// Incidents that want text evidence from outside the engine (top processes, unit status).
     pub evidence_wanted: Vec<EvidenceWanted>,
+    /// Revisions among `records` that came from a destination, as (record id, destination id): it is not
+    /// told what it said itself.
+    pub known: Vec<(String, String)>,
+    /// Records that single destinations are to be told though they are not new.
+    pub resend: Vec<Resend>,
+}
+
+/// A record that one destination is told again, or for the first time, without a new revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resend {
+    /// Destination id.
+    pub destination: String,
+    /// The newest revision.
+    pub record: Record,
+    /// What the far end has fallen back to, when it has.
+    pub fallen: Option<Fallen>,
+}
+
+/// What is left at a far end that has lost our writes, such as one restored from a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fallen {
+    /// The newest revision it still has, as far as is known; 0 when the ticket is gone.
+    pub rev: u64,
+    /// The ticket is over there.
+    pub over: bool,
 }
 
 impl Step {
     /// True when there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.journal.is_empty() && self.state.is_empty() && self.records.is_empty()
+        let Self { journal, state, records, resend, .. } = self;
+        journal.is_empty() && state.is_empty() && records.is_empty() && resend.is_empty()
     }
 }
 
@@ -136,6 +162,21 @@ pub struct OutboxRow {
     pub body: String,
     /// For a link: incident id and problem id, both of which must be stored at the destination first.
     pub link: Option<(String, String)>,
+    /// What sets this row apart from the usual.
+    pub terms: Terms,
+}
+
+/// What sets an outbox row apart: usually nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The destination knows this revision: it came from there.
+    pub known: bool,
+    /// The far end has lost what it was sent: the row goes again from what is left there.
+    pub fallen: Option<Fallen>,
+    /// The row opens only while this other destination has never stored the record and is to get it.
+    pub instead_of: Option<String>,
+    /// It can wait until then, to be sent together with others.
+    pub not_before: Option<Stamp>,
 }
 
 /// One operation for one destination, claimed from the outbox. Body and key do not change until it is
@@ -313,6 +354,13 @@ pub struct Remote {
     /// Why: resolution text, reason of a hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// When anything there last changed, by the far end's own clock. It never goes back unless the far end
+    /// has lost something: so a restored backup is told apart from a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<Stamp>,
+    /// For a problem: it stands there as a known error.
+    #[serde(default)]
+    pub known_error: bool,
 }
 
 /// What people or other parts ask of the engine.
@@ -325,8 +373,20 @@ pub enum Command {
     Resolve { incident: String, by: String, note: String },
     /// An operator writes a note.
     Note { incident: String, by: String, text: String },
-    /// What people did to an incident at a destination.
+    /// Somebody works on an incident, also after a hold.
+    Start { incident: String, by: String },
+    /// An operator puts an incident on hold; the reason must say something.
+    Hold { incident: String, by: String, reason: String },
+    /// An operator cancels an incident: a false alarm, or a duplicate.
+    Cancel { incident: String, by: String, note: String },
+    /// An operator reopens an incident that is resolved or cancelled.
+    Reopen { incident: String, by: String, note: String },
+    /// An operator says who works on an incident; empty: nobody.
+    Assign { incident: String, by: String, to: String },
+    /// Where a record stands at a destination.
     Remote { destination: String, remote: Remote },
+    /// A destination holds a record at that revision no longer, under any id that is known.
+    Gone { destination: String, record: String, rev: u64 },
     /// Text evidence for an incident.
     Evidence { incident: String, exhibits: Vec<super::record::Exhibit> },
 }

@@ -13,7 +13,9 @@ mod flapping;
 mod held;
 mod ledger;
 mod lifecycle;
+mod person;
 mod priority;
+mod remote;
 mod save;
 mod sla;
 #[cfg(test)]
@@ -23,16 +25,17 @@ mod timers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::effect::{Command, EvidenceWanted, Remote, Step};
+use super::effect::{Command, EvidenceWanted, Step};
 use super::event::{Event, EventKind};
 use super::id;
 use super::moment::Moment;
 use super::plan::Plan;
-use super::problem::{Opened, Problems};
-use super::record::{Actor, Exhibit, Incident, Problem, Series, State};
+use super::problem::{self, Opened, Problems};
+use super::record::{Actor, Exhibit, Incident, Problem, Record, Series, State};
 use super::signal::Class;
 use facts::Sight;
 use held::{Change, Held};
+use person::Who;
 
 pub(super) use facts::{second, word};
 pub(super) use ledger::{Ledger, Revised, json, put};
@@ -115,23 +118,42 @@ impl Incidents {
     /// A sentence that says why not: no such incident, not in this state, too long.
     pub fn command(&mut self, now: Moment, command: &Command, out: &mut Step) -> Result<(), String> {
         self.shift = now.mono - now.wall;
-        let (Command::Remote { remote: Remote { record: incident, .. }, .. }
-        | Command::Acknowledge { incident, .. }
-        | Command::Resolve { incident, .. }
-        | Command::Note { incident, .. }
-        | Command::Evidence { incident, .. }) = command;
+        let (incident, by) = match command {
+            Command::Remote { destination, remote } => return self.remote(now, destination, remote, out),
+            Command::Gone { destination, record, rev } => {
+                self.gone(now, destination, record, *rev, out);
+                return Ok(());
+            }
+            Command::Acknowledge { incident, by }
+            | Command::Resolve { incident, by, .. }
+            | Command::Note { incident, by, .. }
+            | Command::Start { incident, by }
+            | Command::Hold { incident, by, .. }
+            | Command::Cancel { incident, by, .. }
+            | Command::Reopen { incident, by, .. }
+            | Command::Assign { incident, by, .. } => (incident, by.as_str()),
+            Command::Evidence { incident, .. } => (incident, ""),
+        };
         let id =
             self.find(incident).ok_or_else(|| format!("no incident {incident} here: unknown or closed"))?;
+        let who = Who { actor: Actor::Operator, name: name(by), place: "" };
+        let (plan, rival) = (Arc::clone(&self.plan), self.rival(&id));
         let Some(held) = self.held.get_mut(&id) else { return Err(format!("no incident {incident} here")) };
         let change = match command {
-            Command::Acknowledge { by, .. } => held.acknowledge(now, name(by))?,
-            Command::Resolve { by, note, .. } => held.resolve_by(now, name(by), short(note)?)?,
-            Command::Note { by, text, .. } => write_note(held, now, name(by), short(text)?)?,
+            Command::Acknowledge { .. } => held.acknowledge(now, &who)?,
+            Command::Start { .. } => held.start(now, &who)?,
+            Command::Hold { reason, .. } => held.hold(now, &who, short(reason)?)?,
+            Command::Resolve { note, .. } => held.resolve_by(now, &who, short(note)?)?,
+            Command::Cancel { note, .. } => held.cancel(now, &who, short(note)?)?,
+            Command::Reopen { note, .. } => match rival {
+                Some(rival) => return Err(format!("{rival} is open for the same condition")),
+                None => held.reopen_by(&plan, now, &who, short(note)?)?,
+            },
+            Command::Assign { to, .. } => held.assign(now, &who, name(to))?,
+            Command::Note { text, .. } => write_note(held, now, who.name, short(text)?)?,
             Command::Evidence { exhibits, .. } if exhibits.is_empty() => return Ok(()),
             Command::Evidence { exhibits, .. } => add_evidence(held, now, exhibits),
-            Command::Remote { .. } => {
-                return Err("what people do at a destination is not followed yet".to_owned());
-            }
+            Command::Remote { .. } | Command::Gone { .. } => return Ok(()),
         };
         self.mark(&id, change);
         self.flush(now, out);
@@ -192,6 +214,19 @@ impl Incidents {
         self.problems.iter()
     }
 
+    /// Everything that is open, as it would be forwarded: incidents, problems and their links.
+    pub fn open_records(&self, now: Moment) -> Vec<Record> {
+        let open = self.held.values().filter(|held| held.record.state.is_open());
+        let problems = self.problems.iter().filter(|p| problem::is_live(p.state));
+        let mut records: Vec<Record> = problems.map(|p| Record::Problem(Box::new(p.clone()))).collect();
+        for held in open {
+            let problem = held.record.links.problem.as_ref();
+            records.extend(problem.map(|p| Record::Link(problem::link(&held.record, p, now))));
+            records.push(Record::Incident(Box::new(held.record.clone())));
+        }
+        records
+    }
+
     /// The incident of that id or number, while it is held.
     pub fn incident(&self, id_or_number: &str) -> Option<&Incident> {
         let id = self.find(id_or_number)?;
@@ -213,6 +248,14 @@ impl Incidents {
         }
     }
 
+    /// Another incident of the same fingerprint that is open, by number.
+    fn rival(&self, id: &str) -> Option<String> {
+        let print = &self.held.get(id)?.record.fingerprint;
+        let newest = self.newest.get(print).filter(|newest| ***newest != *id)?;
+        let rival = self.held.get(newest).filter(|held| held.record.state.is_open())?;
+        Some(rival.record.number.clone())
+    }
+
     /// A step belongs to an incident whose condition is known to be true.
     fn follows(&self, id: &str) -> bool {
         self.held.get(id).is_some_and(|held| held.side.raised)
@@ -225,8 +268,9 @@ impl Incidents {
                 self.mark(&id, change);
                 id
             }
-            Some((held, id)) if held.record.disputed => {
-                // The machine has begun anew under a disputed resolve: the timer decides.
+            Some((held, id)) if held.side.raised => {
+                // The machine has begun anew under a disputed resolve, of which the timer decides, or under a
+                // cancellation, which stands while the condition does.
                 held.step(sight);
                 self.mark(&id, Change::Row);
                 id
@@ -277,7 +321,7 @@ impl Incidents {
             self.held.iter().filter(|(_, h)| h.record.state == State::Resolved && !h.record.disputed);
         let oldest = resolved.min_by_key(|(_, h)| h.record.resolved_at).map(|(id, _)| Arc::clone(id));
         if let Some((id, held)) = oldest.and_then(|id| self.held.get_mut(&id).map(|held| (id, held))) {
-            held.close(now, "closed early: too many incidents are held");
+            held.close(now, Actor::Timer, "closed early: too many incidents are held");
             self.mark(&id, Change::Revision);
         }
     }
@@ -332,7 +376,12 @@ impl Incidents {
                 revised = true;
             }
         } else if held.wall_due().is_some_and(|due| due <= now.wall) {
-            held.close(now, "quiet since it was resolved");
+            if held.record.state == State::Cancelled {
+                put(out, Incident::KIND, id, None);
+                self.forget(id);
+                return;
+            }
+            held.close(now, Actor::Timer, "quiet since it was resolved");
             revised = true;
         }
         // Whoever has the series gives them before this ([`Incidents::aftermath`]); nobody did.

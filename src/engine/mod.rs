@@ -3,6 +3,7 @@
 
 pub mod cond;
 pub mod core;
+mod desks;
 pub mod effect;
 pub mod event;
 pub mod func;

@@ -45,6 +45,8 @@ pub enum OptionKind {
     RequiredText,
     /// Text.
     Text(Option<&'static str>),
+    /// A file by its absolute path: its content, read with the configuration, becomes the text.
+    FileText,
     /// One of these words; the first is the default.
     Choice(&'static [&'static str]),
     /// A list of texts.
@@ -190,12 +192,24 @@ pub struct DestinationPlan {
     pub timeout: i64,
     /// How often what people did there is read back, in nanoseconds; 0 = never.
     pub read_back: i64,
+    /// What becomes of an open record whose ticket is gone there.
+    pub gone: Gone,
     /// It gets records only while another destination is down.
     pub fallback: Option<Fallback>,
     /// Records of low priority are kept and sent together.
     pub digest: Option<Digest>,
     /// The connector's options (`url`, `token`, `map`, …).
     pub options: Options,
+}
+
+/// What becomes of an open record whose ticket is found to be gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gone {
+    /// The ticket is made anew.
+    #[default]
+    Recreate,
+    /// Nothing.
+    Leave,
 }
 
 /// Steps in for another destination.
@@ -231,6 +245,10 @@ pub struct Filter {
     pub service: Globs,
     /// Labels, each with what its value must match; a record without that label does not pass.
     pub labels: BTreeMap<String, Globs>,
+    /// Categories, `area/topic`.
+    pub category: Globs,
+    /// Rules; a problem has none and passes.
+    pub rule: Globs,
 }
 
 /// The store as configured.

@@ -5,12 +5,14 @@
 //! key; a member is linked once; counters are bounded. Knows incidents only as records handed to it.
 
 mod recurrence;
+mod remote;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::desks::Desks;
 use super::effect::Step;
 use super::id::{self, Uuid};
 use super::incident::{Id, Ledger, Revised, Timers, json, put};
@@ -18,12 +20,15 @@ use super::moment::{DAY, Moment, Stamp, human};
 use super::plan::Plan;
 use super::record::{Actor, Incident, Link, Member, Problem, ProblemState, Reason, TimelineEntry};
 use recurrence::{OPENINGS_MAX, Raise, Recurrence};
+use remote::MUTED;
+pub(super) use remote::{Read, is_live};
 
 /// Fingerprints whose openings are counted; beyond it the one that has been quiet for longest is forgotten.
 const FINGERPRINTS_MAX: usize = 4_096;
 /// Members a problem names; the newest.
 const MEMBERS_MAX: usize = 64;
-/// A candidate without an opening for this long, or for three mean gaps when those are longer, expires.
+/// A candidate without an opening for this long, or for three mean gaps when those are longer, expires; a
+/// resolved problem is closed, a closed one forgotten.
 const QUIET_LEAST: i64 = 7 * DAY;
 const QUIET_GAPS: i64 = 3;
 /// Kind of the state rows of the counters; their key is the fingerprint.
@@ -47,6 +52,9 @@ struct Live {
     record: Problem,
     /// Numbers of the members that were closed before the problem was opened: counted, never linked.
     unlinked: Vec<String>,
+    /// What each destination showed last.
+    #[serde(default, skip_serializing_if = "Desks::is_empty")]
+    desks: Desks,
 }
 
 /// All problems and the counters behind them.
@@ -56,6 +64,10 @@ pub(super) struct Problems {
     counters: BTreeMap<String, Recurrence>,
     timers: Timers,
     revised: BTreeSet<Id>,
+    /// Live problems whose row changed without a revision.
+    kept: BTreeSet<Id>,
+    /// Live problems that are to be forgotten.
+    over: BTreeSet<Id>,
     counted: BTreeSet<String>,
 }
 
@@ -87,6 +99,19 @@ impl Problems {
         let is_opening = self.count(opened, self.live.contains_key(&key));
         let ring = self.counters.get(print)?;
         let tests = ring.holds();
+        if let Some(live) = self.live.get_mut(&key).filter(|live| !is_live(live.record.state)) {
+            let dismissed = live.record.state == ProblemState::Dismissed;
+            let worse = opened.incident.severity > live.record.severity;
+            if !is_opening || (dismissed && !worse) {
+                return None;
+            }
+            live.record.state = if dismissed { ProblemState::Candidate } else { ProblemState::Open };
+            let (kind, said) = match dismissed {
+                true => ("unmuted", "worse than when it was dismissed"),
+                false => ("reopened", "it has come back"),
+            };
+            note(&mut live.record, opened.raised, Actor::Correlator, kind, said.to_owned());
+        }
         match self.live.get_mut(&key) {
             Some(live) if is_opening || !joined(&live.record, &opened.incident.id) => {
                 follow(live, opened, ring, is_opening);
@@ -110,17 +135,27 @@ impl Problems {
         }
     }
 
-    /// Candidates that have been quiet for long enough expire.
+    /// Candidates that have been quiet for long enough expire, resolved problems are closed, and what was
+    /// closed or dismissed is forgotten.
     pub fn handle_timeout(&mut self, now: Moment) {
         for key in self.timers.due(now.wall) {
-            if let Some(Live { record: problem, .. }) = self.live.get_mut(&key)
-                && problem.state == ProblemState::Candidate
-            {
-                problem.state = ProblemState::Expired;
-                let quiet = human(now.wall - problem.last_at.0);
-                note(problem, now.stamp(), Actor::Timer, "expired", format!("no opening for {quiet}"));
-                self.revised.insert(key);
-            }
+            let Some(Live { record: problem, .. }) = self.live.get_mut(&key) else { continue };
+            let quiet = human(now.wall - problem.last_at.0);
+            let (state, kind, said) = match problem.state {
+                ProblemState::Candidate => {
+                    (ProblemState::Expired, "expired", format!("no opening for {quiet}"))
+                }
+                ProblemState::Resolved => {
+                    (ProblemState::Closed, "closed", format!("no opening for {quiet} since it was resolved"))
+                }
+                _ => {
+                    self.over.insert(key);
+                    continue;
+                }
+            };
+            problem.state = state;
+            note(problem, now.stamp(), Actor::Timer, kind, said);
+            self.revised.insert(key);
         }
     }
 
@@ -138,7 +173,16 @@ impl Problems {
             } else {
                 put(out, Problem::KIND, &key, Some(json(live)));
             }
+            self.kept.remove(&key);
             self.timers.set(&key, self.expiry(&key));
+        }
+        for key in std::mem::take(&mut self.kept) {
+            put(out, Problem::KIND, &key, self.live.get(&key).map(json));
+        }
+        for key in std::mem::take(&mut self.over) {
+            put(out, Problem::KIND, &key, None);
+            self.live.remove(&key);
+            self.timers.set(&key, None);
         }
     }
 
@@ -167,12 +211,15 @@ impl Problems {
 
     fn expiry(&self, key: &str) -> Option<i64> {
         let problem = self.live.get(key).map(|live| &live.record)?;
-        if problem.state != ProblemState::Candidate {
-            return None;
-        }
+        let since = match problem.state {
+            ProblemState::Candidate => problem.last_at,
+            ProblemState::Resolved | ProblemState::Closed => problem.at,
+            ProblemState::Dismissed => return Some(problem.at.plus(MUTED).0),
+            _ => return None,
+        };
         let ring = key.strip_prefix("fingerprint:").and_then(|print| self.counters.get(print));
         let gaps = ring.and_then(Recurrence::mean_gap).map_or(0, |gap| gap.saturating_mul(QUIET_GAPS));
-        Some(problem.last_at.plus(QUIET_LEAST.max(gaps)).0)
+        Some(since.plus(QUIET_LEAST.max(gaps)).0)
     }
 
     fn count(&mut self, opened: &Opened<'_>, serves: bool) -> bool {
@@ -260,7 +307,7 @@ fn open(
     let why: Vec<_> = problem.why.iter().map(|w| w.text.as_str()).collect();
     let said = format!("candidate opened: {}", why.join("; "));
     note(&mut problem, opened.raised, Actor::Correlator, "opened", said);
-    Live { record: problem, unlinked }
+    Live { record: problem, unlinked, desks: Desks::default() }
 }
 
 /// A later opening, or a new incident of the same failure.

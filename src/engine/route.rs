@@ -1,26 +1,155 @@
-//! Which destinations a record goes to. Pure: a record and the destinations in, outbox rows out.
+//! Which destinations a record goes to, and when. Pure: records and the destinations in, outbox rows out.
 //!
 //! A filter never takes back what it has let pass: it looks at every weight an incident has had, and a record
 //! that it does not let in follows where it went before (another weight, another filter since), so that the
-//! resolve follows wherever the create went.
+//! resolve follows wherever the create went. A destination that steps in for another opens rows only while
+//! that one has been down for long; since when it is down is kept over a restart.
 
-use super::effect::{OutboxRow, RecordKind};
-use super::incident::json;
-use super::option::{DestinationPlan, Filter};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::effect::{DestinationStatus, OutboxRow, RecordKind, Resend, Step, Terms};
+use super::id;
+use super::incident::{json, put};
+use super::moment::{MINUTE, Stamp};
+use super::option::{DestinationPlan, Digest, Filter};
 use super::record::{Priority, ProblemState, Record, Severity};
 
-/// One outbox row for each destination; whether it may open a row there says its filter. Links pass only
-/// where incidents and problems both do; they carry no priority and wait at the destination until both ends
-/// are there.
-pub fn route(record: &Record, destinations: &[DestinationPlan]) -> Vec<OutboxRow> {
-    let link = matches!(record, Record::Link(_));
-    let judged = destinations.iter().map(|d| (d, accepts(&d.filter, record)));
-    let rows: Vec<_> = judged.filter(|(_, opens)| *opens || !link).collect();
-    if rows.is_empty() {
-        return Vec::new();
+/// Kind of the state rows of destinations that are down and have a fallback; their key is the destination.
+const ROW: &str = "route";
+/// Digests of a fleet are spread over this time at most, and over a tenth of their interval.
+const SPREAD_MOST: i64 = 5 * MINUTE;
+
+/// The destinations as far as they decide where records go.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Destinations that another one can step in for and that are not up, and since when.
+    down: BTreeMap<String, Stamp>,
+    /// Fallbacks that have been given what is open.
+    stepped_in: BTreeSet<String>,
+}
+
+impl Routes {
+    /// Takes back a saved row. Rows of other kinds are not ours.
+    pub fn restore(&mut self, kind: &str, key: &str, body: &str) {
+        if kind == ROW
+            && let Ok(since) = serde_json::from_str(body)
+        {
+            self.down.insert(key.to_owned(), since);
+        }
     }
-    let row = row(record);
-    rows.into_iter().map(|(d, opens)| OutboxRow { destination: d.id.clone(), opens, ..row.clone() }).collect()
+
+    /// Follows the state of the destinations. A fallback that begins to step in is given what is `open`, of
+    /// which the outbox takes what still waits for the other.
+    pub fn observe(
+        &mut self,
+        now: Stamp,
+        statuses: &[DestinationStatus],
+        destinations: &[DestinationPlan],
+        open: impl Fn() -> Vec<Record>,
+        out: &mut Step,
+    ) {
+        let others: BTreeSet<&str> =
+            destinations.iter().filter_map(|d| Some(d.fallback.as_ref()?.of.as_str())).collect();
+        for gone in self.down.keys().filter(|id| !others.contains(id.as_str())) {
+            put(out, ROW, gone, None);
+        }
+        self.down.retain(|id, _| others.contains(id.as_str()));
+        for status in statuses.iter().filter(|s| others.contains(s.id.as_str())) {
+            let tried = status.since.is_some();
+            if status.state != "up" && !self.down.contains_key(&status.id) {
+                let since = status.since.map_or(now, |since| since.min(now));
+                self.down.insert(status.id.clone(), since);
+                put(out, ROW, &status.id, Some(json(&since)));
+            } else if status.state == "up" && tried && self.down.remove(&status.id).is_some() {
+                put(out, ROW, &status.id, None);
+            }
+        }
+        for destination in destinations {
+            if !self.steps_in(destination, now) {
+                self.stepped_in.remove(&destination.id);
+            } else if destination.fallback.is_some() && self.stepped_in.insert(destination.id.clone()) {
+                let to = |record| Resend { destination: destination.id.clone(), record, fallen: None };
+                out.resend.extend(open().into_iter().map(to));
+            }
+        }
+    }
+
+    /// The outbox rows of a step: its records, with what single destinations know already, and what they are
+    /// to be told apart from the others.
+    pub fn rows(
+        &self,
+        now: Stamp,
+        host: &str,
+        step: &Step,
+        destinations: &[DestinationPlan],
+    ) -> Vec<OutboxRow> {
+        let known = |row: &OutboxRow| {
+            step.known.iter().any(|(record, at)| *record == row.record && *at == row.destination)
+        };
+        let mut rows = Vec::new();
+        for record in &step.records {
+            for mut row in self.route(now, host, record, destinations) {
+                row.terms.known = known(&row);
+                rows.push(row);
+            }
+        }
+        for again in &step.resend {
+            let to: Vec<_> = destinations.iter().filter(|d| d.id == again.destination).cloned().collect();
+            for mut row in self.route(now, host, &again.record, &to) {
+                row.terms.fallen = again.fallen;
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    /// One outbox row for each destination; whether it may open a row there says its filter. Links pass only
+    /// where incidents and problems both do; they carry no priority and wait at the destination until both
+    /// ends are there.
+    pub fn route(
+        &self,
+        now: Stamp,
+        host: &str,
+        record: &Record,
+        destinations: &[DestinationPlan],
+    ) -> Vec<OutboxRow> {
+        let link = matches!(record, Record::Link(_));
+        let opens = |d: &DestinationPlan| accepts(&d.filter, record) && self.steps_in(d, now);
+        let judged = destinations.iter().map(|d| (d, opens(d)));
+        let judged: Vec<_> = judged.filter(|(_, opens)| *opens || !link).collect();
+        if judged.is_empty() {
+            return Vec::new();
+        }
+        let row = row(record);
+        let waits = |digest: &&Digest| !link && digest.priority.contains(&row.priority);
+        let terms = |d: &DestinationPlan| Terms {
+            instead_of: d.fallback.as_ref().map(|f| f.of.clone()),
+            not_before: d.digest.as_ref().filter(waits).map(|digest| slot(digest, now, host)),
+            ..Terms::default()
+        };
+        let to = |(d, opens): (&DestinationPlan, bool)| OutboxRow {
+            destination: d.id.clone(),
+            opens,
+            terms: terms(d),
+            ..row.clone()
+        };
+        judged.into_iter().map(to).collect()
+    }
+
+    /// A destination that is no fallback always gets what its filter lets in; a fallback only while the other
+    /// has been down for long enough.
+    fn steps_in(&self, destination: &DestinationPlan, now: Stamp) -> bool {
+        let Some(fallback) = &destination.fallback else { return true };
+        self.down.get(&fallback.of).is_some_and(|since| now.0 - since.0 >= fallback.after)
+    }
+}
+
+/// The next time a digest is sent: whole intervals since the epoch, a little later on each host.
+fn slot(digest: &Digest, now: Stamp, host: &str) -> Stamp {
+    let every = digest.every.max(1);
+    let spread = (every / 10).clamp(1, SPREAD_MOST);
+    let jitter = i64::try_from(id::fnv1a(host.as_bytes()) % spread.unsigned_abs()).unwrap_or(0);
+    Stamp(((now.0 - jitter).div_euclid(every) + 1).saturating_mul(every) + jitter)
 }
 
 fn accepts(filter: &Filter, record: &Record) -> bool {
@@ -29,12 +158,30 @@ fn accepts(filter: &Filter, record: &Record) -> bool {
         (filter.priority.is_empty() || filter.priority.contains(&priority))
             && (filter.severity.is_empty() || filter.severity.contains(&severity))
     };
+    let subject = |service: &Option<String>, category: &str, labels: &BTreeMap<String, String>| {
+        let served =
+            filter.service.0.is_empty() || service.as_ref().is_some_and(|name| filter.service.accepts(name));
+        let labelled = |(name, globs): (&String, &super::option::Globs)| {
+            labels.get(name).is_some_and(|value| globs.accepts(value))
+        };
+        served
+            && (filter.category.0.is_empty() || filter.category.accepts(category))
+            && filter.labels.iter().all(labelled)
+    };
     match record {
         Record::Incident(i) => {
             let passed = i.counters.seen.iter().any(|(priority, severity)| weight(*priority, *severity));
-            kind(RecordKind::Incident) && (passed || weight(i.priority, i.severity))
+            kind(RecordKind::Incident)
+                && (passed || weight(i.priority, i.severity))
+                && subject(&i.service, &i.category, &i.labels)
+                && (filter.nature.is_empty() || filter.nature.contains(&i.nature))
+                && (filter.rule.0.is_empty() || filter.rule.accepts(&i.rule.id))
         }
-        Record::Problem(p) => kind(RecordKind::Problem) && weight(p.priority, p.severity),
+        Record::Problem(p) => {
+            kind(RecordKind::Problem)
+                && weight(p.priority, p.severity)
+                && subject(&p.service, &p.category, &p.labels)
+        }
         Record::Link(_) => kind(RecordKind::Incident) && kind(RecordKind::Problem),
     }
 }
@@ -50,6 +197,7 @@ fn row(record: &Record) -> OutboxRow {
         opens: false,
         body,
         link: None,
+        terms: Terms::default(),
     };
     match record {
         Record::Incident(i) => {
@@ -69,94 +217,4 @@ fn ended(state: ProblemState) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::engine::moment::Stamp;
-    use crate::engine::option::Options;
-    use crate::engine::record::{HostRef, Incident, Link, State};
-
-    fn destination(id: &str, filter: Filter) -> DestinationPlan {
-        let options = Options(BTreeMap::new());
-        DestinationPlan {
-            id: id.to_owned(),
-            kind: "desk",
-            filter,
-            pace: 0.0,
-            timeout: 0,
-            read_back: 0,
-            fallback: None,
-            digest: None,
-            options,
-        }
-    }
-
-    fn incident(priority: Priority, severity: Severity) -> Incident {
-        let json = serde_json::json!({
-            "id": "i1", "schema": "incident/1", "number": "INC000001", "seq": 9, "rev": 4, "at": Stamp(0),
-            "host": {"id": "h", "name": "web-01"}, "ci": {"id": "h", "class": "host", "name": "web-01"},
-            "fingerprint": "", "fleet_key": "", "alert_key": "", "title": "", "description": "",
-            "rule": {"id": "r", "hash": ""}, "source": "monitor", "nature": "fault", "category": "",
-            "severity": severity, "outage": false, "state": "new", "instance": "host", "tier": 3,
-            "impact": 3, "urgency": 3, "priority": priority, "priority_reason": "", "priority_max": priority,
-            "breach_at": Stamp(0), "detected_at": Stamp(0), "raised_at": Stamp(0), "intervals": [],
-            "sla": {"respond": {"target": 1, "due": Stamp(0)}, "resolve": {"target": 1, "due": Stamp(0)},
-                    "calendar": "24x7", "paused_total": 0},
-            "timeline": [],
-        });
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn names(record: &Record, destinations: &[DestinationPlan]) -> String {
-        let rows = route(record, destinations);
-        rows.iter().filter(|r| r.opens).map(|r| r.destination.as_str()).collect::<Vec<_>>().join(" ")
-    }
-
-    fn destinations() -> Vec<DestinationPlan> {
-        use RecordKind::{Incident, Problem};
-        vec![
-            destination("all", Filter::default()),
-            destination("both", Filter { record: vec![Incident, Problem], ..Filter::default() }),
-            destination("incidents", Filter { record: vec![Incident], ..Filter::default() }),
-            destination("problems", Filter { record: vec![Problem], ..Filter::default() }),
-            destination("low", Filter { priority: vec![Priority::P4, Priority::P5], ..Filter::default() }),
-            destination("urgent", Filter { severity: vec![Severity::Critical], ..Filter::default() }),
-        ]
-    }
-
-    #[test]
-    fn filters_go_by_kind_priority_and_severity() {
-        let all = destinations();
-        let i = |p, s| Record::Incident(Box::new(incident(p, s)));
-        assert_eq!(names(&i(Priority::P2, Severity::Critical), &all), "all both incidents urgent");
-        assert_eq!(names(&i(Priority::P4, Severity::Warning), &all), "all both incidents low");
-        let host = HostRef { id: "h".to_owned(), name: "web-01".to_owned() };
-        let (id, at) = ("i1-p1".to_owned(), Stamp(0));
-        let link = Link { id, incident: "i1".to_owned(), problem: "p1".to_owned(), host, at };
-        let link = Record::Link(link);
-        assert_eq!(names(&link, &all), "all both low urgent");
-        assert_eq!(route(&link, &all)[0].link, Some(("i1".to_owned(), "p1".to_owned())));
-        let link_rows = route(&link, &all);
-        assert!(link_rows.iter().all(|row| row.opens), "a link has no earlier revision to follow");
-        assert!(route(&link, &[]).is_empty());
-    }
-
-    #[test]
-    fn whoever_got_the_create_gets_the_resolve() {
-        let all = destinations();
-        let mut i = incident(Priority::P2, Severity::Warning);
-        i.state = State::Resolved;
-        i.counters.seen = [(Priority::P4, Severity::Warning), (Priority::P2, Severity::Critical)].into();
-        let record = Record::Incident(Box::new(i));
-        assert_eq!(names(&record, &all), "all both incidents low urgent");
-        let rows = route(&record, &all);
-        let problems = rows.iter().find(|r| r.destination == "problems").unwrap();
-        assert!(!problems.opens, "a row that only follows goes to every other destination");
-        let row = &rows[0];
-        assert_eq!((row.kind, row.record.as_str(), row.rev, row.over), (RecordKind::Incident, "i1", 4, true));
-        assert_eq!(row.priority, Priority::P2);
-        let Record::Incident(i) = record else { unreachable!("built above") };
-        assert_eq!(serde_json::from_str::<Incident>(&row.body).unwrap(), *i, "the whole record");
-    }
-}
+mod tests;

@@ -56,6 +56,8 @@ pub struct Health {
     reason: Option<String>,
     since: Stamp,
     failures: u32,
+    /// It has answered at least once.
+    proven: bool,
     /// Steady time before which nothing is begun.
     gate: i64,
     backoff: Backoff,
@@ -65,7 +67,16 @@ pub struct Health {
 impl Health {
     /// A destination that is taken to be up until it shows otherwise.
     pub fn new(now: Moment, backoff: Backoff, pause: i64) -> Self {
-        Self { mode: Mode::Up, reason: None, since: now.stamp(), failures: 0, gate: i64::MIN, backoff, pause }
+        Self {
+            mode: Mode::Up,
+            reason: None,
+            since: now.stamp(),
+            failures: 0,
+            proven: false,
+            gate: i64::MIN,
+            backoff,
+            pause,
+        }
     }
 
     /// State, reason, and since when.
@@ -90,14 +101,16 @@ impl Health {
         self.gate
     }
 
-    /// The destination answered. Returns true when its state changed. A time that it named while it was up
-    /// still holds: the answer may belong to a request that was under way before.
+    /// The destination answered. Returns true when its state changed, or is known for the first time. A time
+    /// that it named while it was up still holds: the answer may belong to a request that was under way
+    /// before.
     pub fn succeeded(&mut self, now: Moment) -> bool {
         self.failures = 0;
         if self.mode != Mode::Up {
             self.gate = i64::MIN;
         }
-        self.enter(Mode::Up, None, now)
+        let first = !std::mem::replace(&mut self.proven, true);
+        self.enter(Mode::Up, None, now) || first
     }
 
     /// It did not answer, or not now. `after`: it named a time. Returns true when its state changed.
@@ -177,6 +190,7 @@ mod tests {
         assert_eq!(health.allowance(Moment::at(0), 0), Allowance::Wait(30 * SECOND));
         assert!(!health.failed(Moment::at(5), None, "x", &mut random));
         assert_eq!(health.allowance(Moment::at(5), 0), Allowance::Wait(30 * SECOND - 5), "never shortened");
+        assert!(health.succeeded(Moment::at(6)), "the first answer");
         assert!(!health.succeeded(Moment::at(6)));
         assert_eq!(
             health.allowance(Moment::at(6), 0),

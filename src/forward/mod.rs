@@ -11,6 +11,7 @@
 pub mod connector;
 pub mod health;
 pub mod pace;
+pub mod probe;
 mod pump;
 pub mod secrets;
 pub mod wire;

@@ -41,4 +41,10 @@ impl Secrets {
     pub fn get(&self, option: &str) -> Option<&str> {
         self.0.get(option).map(ExposeSecret::expose_secret)
     }
+
+    /// The same secrets under the same options.
+    pub fn same(&self, other: &Self) -> bool {
+        let same = |(key, secret): (&String, &SecretString)| other.get(key) == Some(secret.expose_secret());
+        self.0.len() == other.0.len() && self.0.iter().all(same)
+    }
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::dir::Dir;
 pub use self::error::StoreError;
 pub use self::journal::JournalRow;
-pub use self::outbox::OutboxView;
+pub use self::outbox::{Drops, Flaw, OutboxView};
 use self::upkeep::Upkeep;
 pub use self::worker::Service;
 use self::worker::{Call, Message, QUEUE, Tx, Worker};

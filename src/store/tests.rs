@@ -6,7 +6,7 @@ mod full;
 use std::path::Path;
 
 use super::*;
-use crate::engine::effect::{Outbox, RecordKind};
+use crate::engine::effect::{Outbox, RecordKind, Terms};
 use crate::engine::moment::{DAY, MINUTE, Stamp};
 use crate::engine::record::Priority;
 
@@ -37,6 +37,7 @@ fn numbered(n: u64) -> Commit {
             opens: true,
             body,
             link: None,
+            terms: Terms::default(),
         }],
     }
 }

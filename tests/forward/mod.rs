@@ -48,6 +48,7 @@ pub fn plan(kind: &'static str, url: &str, token_file: &str) -> DestinationPlan 
         pace: 0.0,
         timeout: 5 * SECOND,
         read_back: 0,
+        gone: sexton::engine::option::Gone::default(),
         fallback: None,
         digest: None,
         options: Options(options),

@@ -1,11 +1,9 @@
 """A real Request Tracker, three faults of a watched process, and what RT must hold afterwards."""
-import base64
-import datetime
 import random
 import time
-import urllib.parse
 
-from support import SERVICES, WORK, Daemon, Watched, check, cleanups, free_port, http, run, say, wait, wait_clean
+from support import WORK, Daemon, Watched, check, say, wait, wait_clean
+from tracker import RequestTracker, stamp
 
 EPISODES = 3
 RULES = """
@@ -46,69 +44,6 @@ url = "{url}"
 token = {{ {token} }}
 timeout = "3s"
 """
-
-
-class RequestTracker:
-    """The service script, and the calls that look into it as its operator."""
-
-    def __init__(self):
-        self.dir = WORK / "rt"
-        self.port = free_port()
-        self.tokens = {}
-        cleanups.append(lambda: self.do("stop"))
-
-    def do(self, verb):
-        run(SERVICES / "rt", verb, self.dir, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RT_PORT": str(self.port)})
-
-    def start(self):
-        self.do("start")
-        return self
-
-    def token(self, user):
-        if user not in self.tokens:
-            self.tokens[user] = run(SERVICES / "rt", "token", self.dir, user).strip()
-        return self.tokens[user]
-
-    @property
-    def rest(self):
-        return f"http://127.0.0.1:{self.port}/REST/2.0"
-
-    def get(self, path):
-        status, body = http("GET", self.rest + path, headers={"Authorization": f"token {self.token('operator')}"})
-        check(status == 200, f"RT answers {status} to {path}: {body}")
-        return body
-
-    def find(self, query):
-        """Tickets of a query, oldest first, their custom fields by name."""
-        fields = "Subject,Status,Priority,CustomFields"
-        path = f"/tickets?per_page=100&orderby=id&fields={fields}&query={urllib.parse.quote(query)}"
-        tickets = self.get(path)["items"]
-        for ticket in tickets:
-            ticket["cf"] = {f["name"]: (f["values"] or [""])[0] for f in ticket.get("CustomFields") or []}
-        return tickets
-
-    def about(self, queue, name):
-        return [t for t in self.find(f"Queue = '{queue}'") if name in t["Subject"]]
-
-    def history(self, ticket):
-        path = f"/ticket/{ticket}/history?fields=Type,Field,OldValue,NewValue,Creator,Created,_hyperlinks&per_page=100"
-        return self.get(path)["items"]
-
-    def comments(self, ticket):
-        """Subjects and texts of all comments, oldest first."""
-        texts = []
-        for entry in self.history(ticket):
-            if entry["Type"] == "Comment":
-                for link in entry.get("_hyperlinks") or []:
-                    if link.get("ref") == "attachment":
-                        attachment = self.get("/attachment/" + link["_url"].rsplit("/", 1)[1])
-                        content = base64.b64decode(attachment.get("Content") or "").decode("utf-8", "replace")
-                        texts.append(f"{attachment.get('Subject') or ''}: {content}")
-        return texts
-
-
-def stamp(text):
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() if text else 0.0
 
 
 class Episodes:

@@ -9,7 +9,7 @@ use sexton::engine::effect::{Command, Step};
 use sexton::engine::moment::{DAY, MINUTE, SECOND};
 use sexton::engine::option::StorePlan;
 use sexton::engine::record::Exhibit;
-use sexton::engine::route::route;
+use sexton::engine::route::Routes;
 use sexton::engine::signal::{Class, Instance, Observation, metric};
 use sexton::forward::{Forward, Setting, Tuning};
 use sexton::store::{Commit, Service, Store, StoreError};
@@ -338,7 +338,7 @@ impl Host {
             return;
         }
         let destinations = &config(&self.world.shape.kinds, self.world.variant.get()).destinations;
-        let outbox: Vec<_> = step.records.iter().flat_map(|r| route(r, destinations)).collect();
+        let outbox = Routes::default().rows(time::now().stamp(), "0123456789abcdef", &step, destinations);
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         self.world.truth.borrow_mut().begin(&commit);

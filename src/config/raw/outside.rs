@@ -2,14 +2,13 @@
 
 use toml::de::DeValue;
 
+use super::routing::{self, RawRouting};
 use super::tables;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::walk::{Keys, LATER, Sp, Walk};
 use crate::config::{Doors, door, value};
-use crate::engine::effect::RecordKind;
 use crate::engine::moment::{DAY, HOUR, MINUTE, SECOND};
-use crate::engine::option::{DoorSpec, Filter, Options};
-use crate::engine::record::Priority;
+use crate::engine::option::{DoorSpec, Options};
 
 /// Shortest and longest sampling interval.
 const INTERVAL: std::ops::RangeInclusive<i64> = SECOND / 10..=DAY;
@@ -55,8 +54,8 @@ pub struct RawDestination {
     pub id: (String, At),
     /// Its kind.
     pub door: &'static DoorSpec,
-    /// `match`.
-    pub filter: Filter,
+    /// What it gets, when, and what comes back.
+    pub routing: RawRouting,
     /// Operations per second.
     pub pace: Option<f64>,
     /// In nanoseconds.
@@ -72,18 +71,17 @@ const CHECK: Keys = Keys {
     renamed: &[("name", "id"), ("type", "kind"), ("every", "interval"), ("period", "interval")],
 };
 const DESTINATION: Keys = Keys {
-    known: &["id", "kind", "match", "pace", "timeout"],
+    known: &["id", "kind", "match", "pace", "timeout", "read_back", "gone", "fallback", "digest"],
     later: &["batch", "filter_labels"],
     instead: LATER,
-    renamed: &[("name", "id"), ("type", "kind"), ("filter", "match"), ("rate", "pace (\"5/s\")")],
+    renamed: &[
+        ("name", "id"),
+        ("type", "kind"),
+        ("filter", "match"),
+        ("rate", "pace (\"5/s\")"),
+        ("readback", "read_back"),
+    ],
 };
-const MATCH: Keys = Keys {
-    known: &["record", "priority", "severity"],
-    later: &["service", "host", "label", "labels", "category", "rule"],
-    instead: LATER,
-    renamed: &[],
-};
-
 /// Reads `[collect]`: `interval` and one key per collector.
 pub fn collect(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> RawCollect {
     let interval = walk.duration("interval", INTERVAL, report).map(|n| n.value);
@@ -132,13 +130,12 @@ pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawC
 pub fn destination(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawDestination> {
     let id = id(walk, "an id names the destination in status and incidents", report);
     let door = door::pick(walk, &doors.connectors, report);
-    let filter = walk.table("match", "`match` of a destination", report);
-    let filter = filter.map(|w| filter_of(&w, report)).unwrap_or_default();
+    let routing = routing::routing(walk, door, doors, report);
     let pace = walk.text_that("pace", value::pace, report).map(|n| n.value);
     let timeout = walk.duration("timeout", SECOND..=10 * MINUTE, report).map(|n| n.value);
     let door = door?;
     let options = door::options(walk, door, &DESTINATION, report);
-    Some(RawDestination { id: id?, door, filter, pace, timeout, options })
+    Some(RawDestination { id: id?, door, routing, pace, timeout, options })
 }
 
 fn id(walk: &Walk<'_>, help: &str, report: &mut Report) -> Option<(String, At)> {
@@ -146,34 +143,4 @@ fn id(walk: &Walk<'_>, help: &str, report: &mut Report) -> Option<(String, At)> 
         walk.missing("id", help, report);
     }
     walk.text_that("id", |text| value::id(text).map(|()| text.to_owned()), report).map(|s| (s.value, s.at))
-}
-
-fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
-    const RECORDS: [(&str, RecordKind); 2] =
-        [("incident", RecordKind::Incident), ("problem", RecordKind::Problem)];
-    const PRIORITIES: [(&str, Priority); 5] = [
-        ("P1", Priority::P1),
-        ("P2", Priority::P2),
-        ("P3", Priority::P3),
-        ("P4", Priority::P4),
-        ("P5", Priority::P5),
-    ];
-    walk.check(&MATCH, &[], report);
-    Filter {
-        record: words(walk, "record", &RECORDS, report),
-        priority: words(walk, "priority", &PRIORITIES, report),
-        severity: words(walk, "severity", &super::rule::SEVERITIES, report),
-        ..Filter::default()
-    }
-}
-
-/// A list of words; an empty list would let everything pass, which nobody means.
-fn words<T: Copy>(walk: &Walk<'_>, key: &str, table: &[(&'static str, T)], report: &mut Report) -> Vec<T> {
-    let Some(texts) = walk.list(key, report) else { return Vec::new() };
-    if texts.is_empty() {
-        let finding = Finding::error(walk.key_at(key), format!("`{key}` is an empty list"));
-        report.add(finding.help("leave the key out to let everything pass"));
-    }
-    let found = texts.iter().filter_map(|t| walk.word_of(key, t, table, report));
-    found.map(|s| s.value).collect()
 }

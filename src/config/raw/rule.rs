@@ -21,7 +21,8 @@ use keys::{DEFAULTS, OVERRIDE, RULE, SET, STEP};
 pub const SEVERITIES: [(&str, Severity); 3] =
     [("info", Severity::Info), ("warning", Severity::Warning), ("critical", Severity::Critical)];
 
-const NATURES: [(&str, Nature); 4] = [
+/// The natures of incidents.
+pub const NATURES: [(&str, Nature); 4] = [
     ("fault", Nature::Fault),
     ("degradation", Nature::Degradation),
     ("capacity", Nature::Capacity),

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::desks::Desks;
 use crate::engine::id::{self, Uuid};
 use crate::engine::moment::{DAY, MINUTE, Stamp};
 use crate::engine::record::{
@@ -58,6 +59,9 @@ pub(super) struct Side {
     /// Steady time at which the series after the breach are taken, when it has not ended by then.
     #[serde(default)]
     pub aftermath_due: Option<i64>,
+    /// What each destination showed last.
+    #[serde(default, skip_serializing_if = "Desks::is_empty")]
+    pub desks: Desks,
 }
 
 impl Side {
@@ -146,6 +150,7 @@ impl Held {
             cleared_at: None,
             dispute_due: None,
             aftermath_due: None,
+            desks: Desks::default(),
         };
         Self { record, side }
     }
@@ -193,11 +198,13 @@ impl Held {
         self.record.counters = self.side.counters.clone();
     }
 
-    /// When a wall clock has something to do here: an SLA clock, or the closing.
+    /// When a wall clock has something to do here: an SLA clock, the closing, or forgetting a cancelled one.
     pub fn wall_due(&self) -> Option<i64> {
         match (self.record.state, self.record.resolved_at) {
             (state, _) if state.is_open() => sla::next_due(&self.record.sla),
             (State::Resolved, Some(at)) => Some(at.plus(self.side.reopen.max(CLOSE_AFTER)).0),
+            // While its condition holds on nothing new is opened for it.
+            (State::Cancelled, Some(at)) if !self.side.raised => Some(at.plus(CLOSE_AFTER).0),
             _ => None,
         }
     }

@@ -34,6 +34,7 @@ const ROWS: &[Row] = {
         Row { from: &[Resolved], to: Closed, by: &[Timer, Itsm] },
         Row { from: &[New, Acknowledged, InProgress, OnHold, Resolved], to: Cancelled,
               by: &[Operator, Itsm, Correlator] },
+        Row { from: &[Cancelled], to: InProgress, by: &[Operator, Itsm] },
     ]
 };
 
@@ -100,7 +101,7 @@ impl Held {
         self.breach_seen(sight);
         let nth = self.side.counters.reopens + 2;
         let note = format!("opening {nth} of {}: {}", self.record.number, self.side.facts.why);
-        self.resume(sight.plan, sight.at, sight.since, note);
+        self.resume(sight.plan, (Actor::Rule, self.back()), sight.at, sight.since, note);
         self.flap_starts(sight);
         Change::Revision
     }
@@ -180,63 +181,21 @@ impl Held {
         let from = self.record.resolved_at.unwrap_or(now.stamp());
         let held = human(DISPUTE_AFTER);
         let note = format!("the condition has held on for {held} after the resolve: {}", self.side.facts.why);
-        self.resume(plan, now.stamp(), from, note);
+        self.resume(plan, (Actor::Rule, self.back()), now.stamp(), from, note);
     }
 
-    /// Quiet for long enough: over for good.
-    pub fn close(&mut self, now: Moment, note: &str) {
+    /// Over for good: quiet for long enough, or closed by people.
+    pub fn close(&mut self, now: Moment, by: Actor, note: &str) {
         self.record.closed_at = Some(now.stamp());
-        self.enter(State::Closed, Actor::Timer, now.stamp(), "closed", note.to_owned());
+        self.enter(State::Closed, by, now.stamp(), "closed", note.to_owned());
     }
 
-    /// A person takes notice.
-    pub fn acknowledge(&mut self, now: Moment, by: &str) -> Result<Change, String> {
-        self.allow(State::Acknowledged, Actor::Operator, "acknowledged")?;
-        self.answered(now.stamp());
-        let note = format!("acknowledged by {by}");
-        self.enter(State::Acknowledged, Actor::Operator, now.stamp(), "acknowledged", note);
-        Ok(Change::Revision)
-    }
-
-    /// A person says that it is over. That is accepted; the rule may dispute it later.
-    pub fn resolve_by(&mut self, now: Moment, by: &str, note: &str) -> Result<Change, String> {
-        self.allow(State::Resolved, Actor::Operator, "resolved")?;
-        self.answered(now.stamp());
-        let mut said = format!("resolved by {by}");
-        if !note.trim().is_empty() {
-            said.push_str(&format!(": {}", note.trim()));
+    /// Changes the state, with its line in the timeline.
+    pub(super) fn enter(&mut self, to: State, by: Actor, at: Stamp, kind: &str, note: String) {
+        if self.record.state == State::OnHold {
+            self.record.hold_reason = None;
+            sla::go_on(&mut self.record.sla, at);
         }
-        self.record.disputed = self.side.raised;
-        if self.side.raised {
-            self.side.dispute_due = Some(now.mono.saturating_add(DISPUTE_AFTER));
-            said.push_str(&format!(
-                " (the condition is still true; opens again if it is so in {})",
-                human(DISPUTE_AFTER)
-            ));
-        }
-        let confirmed = (!self.side.raised).then_some(now.stamp());
-        self.side.cleared_at = None;
-        self.resolve(now.stamp(), confirmed, Actor::Operator, ClosureCode::Fixed, said);
-        Ok(Change::Revision)
-    }
-
-    fn allow(&self, to: State, by: Actor, done: &str) -> Result<(), String> {
-        let from = self.record.state;
-        if permits(from, to, by) {
-            return Ok(());
-        }
-        Err(format!("{} is {} and cannot be {done}", self.record.number, state_word(from)))
-    }
-
-    /// The first answer of a person stops the respond clock.
-    fn answered(&mut self, at: Stamp) {
-        if self.record.acknowledged_at.is_none() {
-            self.record.acknowledged_at = Some(at);
-            sla::responded(&mut self.record.sla, at);
-        }
-    }
-
-    fn enter(&mut self, to: State, by: Actor, at: Stamp, kind: &str, note: String) {
         let from = std::mem::replace(&mut self.record.state, to);
         debug_assert!(permits(from, to, by), "{from:?} to {to:?} by {by:?}");
         self.note(at, by, kind, note);
@@ -246,7 +205,14 @@ impl Held {
     }
 
     /// Open → resolved, back-dated to `at`.
-    fn resolve(&mut self, at: Stamp, confirmed: Option<Stamp>, by: Actor, code: ClosureCode, note: String) {
+    pub(super) fn resolve(
+        &mut self,
+        at: Stamp,
+        confirmed: Option<Stamp>,
+        by: Actor,
+        code: ClosureCode,
+        note: String,
+    ) {
         let at = self.record.intervals.last().map_or(at, |i| at.max(i.from));
         self.record.flapping = false;
         self.end_at(at);
@@ -256,7 +222,8 @@ impl Held {
         self.decide(at);
     }
 
-    fn end_at(&mut self, at: Stamp) {
+    /// The last interval of trouble ended at `at`.
+    pub(super) fn end_at(&mut self, at: Stamp) {
         self.record.resolved_at = Some(at);
         if let Some(interval) = self.record.intervals.last_mut() {
             interval.to = Some(at);
@@ -277,16 +244,30 @@ impl Held {
         let start = self.record.intervals.last().map_or(sight.since, |i| sight.since.max(i.from));
         if self.record.resolved_at.is_some_and(|at| start < at) {
             self.end_at(start);
-            self.decide(start);
+            if self.record.state == State::Resolved {
+                self.decide(start);
+            }
         }
         let note = format!("the condition ended at {}; {}", second(sight.since), sight.why());
         self.note(sight.at, Actor::Rule, "cleared", note);
         Change::Revision
     }
 
-    /// Resolved → new, or in progress when a person had answered before. The SLA clocks go on with their
+    /// Where a reopening by the rule leads: to the people who had answered before.
+    fn back(&self) -> State {
+        if self.record.acknowledged_at.is_some() { State::InProgress } else { State::New }
+    }
+
+    /// Resolved or cancelled → open again; the trouble is back since `from`. The SLA clocks go on with their
     /// rest.
-    fn resume(&mut self, plan: &Plan, at: Stamp, from: Stamp, note: String) {
+    pub(super) fn resume(
+        &mut self,
+        plan: &Plan,
+        (by, to): (Actor, State),
+        at: Stamp,
+        from: Stamp,
+        note: String,
+    ) {
         let quiet = self.record.resolved_at.map_or(0, |resolved| at.0 - resolved.0);
         let earliest = self.record.intervals.last().and_then(|i| i.to).unwrap_or(from);
         sla::reopened(&mut self.record.sla, quiet);
@@ -299,9 +280,7 @@ impl Held {
         self.record.disputed = false;
         self.side.dispute_due = None;
         self.side.counters.reopens += 1;
-        let answered = self.record.acknowledged_at.is_some();
-        let to = if answered { State::InProgress } else { State::New };
-        self.enter(to, Actor::Rule, at, "reopened", note);
+        self.enter(to, by, at, "reopened", note);
         self.apply(plan, at);
     }
 
@@ -343,15 +322,3 @@ impl Held {
 
 /// Openings whose interval a record keeps; older ones are in the journal.
 const INTERVALS_MAX: usize = 200;
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::New => "new",
-        State::Acknowledged => "already acknowledged",
-        State::InProgress => "in progress",
-        State::OnHold => "on hold",
-        State::Resolved => "already resolved",
-        State::Closed => "closed",
-        State::Cancelled => "cancelled",
-    }
-}

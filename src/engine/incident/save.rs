@@ -77,7 +77,7 @@ impl Incidents {
         }
     }
 
-    fn forget(&mut self, id: &Id) {
+    pub(super) fn forget(&mut self, id: &Id) {
         self.wall.set(id, None);
         self.mono.set(id, None);
         if let Some(held) = self.held.remove(id)

@@ -93,6 +93,21 @@ pub(super) fn reopened(sla: &mut Sla, gap: i64) {
     }
 }
 
+/// The resolve clock stands still from `at` on: whoever works on it waits for others.
+pub(super) fn pause(sla: &mut Sla, at: Stamp) {
+    sla.paused_since.get_or_insert(at);
+}
+
+/// The resolve clock runs again; what it stood still is added to its due time.
+pub(super) fn go_on(sla: &mut Sla, at: Stamp) {
+    let Some(since) = sla.paused_since.take() else { return };
+    let stood = (at.0 - since.0).max(0);
+    sla.paused_total += stood as f64 / SECOND as f64;
+    if undecided(&sla.resolve) {
+        sla.resolve.due = sla.resolve.due.plus(stood);
+    }
+}
+
 /// When a running clock next has something to say.
 pub(super) fn next_due(sla: &Sla) -> Option<i64> {
     let next = |clock: &SlaClock| if clock.warned_at.is_none() { warn_at(clock).0 } else { clock.due.0 };

@@ -2,7 +2,9 @@
 //! gapless, revisions one by one, the saved rows equal to what is held.
 
 mod cycle;
+mod desks;
 mod flap;
+mod people;
 mod random;
 mod repeat;
 mod restore;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::cond;
+use crate::engine::effect::Resend;
 use crate::engine::moment::{HOUR, MINUTE, SECOND, Stamp};
 use crate::engine::plan::{Correlate, Host, MATRIX, Plan, Rule, SLA, StepPlan};
 use crate::engine::record::{HostRef, Nature, Priority, Record, Series, Severity};
@@ -90,6 +93,9 @@ struct Bench {
     revs: BTreeMap<String, u64>,
     sent: Vec<Record>,
     wanted: Vec<EvidenceWanted>,
+    /// Revisions that a destination knows: (record, destination), newest step only.
+    known: Vec<(String, String)>,
+    resent: Vec<Resend>,
     kinds: Vec<&'static str>,
     /// Restore from the saved rows after so many steps.
     restart_after: Option<usize>,
@@ -113,6 +119,8 @@ impl Bench {
             revs: BTreeMap::new(),
             sent: Vec::new(),
             wanted: Vec::new(),
+            known: Vec::new(),
+            resent: Vec::new(),
             kinds: Vec::new(),
             restart_after: None,
             steps: 0,
@@ -218,6 +226,8 @@ impl Bench {
         }
         self.sent.extend(out.records);
         self.wanted.extend(out.evidence_wanted);
+        self.known = out.known;
+        self.resent.extend(out.resend);
         self.steps += 1;
         if self.restart_after == Some(self.steps) {
             self.restart(now);

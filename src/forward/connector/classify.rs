@@ -19,7 +19,7 @@ pub enum Class {
     NotNow,
     /// Other 5xx: may have been carried out.
     Ambiguous,
-    /// 401, 403: credentials or rights.
+    /// 401, 403, 407: credentials or rights, here or at the proxy.
     Denied,
     /// 1xx and 3xx: the address is wrong or a proxy interferes.
     Elsewhere,
@@ -36,7 +36,7 @@ pub fn class(status: u16) -> Class {
     match status {
         200..=299 => Class::Success,
         408 | 425 | 429 | 503 => Class::NotNow,
-        401 | 403 => Class::Denied,
+        401 | 403 | 407 => Class::Denied,
         404 | 410 => Class::Gone,
         412 => Class::Changed,
         400..=499 => Class::Permanent,
@@ -68,6 +68,12 @@ pub fn outcome(reply: &Reply, write: bool) -> Option<Outcome> {
         }
         Class::Gone | Class::Permanent => Outcome::Refused { reason },
     })
+}
+
+/// A whole web page where none belongs: a proxy or a login page has answered in the place of the far end.
+pub fn is_page(reply: &Reply) -> bool {
+    let head: Vec<u8> = reply.body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
+    head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
 }
 
 /// The answer in a sentence: status, and what the body says, on one line and bounded.
@@ -122,6 +128,7 @@ mod tests {
             (412, true, "retry"),
             (401, true, "pause"),
             (403, true, "pause"),
+            (407, true, "pause"),
             (302, true, "pause"),
             (307, false, "pause"),
             (100, false, "pause"),

@@ -17,9 +17,10 @@ use std::ops::Range;
 use serde_json::{Value as Json, json};
 
 use super::classify::{Class, class, outcome, sentence};
-use super::login::BEARER;
+use super::login::{ANY_TOKEN, BEARER, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_STYLE, OAUTH_URL};
 use super::{
-    CA, Connector, Done, Exchange, Method, Next, PROXY, Reply, Request, TOKEN, Target, URL, WireKind,
+    CA, CLIENT_CERTIFICATE, CLIENT_KEY, Connector, Done, Exchange, Login, Method, Next, PROXY, Reply,
+    Request, Target, URL, WireKind,
 };
 use crate::engine::effect::{Job, Operation, Outcome, RecordKind};
 use crate::engine::moment::Stamp;
@@ -30,20 +31,35 @@ pub const CONNECTOR: Connector = Connector {
     door: DoorSpec {
         kind: "desk",
         about: "sexton's own desk: CloudEvents in batches",
-        options: &[URL, TOKEN, PROXY, CA],
+        options: &[
+            URL,
+            ANY_TOKEN,
+            OAUTH_URL,
+            OAUTH_CLIENT,
+            OAUTH_SECRET,
+            OAUTH_SCOPE,
+            OAUTH_STYLE,
+            CLIENT_CERTIFICATE,
+            CLIENT_KEY,
+            PROXY,
+            CA,
+        ],
         signals: &[],
-        check: crate::engine::option::any,
+        check: |options| Login::choose(LOGINS, options).map(|_| ()),
     },
     batch: 100,
     concurrency: 2,
     wire: WireKind::Http,
-    logins: &[BEARER],
+    logins: LOGINS,
     hello: None,
     heartbeat: Some(heartbeat),
     next,
     read: None,
     read_batch: 1,
 };
+
+/// The desk itself knows tokens; a gateway before it may want another way.
+const LOGINS: &[Login] = &[BEARER, Login::OAuth2, Login::Certificate];
 
 /// The most bytes of events in one post; a single larger event goes alone.
 pub const POST_BYTES: usize = 1024 * 1024;
@@ -53,16 +69,33 @@ const BATCH_TYPE: &str = "application/cloudevents-batch+json";
 /// The next post of a batch, or its outcomes.
 pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     let events: Vec<Json> = jobs.iter().map(|job| event(target, job)).collect();
+    let post = |_: &[Job], body: Json| Request::write(Method::Post, "/v1/events", BATCH_TYPE, body);
+    batch(jobs, &events, exchanges, post, results)
+}
+
+/// The conversation of a batch: `post` writes the request for some of the jobs, `results` reads an answer
+/// that is a success.
+pub(super) fn batch(
+    jobs: &[Job],
+    events: &[Json],
+    exchanges: &[Exchange],
+    post: impl Fn(&[Job], Json) -> Request,
+    results: impl Fn(&Reply, &[Job], &mut [Option<Outcome>]),
+) -> Next {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
-    let mut posts = cut(&events);
+    let mut posts = cut(events);
     for exchange in exchanges {
         let Some(range) = posts.pop_front() else { break };
         match &exchange.result {
-            Ok(reply) if class(reply.status) == Class::Success => results(reply, jobs, range, &mut outcomes),
+            Ok(reply) if class(reply.status) == Class::Success => {
+                results(reply, &jobs[range.clone()], &mut outcomes[range]);
+            }
             Ok(reply) => match outcome(reply, true) {
-                // Nothing is wrong with the events when the address itself is unknown.
-                Some(Outcome::Refused { .. }) if class(reply.status) == Class::Gone => {
-                    let reason = format!("{}: no desk at this url", sentence(reply));
+                // Nothing is wrong with the events when the address itself is unknown, or takes no batches.
+                Some(Outcome::Refused { .. })
+                    if class(reply.status) == Class::Gone || matches!(reply.status, 405 | 406 | 415) =>
+                {
+                    let reason = format!("{}: nobody takes events at this url", sentence(reply));
                     return done(outcomes, Outcome::Pause { reason });
                 }
                 Some(Outcome::Refused { .. }) if range.len() > 1 => {
@@ -89,7 +122,7 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     match posts.front() {
         Some(range) => {
             let body = Json::Array(events[range.clone()].to_vec());
-            Next::send(Request::write(Method::Post, "/v1/events", BATCH_TYPE, body))
+            Next::send(post(&jobs[range.clone()], body))
         }
         None => done(outcomes, unanswered()),
     }
@@ -121,12 +154,13 @@ fn unanswered() -> Outcome {
     Outcome::Retry { after: None, unknown: true, reason }
 }
 
-fn results(reply: &Reply, jobs: &[Job], range: Range<usize>, outcomes: &mut [Option<Outcome>]) {
+/// What the desk says of each event; one that it does not name stays without outcome.
+pub(super) fn results(reply: &Reply, jobs: &[Job], outcomes: &mut [Option<Outcome>]) {
     let json = reply.json();
     let empty = Vec::new();
     let rows = json["results"].as_array().unwrap_or(&empty);
     let by_id: BTreeMap<&str, &Json> = rows.iter().filter_map(|r| Some((r["id"].as_str()?, r))).collect();
-    for (job, outcome) in jobs[range.clone()].iter().zip(&mut outcomes[range]) {
+    for (job, outcome) in jobs.iter().zip(outcomes) {
         let Some(row) = by_id.get(job.operation_key.as_str()) else { continue };
         let reason = row["reason"].as_str().unwrap_or("refused by the desk without a reason");
         *outcome = match row["status"].as_str() {
@@ -154,7 +188,8 @@ fn cut(events: &[Json]) -> VecDeque<Range<usize>> {
     posts
 }
 
-fn event(target: &Target, job: &Job) -> Json {
+/// The CloudEvent of one operation.
+pub(super) fn event(target: &Target, job: &Job) -> Json {
     let kind = match job.kind {
         RecordKind::Incident => "incident",
         RecordKind::Problem => "problem",

@@ -47,17 +47,31 @@ impl Login {
     /// The first of these whose options are all set.
     ///
     /// # Errors
-    /// A sentence that names what may be set.
+    /// A sentence that names what may be set, or what is missing beside what is set.
     pub fn choose(logins: &[Login], options: &Options) -> Result<Login, String> {
-        let set = |login: &&Login| login.options().iter().all(|key| options.0.contains_key(*key));
+        let set = |key: &str| options.0.contains_key(key);
+        for together in logins.iter().map(|l| l.options()).chain([Self::Certificate.options()]) {
+            halves(&together, options)?;
+        }
         if logins.is_empty() {
             return Ok(Login::Anonymous);
         }
-        logins.iter().find(set).copied().ok_or_else(|| {
+        logins.iter().find(|l| l.options().iter().all(|key| set(key))).copied().ok_or_else(|| {
             let ways: Vec<String> = logins.iter().map(|l| l.options().join(" and ")).collect();
             format!("no credentials: set {}", ways.join(", or "))
         })
     }
+}
+
+/// Options that mean nothing alone.
+fn halves(together: &[&str], options: &Options) -> Result<(), String> {
+    let (set, missing): (Vec<&str>, Vec<&str>) =
+        together.iter().partition(|key| options.0.contains_key(**key));
+    if set.is_empty() || missing.is_empty() {
+        return Ok(());
+    }
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    Err(format!("{} {verb} missing beside {}", missing.join(" and "), set.join(" and ")))
 }
 
 const fn text(key: &'static str, about: &'static str) -> OptionSpec {
@@ -91,6 +105,12 @@ pub const OAUTH_CLIENT: OptionSpec = text("oauth_client", "client id of OAuth 2.
 pub const OAUTH_SECRET: OptionSpec = secret("oauth_secret", "where the client secret of OAuth 2.0 is read");
 /// Scope.
 pub const OAUTH_SCOPE: OptionSpec = text("oauth_scope", "scope asked for, words separated by spaces");
+/// Where the client stands in a request for a token.
+pub const OAUTH_STYLE: OptionSpec = OptionSpec {
+    key: "oauth_style",
+    kind: OptionKind::Choice(&["auto", "basic", "body"]),
+    about: "where the token endpoint wants id and secret: Basic, the body; auto tries both",
+};
 /// Client certificate of mutual TLS.
 pub const CLIENT_CERTIFICATE: OptionSpec =
     text("client_certificate", "PEM file of the client certificate (mutual TLS), with client_key");
@@ -107,3 +127,45 @@ pub const MAP: OptionSpec = OptionSpec {
     kind: OptionKind::Map,
     about: "names used at this installation, each with a default; see docs/forwarding.md",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::option::{OptionValue, SecretRef};
+
+    fn options(keys: &[&str]) -> Options {
+        let value = |key: &str| match key {
+            "user" | "oauth_url" | "oauth_client" | "client_certificate" => OptionValue::Text("x".to_owned()),
+            _ => OptionValue::Secret(SecretRef::Env("X".to_owned())),
+        };
+        Options(keys.iter().map(|key| ((*key).to_owned(), value(key))).collect())
+    }
+
+    #[test]
+    fn the_first_way_that_is_set_is_taken_and_half_of_one_is_a_mistake() {
+        const ALL: &[Login] = &[BEARER, Login::Basic, Login::OAuth2, Login::Certificate];
+        for (logins, keys, wanted) in [
+            (ALL, &["token"][..], Ok(BEARER)),
+            (ALL, &["user", "password"], Ok(Login::Basic)),
+            (ALL, &["user", "password", "token"], Ok(BEARER)),
+            (ALL, &["oauth_url", "oauth_client", "oauth_secret"], Ok(Login::OAuth2)),
+            (ALL, &["client_certificate", "client_key"], Ok(Login::Certificate)),
+            (ALL, &["client_certificate", "client_key", "token"], Ok(BEARER)),
+            (&[], &[], Ok(Login::Anonymous)),
+            (ALL, &["user"], Err("password is missing beside user")),
+            (ALL, &["token", "password"], Err("user is missing beside password")),
+            (
+                ALL,
+                &["oauth_url", "oauth_client"],
+                Err("oauth_secret is missing beside oauth_url and oauth_client"),
+            ),
+            (ALL, &["oauth_secret"], Err("oauth_url and oauth_client are missing beside oauth_secret")),
+            (&[], &["client_certificate"], Err("client_key is missing beside client_certificate")),
+            (&[BEARER], &["token", "client_key"], Err("client_certificate is missing beside client_key")),
+            (&[BEARER, Login::Basic], &[], Err("no credentials: set token, or user and password")),
+        ] {
+            let got = Login::choose(logins, &options(keys));
+            assert_eq!(got, wanted.map_err(str::to_owned), "{keys:?}");
+        }
+    }
+}

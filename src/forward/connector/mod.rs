@@ -8,17 +8,37 @@
 //! Invariants: `next` is deterministic (it is replayed from the start with one more exchange each time), it
 //! yields one outcome per job in the order of the jobs, and it ends within [`MOST_EXCHANGES`].
 
+pub mod alertmanager;
 pub mod classify;
 pub mod desk;
+pub mod file;
 #[cfg(test)]
 mod fixture;
+pub mod footer;
+pub mod glpi;
+pub mod itop;
+pub mod jira;
 pub mod login;
+pub mod mail;
+pub mod markup;
+pub mod names;
+pub mod nats;
+pub mod opsgenie;
+pub mod pagerduty;
 pub mod request;
 pub mod rt;
+pub mod servicenow;
+pub mod servicenow_event;
+pub mod servicenow_import;
+pub mod syslog;
 pub mod talk;
 pub mod text;
 pub mod tickets;
+pub mod told;
 pub mod wanted;
+pub mod webhook;
+pub mod zammad;
+pub mod znuny;
 
 use serde_json::Value as Json;
 
@@ -26,11 +46,30 @@ use crate::engine::effect::{Held, Job, Outcome, Remote};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, Options};
 use crate::engine::record::HostRef;
-pub use login::{CA, Login, MAP, PROXY, TOKEN, URL};
+pub use login::{CA, CLIENT_CERTIFICATE, CLIENT_KEY, Login, MAP, PROXY, TOKEN, URL};
 pub use request::{Body, Exchange, Failure, Method, Place, Reply, Request, Slot};
 
 /// Every connector of this version.
-pub const TABLE: &[Connector] = &[desk::CONNECTOR, rt::CONNECTOR];
+pub const TABLE: &[Connector] = &[
+    alertmanager::CONNECTOR,
+    desk::CONNECTOR,
+    file::CONNECTOR,
+    glpi::CONNECTOR,
+    itop::CONNECTOR,
+    jira::CONNECTOR,
+    mail::CONNECTOR,
+    nats::CONNECTOR,
+    opsgenie::CONNECTOR,
+    pagerduty::CONNECTOR,
+    rt::CONNECTOR,
+    servicenow::CONNECTOR,
+    servicenow_event::CONNECTOR,
+    servicenow_import::CONNECTOR,
+    syslog::CONNECTOR,
+    webhook::CONNECTOR,
+    zammad::CONNECTOR,
+    znuny::CONNECTOR,
+];
 
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
@@ -40,7 +79,34 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
+    /// The same within a session that the login opens.
+    Session(&'static Session),
+    /// A file of lines.
+    File,
+    /// Syslog by TLS, TCP, UDP or the local socket.
+    Syslog,
+    /// NATS JetStream: many messages per request.
+    Nats,
+    /// SMTP: one mail per request.
+    Smtp,
 }
+
+/// A session that a product wants to be opened first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Path of the `GET` that opens it.
+    pub path: &'static str,
+    /// Where the answer holds its token (RFC 6901).
+    pub token: &'static str,
+    /// The header that carries the token from then on; lower-case.
+    pub header: &'static str,
+    /// What the opening request carries beside the login.
+    pub slots: &'static [Slot],
+}
+
+/// The option under which a connector finds the priorities that go into a digest (`P4`, …); set by the pump
+/// from the destination's plan.
+pub const DIGEST: &str = "digest";
 
 /// Asks for the state of records at the far end.
 pub type ReadBack = fn(&Target, &[Held], &[Exchange]) -> Next;
@@ -76,6 +142,12 @@ impl Connector {
     /// The connector of that kind.
     pub fn find(kind: &str) -> Option<&'static Connector> {
         TABLE.iter().find(|c| c.door.kind == kind)
+    }
+
+    /// The most jobs in one conversation of a destination with these options: mails go one by one, unless
+    /// several go in one.
+    pub fn batch(&self, options: &Options) -> usize {
+        if self.wire == WireKind::Smtp && options.list(DIGEST).is_empty() { 1 } else { self.batch.max(1) }
     }
 }
 
@@ -120,6 +192,9 @@ pub struct Done {
     pub warning: Option<String>,
     /// What was read back, for [`Connector::read`].
     pub remotes: Vec<Remote>,
+    /// Records whose ticket was looked for and is not there, for [`Connector::read`]. What a person deleted
+    /// and the product still shows is a cancelled one instead.
+    pub gone: Vec<String>,
 }
 
 impl From<Outcome> for Done {

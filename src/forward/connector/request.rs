@@ -57,6 +57,8 @@ pub enum Place {
     Json(&'static str),
     /// A field of the form.
     Form(&'static str),
+    /// Behind the path, as some products' addresses for incoming messages have it.
+    Path,
     /// Signs the body by Standard Webhooks: adds `webhook-timestamp` and `webhook-signature`; `webhook-id`
     /// must be among the headers.
     Signature,

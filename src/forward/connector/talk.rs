@@ -15,12 +15,21 @@ pub struct Talk<'a> {
     at: usize,
     /// The far end may have carried out something for this job, now or in an earlier attempt.
     unknown: bool,
+    /// The far end took a write in this conversation.
+    wrote: bool,
+}
+
+/// What is known of a conversation's writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    unknown: bool,
+    wrote: bool,
 }
 
 impl<'a> Talk<'a> {
     /// A replay of what was said so far. `unknown`: an earlier attempt may have reached the far end.
     pub fn new(exchanges: &'a [Exchange], unknown: bool) -> Self {
-        Self { exchanges, at: 0, unknown }
+        Self { exchanges, at: 0, unknown, wrote: false }
     }
 
     /// The answer to this request: a success, 403, 404, 410, 412 or another 4xx, which the caller judges.
@@ -45,10 +54,20 @@ impl<'a> Talk<'a> {
                 return Err(self.give_up(reply, write));
             }
             _ if reply.status == 401 => return Err(self.give_up(reply, write)),
-            Class::Success if write => self.unknown = true,
+            Class::Success if write => (self.unknown, self.wrote) = (true, true),
             _ => {}
         }
         Ok(reply)
+    }
+
+    /// What is known of writes by now, for [`Talk::nothing_done`].
+    pub fn standing(&self) -> Standing {
+        Standing { unknown: self.unknown, wrote: self.wrote }
+    }
+
+    /// The write that was answered since then was refused inside a success: it has changed nothing.
+    pub fn nothing_done(&mut self, since: Standing) {
+        (self.unknown, self.wrote) = (since.unknown, since.wrote);
     }
 
     /// The common outcome of an answer that the caller has no use for; ends the conversation.
@@ -61,6 +80,20 @@ impl<'a> Talk<'a> {
             }
             other => other,
         })
+    }
+
+    /// The end of the conversation as the outbox must hear it: a pause after a write is one of the
+    /// destination, and the job an unknown one. As paused it would begin anew and write a second time.
+    pub fn conclude(&self, next: Next) -> Next {
+        let Next::Done(mut done) = next else { return next };
+        for outcome in done.outcomes.iter_mut().filter(|_| self.wrote) {
+            if let Outcome::Pause { reason } = outcome {
+                let reason = std::mem::take(reason);
+                done.pause.get_or_insert_with(|| reason.clone());
+                *outcome = Outcome::Retry { after: None, unknown: true, reason };
+            }
+        }
+        Next::Done(done)
     }
 
     /// Try again later, keeping what is known about earlier writes.

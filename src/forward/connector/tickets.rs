@@ -1,15 +1,18 @@
 //! The conversation that all ticket desks share; a product gives it the verbs ([`Product`]).
 //!
 //! ```text
-//! create   [find by key, when repeated; not found and the search lags: later] → [adopt an orphan by alert key]
-//!          → create → read, compare the key → [find again, adopt the oldest] → when over already: as amend
-//! amend    read → [gone: find by key, or make anew] → [comment said already?] → tell (comment, weight, stage)
+//! create   [find by key, when repeated; not found: later, until a lost attempt must show; search still fit?]
+//!          → [adopt an orphan by alert key] → create → read, compare the key
+//!          → [find again: the oldest counts, younger ones of ours are retired] → when over already: as amend
+//! amend    read → [gone: find by key, or make anew] → [said? not yet: later, while a lost attempt may
+//!          still be running] → tell (comment, weight, stage)
+//! anew     [find by the successor's key] → create → read, compare the key
 //! link     the product's own
 //! ```
 //! No desk here makes a create idempotent, so what may have been carried out is looked for before it is
-//! repeated. A person's decision is kept: only what changed on the host changes the ticket's state, and a
-//! ticket that is over is reopened only when the record came back. A ticket that is closed for good gets a
-//! successor with a key of its own and a reference back.
+//! repeated. A person's decision is kept: only what changed on the host changes the ticket's state, a ticket
+//! that is over is reopened only when the record came back, and one that is worked on is not set back. A
+//! ticket that is closed for good gets a successor with a key of its own and a reference back.
 
 use std::time::Duration;
 
@@ -17,11 +20,14 @@ use super::classify::{Class, class};
 use super::talk::{Talk, end};
 use super::wanted::Wanted;
 use super::{Done, Next, Reply, Target};
-use crate::engine::effect::{Job, Operation, Outcome, RecordKind, Remote, Stage};
-use crate::engine::moment::{DAY, Stamp};
+use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
+use crate::engine::moment::{DAY, SECOND, Stamp};
 
 /// How long after a store began tickets of the lost store before it are looked for.
 const ADOPTION: i64 = 90 * DAY;
+/// The most tickets of one record that are retired in one conversation; more wait for the next.
+const TWINS: usize = 5;
+const MILLISECOND: i64 = SECOND / 1000;
 
 /// A ticket as it stands at the far end.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +42,14 @@ pub struct Found {
     pub assignee: Option<String>,
     /// Who changed it last.
     pub by: Option<String>,
+    /// Who made it; empty when the far end does not say, and then it counts as ours.
+    pub creator: String,
     /// Resolution text or reason of a hold.
     pub note: Option<String>,
+    /// When anything about it last changed, by the far end's clock.
+    pub updated: Option<Stamp>,
+    /// For a problem: it stands there as a known error.
+    pub known_error: bool,
     /// Everything the far end told.
     pub raw: serde_json::Value,
 }
@@ -50,8 +62,9 @@ impl Found {
 
     /// As read back for that record.
     pub fn remote(self, record: &str, rev: u64) -> Option<Remote> {
-        let (assignee, by, note) = (self.assignee, self.by, self.note);
-        Some(Remote { record: record.to_owned(), rev, stage: self.stage?, assignee, by, note })
+        let Self { stage, assignee, by, note, updated, known_error, .. } = self;
+        let record = record.to_owned();
+        Some(Remote { record, rev, stage: stage?, assignee, by, note, updated, known_error })
     }
 }
 
@@ -69,7 +82,8 @@ pub struct Say<'a> {
 /// The verbs of one product. Each may ask several questions, and ends the conversation with `Err` when it
 /// cannot go on.
 pub trait Product {
-    /// How long a search may not show what was just written.
+    /// How long a search may not show what was just written, and how long a request that was given up may
+    /// still be carried out.
     fn lag(&self) -> Duration {
         Duration::from_secs(3)
     }
@@ -77,9 +91,21 @@ pub trait Product {
     /// Tickets that carry this key (compared here, whatever the filter returned), the oldest first.
     fn find(&self, talk: &mut Talk, wanted: &Wanted, key: &str) -> Result<Vec<Found>, Next>;
 
+    /// Proves that [`Product::find`] would see a ticket: asked before a create is repeated because nothing
+    /// was found. Needed where a search by a field that has gone finds nothing, without a word.
+    fn fit(&self, _talk: &mut Talk, _wanted: &Wanted) -> Result<(), Next> {
+        Ok(())
+    }
+
     /// Open tickets that carry this alert key, the oldest first; none where it is not kept.
     fn orphans(&self, _talk: &mut Talk, _wanted: &Wanted) -> Result<Vec<Found>, Next> {
         Ok(Vec::new())
+    }
+
+    /// Makes an orphan the ticket of this record: writes the record's key over the one it carries. Must be
+    /// there where [`Product::orphans`] is, or a crash after it makes a second ticket.
+    fn adopt(&self, _talk: &mut Talk, _wanted: &Wanted, _ticket: &Found) -> Result<(), Next> {
+        Ok(())
     }
 
     /// Makes the ticket with this key and returns its id. `before`: the ticket it succeeds.
@@ -91,7 +117,7 @@ pub trait Product {
         before: Option<&Found>,
     ) -> Result<String, Next>;
 
-    /// The ticket; `None` when it is gone.
+    /// The ticket; `None` when it is gone. A ticket merged into another is told by the other one's id.
     fn read(&self, talk: &mut Talk, kind: RecordKind, id: &str) -> Result<Option<Found>, Next>;
 
     /// Whether a comment with this operation's marker stands there already.
@@ -106,6 +132,13 @@ pub trait Product {
         say: &Say,
     ) -> Result<Option<String>, Next>;
 
+    /// Ends a ticket of our own making that stands beside the record's.
+    fn retire(&self, talk: &mut Talk, wanted: &Wanted, twin: &Found, of: &Found) -> Result<(), Next> {
+        let text = format!("Duplicate of ticket {}: both were made for {}.", of.id, wanted.number);
+        let say = Say { text: Some(&text), stage: Some(Stage::Cancelled), fields: false };
+        self.tell(talk, wanted, twin, &say).map(|_| ())
+    }
+
     /// Ties the incident's ticket to the problem's.
     fn link(&self, talk: &mut Talk, job: &Job, incident: &str, problem: &str) -> Result<(), Next>;
 }
@@ -119,173 +152,279 @@ pub fn next(product: &dyn Product, target: &Target, jobs: &[Job], exchanges: &[s
     };
     let mut talk = Talk::new(exchanges, job.unknown);
     let result = match (job.kind, Wanted::of(job)) {
-        (RecordKind::Link, _) => link(product, &mut talk, job),
+        (RecordKind::Link, _) => link(product, &talk, job).and_then(|(incident, problem)| {
+            product.link(&mut talk, job, incident, problem)?;
+            Ok(Outcome::stored(None).into())
+        }),
         (_, Err(reason)) => Err(end(Outcome::Refused { reason })),
-        (_, Ok(wanted)) => match &job.remote_id {
-            None => create(product, &mut talk, target, job, &wanted),
-            Some(id) => amend(product, &mut talk, job, &wanted, id, is_repeated(job)),
-        },
+        (_, Ok(wanted)) => {
+            let mut at = Conversation { product, talk: &mut talk, target, job, wanted: &wanted };
+            match &job.remote_id {
+                None => at.create(),
+                Some(id) => at.amend(id, is_repeated(job)),
+            }
+        }
     };
-    match result {
-        Ok(done) => Next::Done(done),
-        Err(next) => next,
+    talk.conclude(result.map_or_else(|next| next, Next::Done))
+}
+
+/// Reads these records back one by one. One that is refused (a ticket moved out of our sight) is left out, so
+/// that it keeps none of the others from being told.
+pub fn read_back(
+    held: &[Held],
+    exchanges: &[super::Exchange],
+    mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
+) -> Next {
+    let mut talk = Talk::new(exchanges, false);
+    let mut all = Done::default();
+    for held in held {
+        match one(&mut talk, held) {
+            Ok(remote) => all.remotes.extend(remote),
+            Err(Next::Done(Done { gone, .. })) if !gone.is_empty() => all.gone.extend(gone),
+            Err(Next::Done(Done { outcomes, .. })) if matches!(outcomes[..], [Outcome::Refused { .. }]) => {}
+            Err(next) => return next,
+        }
+    }
+    Next::Done(all)
+}
+
+/// A record whose ticket a person has thrown away.
+pub fn deleted(held: &Held, why: &str) -> Remote {
+    Remote {
+        record: held.record.clone(),
+        rev: held.rev,
+        stage: Stage::Cancelled,
+        assignee: None,
+        by: None,
+        note: Some(why.to_owned()),
+        updated: None,
+        known_error: false,
     }
 }
 
-fn create(
-    product: &dyn Product,
-    talk: &mut Talk,
-    target: &Target,
-    job: &Job,
-    wanted: &Wanted,
-) -> Result<Done, Next> {
-    let repeated = is_repeated(job) || job.operation != Operation::Create;
-    let mut known = if repeated { product.find(talk, wanted, &wanted.key)?.into_iter().next() } else { None };
-    if known.is_none() {
-        wait_for_search(product, talk, job)?;
-        known = orphan(product, talk, target, job, wanted)?;
-    }
-    if let Some(ticket) = known {
-        return amend(product, talk, job, wanted, &ticket.id, true);
-    }
-    let made = product.create(talk, wanted, &wanted.key, None)?;
-    let Some(ticket) = product.read(talk, wanted.kind, &made)? else {
-        return Err(talk.retry(None, format!("ticket {made} was made and cannot be read")));
-    };
-    if ticket.key != wanted.key {
-        return Ok(keyless(wanted, &ticket));
-    }
-    let mut id = made;
-    if repeated {
-        // The first attempt may have been carried out after we had searched: then there are two, and the
-        // older one counts.
-        let oldest = product.find(talk, wanted, &wanted.key)?.into_iter().next();
-        id = oldest.map_or(id, |t| t.id);
-    }
-    if wanted.is_over() || id != ticket.id {
-        return amend(product, talk, job, wanted, &id, true);
-    }
-    Ok(Outcome::stored(Some(id)).into())
+/// A record whose ticket is not there any more, by whatever cause: the end of one reading of [`read_back`].
+pub fn gone(held: &Held) -> Next {
+    Next::Done(Done { gone: vec![held.record.clone()], ..Done::default() })
 }
 
-/// Until the search must show what a lost attempt may have written, nothing is written again.
-fn wait_for_search(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
-    let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
-    let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);
-    let left = doubt.plus(lag).0.saturating_sub(job.claimed_at.0).min(lag);
-    if left <= 0 {
-        return Ok(());
-    }
-    let after = Duration::from_nanos(left.unsigned_abs()).max(Duration::from_secs(1));
-    let reason = "an earlier attempt may have made the ticket; the search may not show it yet".to_owned();
-    Err(talk.retry_in_doubt(after, reason))
+/// What the steps of one conversation share.
+struct Conversation<'c, 't> {
+    product: &'c dyn Product,
+    talk: &'c mut Talk<'t>,
+    target: &'c Target,
+    job: &'c Job,
+    wanted: &'c Wanted,
 }
 
-/// An open ticket that this host's lost store has left behind.
-fn orphan(
-    product: &dyn Product,
-    talk: &mut Talk,
-    target: &Target,
-    job: &Job,
-    wanted: &Wanted,
-) -> Result<Option<Found>, Next> {
-    let young = job.claimed_at.0.saturating_sub(target.born.0) < ADOPTION;
-    if wanted.alert_key.is_empty() || wanted.is_over() || !young {
-        return Ok(None);
+impl Conversation<'_, '_> {
+    fn create(&mut self) -> Result<Done, Next> {
+        let repeated = is_repeated(self.job) || self.job.operation != Operation::Create;
+        if repeated {
+            let found = self.find(&self.wanted.key)?;
+            if let Some((ticket, twins)) = found.split_first() {
+                self.retire(twins, ticket)?;
+                return self.amend(&ticket.id, true);
+            }
+            self.wait_for_lost()?;
+            self.product.fit(self.talk, self.wanted)?;
+        }
+        if let Some(orphan) = self.orphan()? {
+            return self.amend(&orphan.id, true);
+        }
+        let mut ticket = match self.make(&self.wanted.key, None)? {
+            Ok(ticket) => ticket,
+            Err(keyless) => return Ok(keyless),
+        };
+        let made = ticket.id.clone();
+        if repeated {
+            // The first attempt may have been carried out after we had searched: then there are two, and the
+            // older one counts.
+            let found = self.find(&self.wanted.key)?;
+            if let Some((oldest, twins)) = found.split_first() {
+                self.retire(twins, oldest)?;
+                ticket = oldest.clone();
+            }
+        }
+        if self.wanted.is_over() || ticket.id != made {
+            return self.amend(&ticket.id, true);
+        }
+        Ok(Outcome::stored(Some(ticket.id)).into())
     }
-    let lost = |t: &Found| minted(&t.key).is_some_and(|at| at < target.born);
-    Ok(product.orphans(talk, wanted)?.into_iter().find(|t| t.is_open() && lost(t)))
+
+    /// A new revision of a record whose ticket is known. `look`: its comment may stand there already.
+    fn amend(&mut self, id: &str, look: bool) -> Result<Done, Next> {
+        let wanted = self.wanted;
+        let (ticket, own) = match self.product.read(self.talk, wanted.kind, id)? {
+            Some(ticket) => {
+                let own = ticket.id == id;
+                (ticket, own)
+            }
+            None => match self.relative()? {
+                Some(ticket) => (ticket, true),
+                None if wanted.is_over() => return Ok(Outcome::stored(Some(id.to_owned())).into()),
+                None => return self.anew(None),
+            },
+        };
+        if ticket.stage == Some(Stage::Closed) && wanted.reopens && !wanted.is_over() {
+            return self.anew(Some(&ticket));
+        }
+        let mut text = wanted.comment.as_deref();
+        if text.is_some() && look && self.product.is_said(self.talk, wanted, &ticket)? {
+            text = None;
+        }
+        // On a first telling the record's own state counts, later only what changed on the host.
+        let stage = wanted.change.or_else(|| wanted.is_over().then_some(wanted.stage));
+        let stage = stage.filter(|s| own && moves(wanted, &ticket, *s));
+        if text.is_some() || stage.is_some() {
+            self.wait_for_lost()?;
+        }
+        let say = Say { text, stage, fields: own };
+        let warning = self.product.tell(self.talk, wanted, &ticket, &say)?;
+        Ok(Done { warning, ..Outcome::stored(Some(ticket.id)).into() })
+    }
+
+    /// A new ticket for a record whose ticket is gone, or closed for good: the latter with a key of its own,
+    /// so that the search by key never shows two.
+    fn anew(&mut self, before: Option<&Found>) -> Result<Done, Next> {
+        let key = successor_key(self.wanted, self.job, before);
+        if is_repeated(self.job) {
+            if let Some(ticket) = self.find(&key)?.into_iter().find(Found::is_open) {
+                return Ok(Outcome::stored(Some(ticket.id)).into());
+            }
+            self.wait_for_lost()?;
+            self.product.fit(self.talk, self.wanted)?;
+        }
+        let ticket = match self.make(&key, before)? {
+            Ok(ticket) => ticket,
+            Err(keyless) => return Ok(keyless),
+        };
+        let id = ticket.id;
+        let warning = match before {
+            Some(closed) => format!("ticket {} is closed for good: {id} succeeds it", closed.id),
+            None => format!("the ticket of {} was gone: {id} was made in its place", self.wanted.number),
+        };
+        Ok(Done { warning: Some(warning), ..Outcome::stored(Some(id)).into() })
+    }
+
+    /// Makes a ticket and reads it back. `Ok(Err(…))`: it is there, but its key is not.
+    fn make(&mut self, key: &str, before: Option<&Found>) -> Result<Result<Found, Done>, Next> {
+        let made = self.product.create(self.talk, self.wanted, key, before)?;
+        let Some(ticket) = self.product.read(self.talk, self.wanted.kind, &made)? else {
+            return Err(self.talk.retry(None, format!("ticket {made} was made and cannot be read")));
+        };
+        Ok(if ticket.key == key { Ok(ticket) } else { Err(keyless(key, &ticket)) })
+    }
+
+    /// Tickets with this key, the oldest first, an open one before any that is over.
+    fn find(&mut self, key: &str) -> Result<Vec<Found>, Next> {
+        let mut found = self.product.find(self.talk, self.wanted, key)?;
+        found.retain(|t| t.key == key);
+        found.sort_by_key(|t| !t.is_open());
+        Ok(found)
+    }
+
+    /// Another ticket of this record whose own one is gone. One that was closed for good is none while the
+    /// record is open: it cannot take up its work.
+    fn relative(&mut self) -> Result<Option<Found>, Next> {
+        let over = self.wanted.is_over();
+        let fits = |t: &Found| over || t.stage != Some(Stage::Closed);
+        Ok(self.find(&self.wanted.key)?.into_iter().find(fits))
+    }
+
+    /// Ends what stands open beside the record's ticket, when we made it: a copy made by a person is theirs.
+    fn retire(&mut self, twins: &[Found], of: &Found) -> Result<(), Next> {
+        let ours = |t: &&Found| t.is_open() && t.creator == of.creator && t.id != of.id;
+        for twin in twins.iter().filter(ours).take(TWINS) {
+            self.product.retire(self.talk, self.wanted, twin, of)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_lost(&self) -> Result<(), Next> {
+        wait_for_lost(self.product, self.talk, self.job)
+    }
+
+    /// An open ticket that this host's lost store has left behind, made this record's.
+    fn orphan(&mut self) -> Result<Option<Found>, Next> {
+        let young = self.job.claimed_at.0.saturating_sub(self.target.born.0) < ADOPTION;
+        if self.wanted.alert_key.is_empty() || self.wanted.is_over() || !young {
+            return Ok(None);
+        }
+        let born = self.target.born;
+        // A key tells its millisecond: within that of the beginning the record may be one of ours.
+        let lost = |t: &Found| minted(&t.key).is_some_and(|at| at.plus(MILLISECOND) <= born);
+        let mut orphans = self.product.orphans(self.talk, self.wanted)?;
+        orphans.retain(|t| t.is_open() && lost(t));
+        let Some((orphan, twins)) = orphans.split_first() else { return Ok(None) };
+        self.product.adopt(self.talk, self.wanted, orphan)?;
+        self.retire(twins, orphan)?;
+        Ok(Some(orphan.clone()))
+    }
 }
 
 /// When the record of a key was minted: the first 48 bits of a UUIDv7 are milliseconds since the epoch (RFC
 /// 9562, 5.7).
 pub fn minted(key: &str) -> Option<Stamp> {
-    let hex: String = key.strip_prefix("sx-")?.chars().filter(|c| *c != '-').take(12).collect();
-    let millis = i64::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 12)?;
-    Some(Stamp(millis.saturating_mul(1_000_000)))
+    let mut parts = key.strip_prefix("sx-")?.split('-');
+    let (high, low) = (parts.next().filter(|p| p.len() == 8)?, parts.next().filter(|p| p.len() == 4)?);
+    let millis = i64::from_str_radix(&format!("{high}{low}"), 16).ok()?;
+    Some(Stamp(millis.saturating_mul(MILLISECOND)))
 }
 
-/// A new revision of a record whose ticket is known. `look`: its comment may stand there already.
-fn amend(
-    product: &dyn Product,
-    talk: &mut Talk,
-    job: &Job,
-    wanted: &Wanted,
-    id: &str,
-    look: bool,
-) -> Result<Done, Next> {
-    let (ticket, own) = match product.read(talk, wanted.kind, id)? {
-        Some(ticket) => {
-            let own = ticket.id == id;
-            (ticket, own)
-        }
-        None => match product.find(talk, wanted, &wanted.key)?.into_iter().next() {
-            Some(ticket) => (ticket, true),
-            None if wanted.is_over() => return Ok(Outcome::stored(Some(id.to_owned())).into()),
-            None => return anew(product, talk, job, wanted, None),
-        },
-    };
-    if ticket.stage == Some(Stage::Closed) && wanted.reopens {
-        return anew(product, talk, job, wanted, Some(&ticket));
+/// The key of a ticket made in the place of another.
+fn successor_key(wanted: &Wanted, job: &Job, before: Option<&Found>) -> String {
+    match before {
+        Some(_) => format!("{}-{}", wanted.key, job.rev),
+        None => wanted.key.clone(),
     }
-    let mut text = wanted.comment.as_deref();
-    if text.is_some() && look && product.is_said(talk, wanted, &ticket)? {
-        text = None;
-    }
-    // On a first telling the record's own state counts, later only what changed on the host.
-    let stage = wanted.change.or_else(|| wanted.is_over().then_some(wanted.stage));
-    let say = Say { text, stage: stage.filter(|s| own && moves(wanted, &ticket, *s)), fields: own };
-    let warning = product.tell(talk, wanted, &ticket, &say)?;
-    Ok(Done { warning, ..Outcome::stored(Some(ticket.id)).into() })
 }
 
-/// Whether the ticket is to be moved: a person's end of it is only undone by a record that came back.
+/// Whether the ticket is to be moved: a person's end of it is only undone by a record that came back, and
+/// what a person has taken up is not set back to an earlier stage.
 fn moves(wanted: &Wanted, ticket: &Found, to: Stage) -> bool {
     match ticket.stage {
-        Some(stage) if stage.is_open() => to != stage,
+        Some(stage) if stage.is_open() && to.is_open() => to > stage && !wanted.reopens || resumes(stage, to),
+        Some(stage) if stage.is_open() => true,
         Some(_) => wanted.reopens && to.is_open(),
         None => true,
     }
 }
 
-/// A new ticket for a record whose ticket is gone, or closed for good: with a key of its own, so that the
-/// search by key never shows two.
-fn anew(
-    product: &dyn Product,
-    talk: &mut Talk,
-    job: &Job,
-    wanted: &Wanted,
-    before: Option<&Found>,
-) -> Result<Done, Next> {
-    let key = if before.is_some() { format!("{}-{}", wanted.key, job.rev) } else { wanted.key.clone() };
-    if is_repeated(job) {
-        if let Some(ticket) = product.find(talk, wanted, &key)?.into_iter().next() {
-            return Ok(Outcome::stored(Some(ticket.id)).into());
-        }
-        wait_for_search(product, talk, job)?;
-    }
-    let id = product.create(talk, wanted, &key, before)?;
-    let warning = match before {
-        Some(closed) => format!("ticket {} is closed for good: {id} succeeds it", closed.id),
-        None => format!("the ticket of {} was gone: {id} was made in its place", wanted.number),
-    };
-    Ok(Done { warning: Some(warning), ..Outcome::stored(Some(id)).into() })
+/// Work goes on after a hold.
+fn resumes(from: Stage, to: Stage) -> bool {
+    from == Stage::OnHold && to == Stage::InProgress
 }
 
-fn link(product: &dyn Product, talk: &mut Talk, job: &Job) -> Result<Done, Next> {
+/// Until a search must show what a lost attempt may have written, and the far end must be done with it,
+/// nothing is written again.
+fn wait_for_lost(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
+    let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
+    let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);
+    // Clocks step: never longer than the lag itself.
+    let left = doubt.plus(lag).0.saturating_sub(job.claimed_at.0).min(lag);
+    if left <= 0 {
+        return Ok(());
+    }
+    let after = Duration::from_nanos(left.unsigned_abs());
+    let reason = "an earlier attempt may still be carried out; looked for again when it must show".to_owned();
+    Err(talk.retry_in_doubt(after, reason))
+}
+
+/// The two tickets of a link, once nothing of an earlier attempt can be under way.
+fn link<'j>(product: &dyn Product, talk: &Talk, job: &'j Job) -> Result<(&'j str, &'j str), Next> {
     let (Some(incident), Some(problem)) = (&job.remote_id, &job.remote_problem) else {
         let reason = "both tickets must be stored before they are linked".to_owned();
         return Err(talk.retry(Some(Duration::from_secs(60)), reason));
     };
-    product.link(talk, job, incident, problem)?;
-    Ok(Outcome::stored(None).into())
+    wait_for_lost(product, talk, job)?;
+    Ok((incident, problem))
 }
 
 /// The ticket is there and known by its id, but the next one would not be found after a crash.
-fn keyless(wanted: &Wanted, ticket: &Found) -> Done {
+fn keyless(key: &str, ticket: &Found) -> Done {
     let pause = format!(
-        "ticket {} was made without its key {}: the field for the key is missing or may not be written",
-        ticket.id, wanted.key
+        "ticket {} was made without its key {key}: the field for the key is missing or may not be written",
+        ticket.id
     );
     Done { pause: Some(pause), ..Outcome::stored(Some(ticket.id.clone())).into() }
 }
@@ -308,3 +447,6 @@ pub fn pause(reason: String) -> Next {
 pub fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,9 @@ use crate::engine::record::{Incident, Priority, Problem, ProblemState, Severity,
 
 use super::text;
 
+/// Kinds of timeline entries with which a priority may rise.
+const WEIGHS: &[&str] = &["step", "priority", "raised", "reopened"];
+
 /// The most characters of the CI's name in a subject.
 const CI_CHARS: usize = 64;
 
@@ -65,6 +68,8 @@ pub struct Wanted {
     pub change: Option<Stage>,
     /// The record came back since the revision that the far end holds.
     pub reopens: bool,
+    /// Its priority may have risen since then; else a person's priority is left alone.
+    pub weighs: bool,
 }
 
 impl Wanted {
@@ -93,6 +98,7 @@ impl Wanted {
 
     fn incident(job: &Job, incident: Incident) -> Self {
         let stage = stage_of(incident.state);
+        let weighs = fresh(&incident.timeline, job).any(|e| WEIGHS.contains(&e.kind.as_str()));
         Self {
             kind: RecordKind::Incident,
             key: job.record_key.clone(),
@@ -114,6 +120,7 @@ impl Wanted {
             stage,
             change: incident_change(job, &incident),
             reopens: reopens(job, &incident),
+            weighs,
             record: Subject::Incident(Box::new(incident)),
         }
     }
@@ -133,6 +140,7 @@ impl Wanted {
             Operation::Reopen => Some(Stage::InProgress),
             Operation::Create | Operation::Update | Operation::Link => None,
         };
+        let weighs = fresh(&problem.timeline, job).next().is_some();
         let last = problem.timeline.last().filter(|_| !stage.is_open());
         Self {
             kind: RecordKind::Problem,
@@ -155,9 +163,16 @@ impl Wanted {
             stage,
             change,
             reopens: job.operation == Operation::Reopen,
+            weighs,
             record: Subject::Problem(Box::new(problem)),
         }
     }
+}
+
+/// What is new since the revision that the far end holds.
+fn fresh<'a>(timeline: &'a [TimelineEntry], job: &Job) -> impl Iterator<Item = &'a TimelineEntry> {
+    let acked = job.acked_rev;
+    timeline.iter().filter(move |e| e.rev > acked)
 }
 
 /// Where an incident's operation brings its ticket: what the fresh lines of its timeline changed, or the

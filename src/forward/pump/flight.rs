@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::effect::{Job, Outcome};
+use crate::engine::effect::{Held, Job, Outcome};
 use crate::forward::connector::classify::{is_destination_trouble, outcome, sentence};
 use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Next, Request};
 use crate::forward::secrets::Secrets;
@@ -14,8 +14,8 @@ use crate::forward::wire::Wire;
 pub(super) enum Cargo {
     Hello,
     Heartbeat,
-    /// Reading back, and the cursor behind it.
-    Reading(i64),
+    /// Reading back: what was asked for.
+    Reading(Vec<Held>),
     Jobs(Vec<Carried>),
 }
 
@@ -35,7 +35,7 @@ impl Cargo {
 }
 
 /// Trouble of the destination as a whole.
-pub(super) struct Trouble {
+pub(in crate::forward) struct Trouble {
     /// It named a time.
     pub after: Option<Duration>,
     /// Why.
@@ -45,7 +45,7 @@ pub(super) struct Trouble {
 }
 
 /// The end of a conversation.
-pub(super) struct Landing {
+pub(in crate::forward) struct Landing {
     /// What the connector concluded.
     pub done: Done,
     /// What the last exchange says of the destination.
@@ -76,7 +76,7 @@ impl Landing {
 }
 
 /// Asks the connector and the far end in turn until the connector has its outcomes.
-pub(super) async fn converse(
+pub(in crate::forward) async fn converse(
     wire: Rc<dyn Wire>,
     secrets: Secrets,
     clock: Clock,
@@ -85,7 +85,10 @@ pub(super) async fn converse(
     let mut exchanges: Vec<Exchange> = Vec::new();
     loop {
         let request = match ask(&exchanges) {
-            Next::Done(done) => return Landing { done, trouble: trouble(exchanges.last()) },
+            Next::Done(done) => {
+                let trouble = if is_taken(&done) { None } else { trouble(exchanges.last()) };
+                return Landing { done, trouble };
+            }
             Next::Send(_) if exchanges.len() >= MOST_EXCHANGES => {
                 let reason = format!("no end after {MOST_EXCHANGES} requests");
                 tracing::warn!(reason, "conversation given up");
@@ -101,6 +104,13 @@ pub(super) async fn converse(
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request: *request, result });
     }
+}
+
+/// All jobs are dealt with and something was stored: what else went wrong (the second server of a cluster) is
+/// no trouble of the destination.
+fn is_taken(done: &Done) -> bool {
+    let dealt_with = |o: &Outcome| matches!(o, Outcome::Stored { .. } | Outcome::Refused { .. });
+    done.outcomes.iter().all(dealt_with) && done.outcomes.iter().any(|o| matches!(o, Outcome::Stored { .. }))
 }
 
 fn trouble(last: Option<&Exchange>) -> Option<Trouble> {

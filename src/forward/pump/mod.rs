@@ -7,11 +7,12 @@
 //! [`Tuning::tick`]. Every claimed job is settled exactly once: by its conversation, or as unknown when that
 //! was cut short.
 
-mod flight;
+pub(super) mod flight;
 mod reading;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use self::flight::{Cargo, Landing, converse};
-use super::connector::{Connector, Done, Next, Target};
+use super::connector::{Connector, DIGEST, Done, Next, Target};
 use super::health::{Allowance, Health, Mode, PAUSE};
 use super::pace::{Backoff, Pace, Random};
 use super::secrets::Secrets;
@@ -28,7 +29,7 @@ use super::{Setting, Shared};
 use crate::clock::Clock;
 use crate::engine::effect::{Outbox, Outcome, Settled};
 use crate::engine::moment::{MINUTE, Moment};
-use crate::engine::option::DestinationPlan;
+use crate::engine::option::{DestinationPlan, OptionValue};
 
 /// Waits of a pump.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,7 @@ pub(super) struct Pump<O> {
     context: Context<O>,
     wire: Option<Rc<dyn Wire>>,
     health: Health,
+    backoff: Backoff,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
     pace: Pace<Clock>,
@@ -94,6 +96,8 @@ pub(super) struct Pump<O> {
     /// When the next reading back begins, in steady time, and behind which cursor.
     read_due: i64,
     read_after: i64,
+    /// Records whose tickets were not there when they were last looked for.
+    missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
     unsettled: Vec<Settled>,
@@ -104,24 +108,33 @@ pub(super) struct Pump<O> {
 impl<O: Outbox + Clone + 'static> Pump<O> {
     pub fn new(plan: DestinationPlan, connector: &'static Connector, context: Context<O>) -> Self {
         let now = context.setting.clock.now();
-        let target = Target {
-            id: plan.id.clone(),
-            host: context.setting.host.clone(),
-            born: context.setting.born,
-            options: plan.options.clone(),
-        };
+        let mut options = plan.options.clone();
+        if let Some(digest) = &plan.digest {
+            let priorities = digest.priority.iter().map(|p| format!("{p:?}")).collect();
+            options.0.insert(DIGEST.to_owned(), OptionValue::List(priorities));
+        }
+        let (id, host, born) = (plan.id.clone(), context.setting.host.clone(), context.setting.born);
+        let target = Target { id, host, born, options };
         let mut random = Random::seeded(&[&context.setting.host.id, &plan.id]);
         // A fleet that starts together does not read together.
         let read_due = now.mono.saturating_add(random.below(plan.read_back));
+        let mut backoff = context.setting.tuning.backoff;
+        if let repeat @ 1.. = plan.options.duration("repeat") {
+            // A far end that forgets is asked that often at least, so that it is complete again soon after it
+            // is back.
+            backoff.most = backoff.most.min(repeat);
+        }
         Self {
             target: Rc::new(target),
             wire: None,
-            health: Health::new(now, context.setting.tuning.backoff, context.setting.tuning.pause),
+            health: Health::new(now, backoff, context.setting.tuning.pause),
+            backoff,
             refused_job: false,
             pace: Pace::new(plan.pace, context.setting.clock),
             random,
             read_due,
             read_after: 0,
+            missing: BTreeSet::new(),
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
             tasks: JoinSet::new(),
@@ -189,7 +202,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         if room == 0 {
             return Duration::MAX;
         }
-        let want = if limit == 1 && self.mode() != Mode::Up { 1 } else { room * self.connector.batch };
+        let want = if limit == 1 && self.mode() != Mode::Up {
+            1
+        } else {
+            room * self.connector.batch(&self.target.options)
+        };
         let reading = self.read_back(now, &wire, &secrets).await;
         self.load(want, now, &wire, &secrets).await.min(reading)
     }
@@ -212,7 +229,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         self.outbox_works(CLAIM);
         let count = jobs.len();
         self.pace.give_back(permits.saturating_sub(count));
-        for batch in jobs.chunks(self.connector.batch.max(1)) {
+        for batch in jobs.chunks(self.connector.batch(&self.target.options)) {
             let (target, next, jobs) = (Rc::clone(&self.target), self.connector.next, batch.to_vec());
             let cargo = Cargo::jobs(&jobs);
             let ask = move |said: &[_]| next(&target, &jobs, said);
@@ -300,7 +317,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         match cargo {
             Cargo::Hello => self.greeted = landing.is_fit(),
             Cargo::Heartbeat => {}
-            Cargo::Reading(cursor) => self.tell(cursor, landing),
+            Cargo::Reading(asked) => self.tell(&asked, landing),
             Cargo::Jobs(jobs) => {
                 let now = self.context.setting.clock.now();
                 let settled = self.outcomes(jobs, landing, now);
@@ -317,6 +334,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             return;
         }
         let now = self.context.setting.clock.now();
+        let was_away = self.mode() != Mode::Up;
         let changed = match &landing.trouble {
             Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
             None if !landing.done.outcomes.is_empty() && !by_job => {
@@ -326,6 +344,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
             None => self.health.succeeded(now),
         };
+        if was_away && self.mode() == Mode::Up && self.plan.read_back > 0 {
+            // After an outage nobody knows what the far end still has.
+            (self.read_due, self.read_after) = (now.mono, 0);
+        }
         self.publish(changed);
     }
 
@@ -350,8 +372,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 unknown: true,
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
-            let backoff =
-                self.context.setting.tuning.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
+            let backoff = self.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
             let wait = match &outcome {
                 Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
                 Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),

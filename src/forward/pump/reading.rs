@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::flight::{Cargo, Landing, converse};
 use super::{ASK, Pump, nanos};
-use crate::engine::effect::{Command, Outbox};
+use crate::engine::effect::{Command, Held, Outbox};
 use crate::engine::moment::Moment;
+use crate::engine::option::Gone;
 use crate::forward::health::Mode;
 use crate::forward::secrets::Secrets;
 use crate::forward::wire::Wire;
@@ -40,23 +41,33 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 return self.context.setting.tuning.store_retry;
             }
         };
-        let Some(last) = held.last() else {
+        if held.is_empty() {
             self.read_after = 0;
             self.read_due = now.mono.saturating_add(self.plan.read_back);
             return nanos(self.plan.read_back);
         };
-        let (target, cursor) = (Rc::clone(&self.target), last.cursor);
-        let ask = move |said: &[_]| read(&target, &held, said);
+        let (target, asked) = (Rc::clone(&self.target), held.clone());
+        let ask = move |said: &[_]| read(&target, &asked, said);
         let clock = self.context.setting.clock;
-        self.fly(Cargo::Reading(cursor), converse(Rc::clone(wire), secrets.clone(), clock, ask));
+        self.fly(Cargo::Reading(held), converse(Rc::clone(wire), secrets.clone(), clock, ask));
         Duration::MAX
     }
 
     /// Passes on what was read back.
-    pub(super) fn tell(&mut self, cursor: i64, landing: Landing) {
-        self.read_after = cursor;
-        for remote in landing.done.remotes {
-            let command = Command::Remote { destination: self.plan.id.clone(), remote };
+    pub(super) fn tell(&mut self, asked: &[Held], landing: Landing) {
+        self.read_after = asked.last().map_or(0, |held| held.cursor);
+        let mut news: Vec<Command> = Vec::new();
+        for held in asked {
+            if !landing.done.gone.contains(&held.record) {
+                self.missing.remove(&held.record);
+            } else if let Some(gone) = self.gone(held) {
+                news.push(gone);
+            }
+        }
+        let destination = || self.plan.id.clone();
+        let remotes = landing.done.remotes.into_iter();
+        news.extend(remotes.map(|remote| Command::Remote { destination: destination(), remote }));
+        for command in news {
             if self.context.setting.remotes.try_send(command).is_err() {
                 tracing::debug!(
                     destination = self.plan.id,
@@ -65,5 +76,22 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 return;
             }
         }
+    }
+
+    /// A ticket is not there. Twice in a row, with a proof in between that the destination is fit: rights
+    /// that were taken away hide tickets as well.
+    fn gone(&mut self, held: &Held) -> Option<Command> {
+        if self.plan.gone == Gone::Leave || held.over {
+            return None;
+        }
+        let (record, id) = (held.record.clone(), &held.remote_id);
+        if self.missing.insert(record.clone()) {
+            self.greeted = self.connector.hello.is_none();
+            tracing::warn!(destination = self.plan.id, ticket = id, "ticket is not there: looking again");
+            return None;
+        }
+        self.missing.remove(&record);
+        tracing::warn!(destination = self.plan.id, ticket = id, "ticket is gone: it is made anew");
+        Some(Command::Gone { destination: self.plan.id.clone(), record, rev: held.rev })
     }
 }

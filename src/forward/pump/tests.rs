@@ -1,5 +1,7 @@
 //! What the log says of an outbox that fails; deliveries are tested from outside, over real connections.
 
+mod gone;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::engine::effect::{Held, Job};
 use crate::engine::moment::Stamp;
-use crate::engine::option::{Filter, OptionValue, Options, SecretRef};
+use crate::engine::option::{Filter, Gone, OptionValue, Options, SecretRef};
 use crate::engine::record::HostRef;
 use crate::forward::{Setting, spawn};
 
@@ -54,6 +56,29 @@ impl Write for Lines {
     }
 }
 
+fn host() -> HostRef {
+    HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() }
+}
+
+/// A desk that nobody serves, with its token in that file.
+fn plan(token: &std::path::Path) -> DestinationPlan {
+    DestinationPlan {
+        id: "desk".to_owned(),
+        kind: "desk",
+        filter: Filter::default(),
+        pace: 0.0,
+        timeout: 0,
+        read_back: 0,
+        gone: Gone::default(),
+        fallback: None,
+        digest: None,
+        options: Options(BTreeMap::from([
+            ("url".to_owned(), OptionValue::Text("http://127.0.0.1:9".to_owned())),
+            ("token".to_owned(), OptionValue::Secret(SecretRef::File(token.display().to_string()))),
+        ])),
+    }
+}
+
 #[test]
 fn an_outbox_that_fails_is_told_once_and_so_is_its_return() {
     let lines = Lines::default();
@@ -63,24 +88,10 @@ fn an_outbox_that_fails_is_told_once_and_so_is_its_return() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "secret").unwrap();
-    let plan = DestinationPlan {
-        id: "desk".to_owned(),
-        kind: "desk",
-        filter: Filter::default(),
-        pace: 0.0,
-        timeout: 0,
-        read_back: 0,
-        fallback: None,
-        digest: None,
-        options: Options(BTreeMap::from([
-            ("url".to_owned(), OptionValue::Text("http://127.0.0.1:9".to_owned())),
-            ("token".to_owned(), OptionValue::Secret(SecretRef::File(token.display().to_string()))),
-        ])),
-    };
-    let host = HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() };
+    let plan = plan(&token);
     let (remotes, _) = tokio::sync::mpsc::channel(1);
     let tuning = Tuning { store_retry: Duration::from_millis(1), ..Tuning::default() };
-    let setting = Setting { tuning, ..Setting::new(host, Stamp(0), Clock::start(), remotes) };
+    let setting = Setting { tuning, ..Setting::new(host(), Stamp(0), Clock::start(), remotes) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let outbox = Failing::default();

@@ -1,84 +1,105 @@
-//! HTTP: one client per destination, everything bounded.
+//! HTTP: requests of one destination with login and secrets in place, everything bounded.
 //!
-//! Redirects are not followed, the environment's proxies are not obeyed, one idle connection is kept. A
-//! request that surely never left (name, connect, TLS) is told apart from one that may have been carried out.
-//! A body is read in pieces up to [`BODY_BYTES`], under the total deadline, so that neither a flood nor a
-//! trickle holds the pump.
+//! A request that surely never left (name, connect, TLS) is told apart from one that may have been carried
+//! out. A body is read in pieces up to [`BODY_BYTES`], under the total deadline, so that neither a flood nor
+//! a trickle holds the pump. An answer 401 was not carried out: secrets are read anew, and when they are
+//! others (or the access token was an old one) the request is repeated once.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Once;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 
-use super::{Sending, Wire};
+use super::client::{Clients, chain};
+use super::oauth::{OAuth, Token};
+use super::{Sending, Wire, signature};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
 use crate::forward::connector::request::{READING, encode};
 use crate::forward::connector::{Body, Failure, Login, Method, Place, Reply, Request};
 use crate::forward::secrets::Secrets;
 
-/// The most bytes of an answer's body.
+/// The most bytes of an answer's body, after decompression.
 pub const BODY_BYTES: usize = 1024 * 1024;
-/// The longest time to connect, TLS included.
-pub const CONNECT: Duration = Duration::from_secs(10);
 /// The longest `Retry-After` that is obeyed.
 pub const RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// A client for one destination.
 pub struct Http {
-    client: reqwest::Client,
+    clients: Clients,
+    options: Options,
     base: String,
     login: Login,
-    user: String,
+    oauth: Option<OAuth>,
 }
 
 impl Wire for Http {
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a> {
-        Box::pin(self.exchange(request, secrets, now))
+        Box::pin(self.deliver(request, secrets, now))
     }
 }
 
 impl Http {
-    /// A client by the options `url`, `proxy`, `ca` and those of the login; no request takes longer than
-    /// `timeout`.
+    /// A client by the options `url`, those of the login and those of [`Clients`]; no request takes longer
+    /// than `timeout`, getting an access token apart.
     ///
     /// # Errors
     /// A sentence naming the option that cannot be used.
     pub fn new(options: &Options, logins: &[Login], timeout: Duration) -> Result<Self, String> {
-        install_provider();
         let base = options.text("url").trim_end_matches('/').to_owned();
         reqwest::Url::parse(&base).map_err(|e| format!("url '{base}': {e}"))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("sexton/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .read_timeout(timeout)
-            .connect_timeout((timeout / 2).min(CONNECT))
-            .pool_max_idle_per_host(1);
-        builder = match options.text("proxy") {
-            "" => builder.no_proxy(),
-            proxy => builder.proxy(reqwest::Proxy::all(proxy).map_err(|e| format!("proxy '{proxy}': {e}"))?),
-        };
-        let ca = options.text("ca");
-        if !ca.is_empty() {
-            let pem = std::fs::read(ca).map_err(|e| format!("cannot read ca {ca}: {e}"))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| format!("ca {ca}: {}", chain(&e)))?;
-            if certificates.is_empty() {
-                return Err(format!("ca {ca}: holds no certificate"));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|e| format!("cannot set up HTTPS: {}", chain(&e)))?;
         let login = Login::choose(logins, options)?;
-        Ok(Self { client, base, login, user: options.text("user").to_owned() })
+        let clients = Clients::new(options, timeout)?;
+        let oauth = if login == Login::OAuth2 { Some(OAuth::new(options)?) } else { None };
+        Ok(Self { clients, options: options.clone(), base, login, oauth })
     }
 
-    /// `now` dates a `Retry-After` when the answer has no date of its own.
-    async fn exchange(&self, request: &Request, secrets: &Secrets, now: Stamp) -> Result<Reply, Failure> {
+    /// Sends the request, with what is valid now when it was refused with what is not any more.
+    async fn deliver(&self, request: &Request, secrets: &Secrets, now: Stamp) -> Result<Reply, Failure> {
+        let token = match self.token(request, secrets, None, now).await {
+            Ok(token) => token,
+            Err(instead) => return instead,
+        };
+        let reply = self.exchange(request, secrets, token.as_ref(), now).await?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        let fresh = Secrets::read(&self.options).unwrap_or_else(|_| secrets.clone());
+        let rotated = !fresh.same(secrets);
+        match token {
+            Some(token) if rotated || !token.fresh => {
+                match self.token(request, &fresh, Some(&token), now).await {
+                    Ok(token) => self.exchange(request, &fresh, token.as_ref(), now).await,
+                    Err(instead) => instead,
+                }
+            }
+            None if rotated => self.exchange(request, &fresh, None, now).await,
+            _ => Ok(reply),
+        }
+    }
+
+    /// The access token of this request, when it needs one.
+    async fn token(
+        &self,
+        request: &Request,
+        secrets: &Secrets,
+        refused: Option<&Token>,
+        now: Stamp,
+    ) -> Result<Option<Token>, Result<Reply, Failure>> {
+        let Some(oauth) = self.oauth.as_ref().filter(|_| request.login) else { return Ok(None) };
+        oauth.token(&self.clients.get(secrets), secrets, refused, now).await.map(Some)
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        secrets: &Secrets,
+        token: Option<&Token>,
+        now: Stamp,
+    ) -> Result<Reply, Failure> {
         let unsent = |reason: String| Failure { sent: false, reason };
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -88,43 +109,19 @@ impl Http {
             Method::Delete => reqwest::Method::DELETE,
         };
         let base = request.base.as_deref().unwrap_or(&self.base).trim_end_matches('/');
-        let mut outgoing = self
-            .client
-            .request(method, format!("{base}{}", request.path))
-            .headers(self.headers(request, secrets).map_err(unsent)?);
+        let mut headers = self.headers(request, secrets).map_err(unsent)?;
+        if let Some(token) = token {
+            let bearer = format!("Bearer {}", token.access.expose_secret());
+            headers.insert("authorization", hidden(&bearer).map_err(unsent)?);
+        }
+        let client = self.clients.get(secrets);
+        let mut outgoing =
+            client.request(method, format!("{base}{}", path(request, secrets))).headers(headers);
         if let Some(bytes) = body(request, secrets).map_err(unsent)? {
-            outgoing = outgoing.body(bytes);
+            let signed = signature::headers(request, secrets, &bytes, now).map_err(unsent)?;
+            outgoing = outgoing.headers(signed).body(bytes);
         }
-        let mut answer = outgoing.send().await.map_err(|e| {
-            let sent = !(e.is_connect() || e.is_builder());
-            Failure { sent, reason: chain(&e.without_url()) }
-        })?;
-        let mut reply =
-            Reply { status: answer.status().as_u16(), headers: plain(answer.headers()), ..Reply::default() };
-        reply.retry_after = retry_after(&reply.headers, now);
-        let success = answer.status().is_success();
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    let room = BODY_BYTES - reply.body.len();
-                    reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room && success {
-                        let reason = format!("the answer is larger than {BODY_BYTES} bytes");
-                        return Err(Failure { sent: true, reason });
-                    }
-                    if chunk.len() > room {
-                        return Ok(reply);
-                    }
-                }
-                Ok(None) => return Ok(reply),
-                // An error's status is enough; of a success we need the words.
-                Err(_) if !success => return Ok(reply),
-                Err(e) => {
-                    let reason = format!("the answer broke off: {}", chain(&e.without_url()));
-                    return Err(Failure { sent: true, reason });
-                }
-            }
-        }
+        read(outgoing, now).await
     }
 
     fn headers(&self, request: &Request, secrets: &Secrets) -> Result<HeaderMap, String> {
@@ -139,7 +136,7 @@ impl Http {
             Login::Secret { option, header, prefix } if request.login => Some((header, prefix, option)),
             Login::Basic if request.login => {
                 let password = secrets.expose("password")?;
-                map.insert("authorization", hidden(&basic(&self.user, password))?);
+                map.insert("authorization", hidden(&basic(self.options.text("user"), password))?);
                 None
             }
             _ => None,
@@ -157,6 +154,68 @@ impl Http {
     }
 }
 
+/// Sends and reads the answer. `now` dates a `Retry-After` when the answer has no date of its own.
+pub(super) async fn read(outgoing: reqwest::RequestBuilder, now: Stamp) -> Result<Reply, Failure> {
+    let mut answer = outgoing.send().await.map_err(|e| {
+        let sent = !(e.is_connect() || e.is_builder() || is_turned_away(&e));
+        Failure { sent, reason: chain(&e.without_url()) }
+    })?;
+    let mut reply =
+        Reply { status: answer.status().as_u16(), headers: plain(answer.headers()), ..Reply::default() };
+    reply.retry_after = retry_after(&reply.headers, now);
+    let success = answer.status().is_success();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = BODY_BYTES - reply.body.len();
+                reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room && success {
+                    let reason = format!("the answer is larger than {BODY_BYTES} bytes");
+                    return Err(Failure { sent: true, reason });
+                }
+                if chunk.len() > room {
+                    return Ok(reply);
+                }
+            }
+            Ok(None) => return Ok(reply),
+            // An error's status is enough; of a success we need the words.
+            Err(_) if !success => return Ok(reply),
+            Err(e) => {
+                let reason = format!("the answer broke off: {}", chain(&e.without_url()));
+                return Err(Failure { sent: true, reason });
+            }
+        }
+    }
+}
+
+/// In TLS 1.3 a server that does not like our certificate says so after we have begun to speak: it has read
+/// nothing of it.
+fn is_turned_away(error: &reqwest::Error) -> bool {
+    use rustls::AlertDescription as A;
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let inner = next.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>()).or_else(|| next.downcast_ref());
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            return matches!(
+                alert,
+                A::CertificateRequired
+                    | A::NoCertificate
+                    | A::BadCertificate
+                    | A::UnsupportedCertificate
+                    | A::CertificateRevoked
+                    | A::CertificateExpired
+                    | A::CertificateUnknown
+                    | A::UnknownCA
+                    | A::AccessDenied
+                    | A::HandshakeFailure
+            );
+        }
+        cause = next.source();
+    }
+    false
+}
+
 fn hidden(text: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| "the secret holds characters that a header cannot carry".to_owned())?;
@@ -165,9 +224,18 @@ fn hidden(text: &str) -> Result<HeaderValue, String> {
 }
 
 /// The value of `Authorization` (RFC 7617).
-fn basic(user: &str, password: &str) -> String {
+pub(super) fn basic(user: &str, password: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The path with its secret in place.
+fn path(request: &Request, secrets: &Secrets) -> String {
+    let slot = request.secrets.iter().find(|slot| slot.place == Place::Path);
+    match slot.and_then(|slot| secrets.get(slot.option)) {
+        Some(secret) => format!("{}/{}", request.path.trim_end_matches('/'), secret.trim_start_matches('/')),
+        None => request.path.clone(),
+    }
 }
 
 /// The bytes of the body with its secrets in place.
@@ -205,53 +273,36 @@ fn place(json: &mut Json, pointer: &str, secret: String) -> Result<(), String> {
     Ok(())
 }
 
-/// Installs ring as the process's TLS provider, unless one is installed already.
-fn install_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error says that another part of the process was first, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
-
 fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
     let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the
-/// answer's own date.
+/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch.
 pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
-    let text = headers.get("retry-after")?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
-            let wait = http_date(text)?.saturating_sub(server).max(0);
-            Duration::from_nanos(wait.unsigned_abs())
-        }
+    let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
+    let until = |at: i64| Duration::from_nanos(at.saturating_sub(server).max(0).unsigned_abs());
+    let wait = match headers.get("retry-after").map(|text| text.trim()) {
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => until(http_date(text)?),
+        },
+        None => until(rate_limit_reset(headers)?),
     };
     Some(wait.min(RETRY_AFTER))
+}
+
+/// `X-RateLimit-Reset` in seconds since the epoch, as ServiceNow and others write it; smaller numbers are
+/// spans of seconds with some and counts of other things with others, and say nothing.
+fn rate_limit_reset(headers: &BTreeMap<String, String>) -> Option<i64> {
+    let seconds: i64 = headers.get("x-ratelimit-reset")?.trim().parse().ok()?;
+    seconds.checked_mul(SECOND).filter(|_| seconds >= 1_000_000_000)
 }
 
 fn http_date(text: &str) -> Option<i64> {
     let zoned = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
     zoned.timestamp().as_second().checked_mul(SECOND)
-}
-
-/// An error with all its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = next.source();
-    }
-    crate::forward::connector::classify::clip(&text, 300)
 }
 
 #[cfg(test)]
@@ -279,5 +330,16 @@ mod tests {
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value}");
         }
         assert_eq!(retry_after(&BTreeMap::new(), now), None);
+        let epoch = now.0 / SECOND;
+        for (reset, seconds) in [
+            ((epoch + 90).to_string(), Some(90)),
+            ((epoch - 5).to_string(), Some(0)),
+            ("60".to_owned(), None),
+            ("soon".to_owned(), None),
+            (i64::MAX.to_string(), None),
+        ] {
+            let headers = BTreeMap::from([("x-ratelimit-reset".to_owned(), reset.clone())]);
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{reset}");
+        }
     }
 }

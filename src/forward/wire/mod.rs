@@ -4,7 +4,17 @@
 //! from what may have been carried out; everything else is the connector's. [`Wires`] makes them, so that a
 //! simulated world can put its own in their place.
 
+pub mod client;
+pub mod file;
 pub mod http;
+pub mod nats;
+pub mod oauth;
+pub mod session;
+pub mod signature;
+pub mod smtp;
+pub mod stream;
+pub mod syslog;
+pub mod tls;
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -37,5 +47,13 @@ pub fn real() -> Wires {
             let http = http::Http::new(options, connector.logins, timeout)?;
             Ok(Rc::new(http) as Rc<dyn Wire>)
         }
+        WireKind::Session(spec) => {
+            let http = http::Http::new(options, connector.logins, timeout)?;
+            Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
+        }
+        WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),
+        WireKind::Syslog => Ok(Rc::new(syslog::Syslog::new(options, timeout)?) as Rc<dyn Wire>),
+        WireKind::Nats => Ok(Rc::new(nats::Nats::new(options, timeout)?) as Rc<dyn Wire>),
+        WireKind::Smtp => Ok(Rc::new(smtp::Smtp::new(options, timeout)?) as Rc<dyn Wire>),
     })
 }

@@ -20,6 +20,9 @@ use crate::engine::record::Priority;
 /// Name of the counter of what was given up because the outbox was full: records, links and waiting updates.
 pub const DROPPED: &str = "outbox.dropped";
 
+/// Why a record was dropped, when it was not by hand; its priority follows.
+pub const FULL: &str = "outbox was full:";
+
 /// Rows withdrawn or dropped by one commit at most; what is left over waits for the next.
 const VICTIMS: usize = 1000;
 
@@ -79,7 +82,7 @@ pub fn enforce(tx: &Tx<'_>) -> Result<(), StoreError> {
             table::save(tx, &before, &row)?;
             1
         } else if let Some(row) = victim(tx, UNSENT)? {
-            drop_unsent(tx, &row, false, "outbox was full")?
+            drop_unsent(tx, &row, false, &format!("{FULL} {:?}", row.priority))?
         } else {
             break;
         };
@@ -90,7 +93,7 @@ pub fn enforce(tx: &Tx<'_>) -> Result<(), StoreError> {
 }
 
 const UPDATES: &str = "SELECT id FROM outbox INDEXED BY outbox_updates
-     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL ORDER BY priority DESC, queued LIMIT 1";
+     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL AND state <> 'acked' ORDER BY priority DESC, queued LIMIT 1";
 
 const UNSENT: &str = "SELECT id FROM outbox INDEXED BY outbox_unsent
      WHERE sent = 0 AND priority >= 3 ORDER BY priority DESC, queued LIMIT 1";

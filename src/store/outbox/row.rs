@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::engine::effect::{Operation, OutboxRow, Outcome, RecordKind};
+use crate::engine::effect::{Fallen, Operation, OutboxRow, Outcome, RecordKind};
 use crate::engine::moment::{DAY, Stamp};
 use crate::engine::record::Priority;
 
@@ -166,6 +166,7 @@ impl Row {
         self.wanted = Revision { rev: new.rev, over: new.over };
         self.priority = new.priority;
         self.body = Some(body);
+        let due = new.terms.not_before.unwrap_or(Stamp(0));
         let revive = match self.state {
             RowState::Acked => true,
             RowState::Parked => self.acked.rev > 0,
@@ -173,7 +174,36 @@ impl Row {
         };
         if revive {
             self.queued = body;
-            self.wait(Stamp(0));
+            self.wait(due);
+        } else if self.state == RowState::Pending && self.op.is_none() && self.attempts == 0 {
+            // It only waits to be sent together with others, perhaps not any more.
+            self.due = self.due.map(|before| before.min(due));
+        }
+    }
+
+    /// The destination knows this revision, because it came from there. False when something else is under
+    /// way, and the revision has to be sent like any other.
+    pub fn learn(&mut self, new: &OutboxRow, now: Stamp) -> bool {
+        let idle = self.state == RowState::Acked && self.due.is_none();
+        if idle {
+            self.wanted = Revision { rev: new.rev, over: new.over };
+            (self.acked, self.priority, self.settled_at) = (self.wanted, new.priority, Some(now));
+        }
+        idle
+    }
+
+    /// The far end has lost what was stored there: the newest revision goes again, from what is left. A
+    /// ticket that is gone may have come back under another id: it is looked for before it is made anew.
+    pub fn fall_back(&mut self, fallen: Fallen, body: BodyId, waits_for_ends: bool, now: Stamp) {
+        self.acked = Revision { rev: fallen.rev, over: fallen.over };
+        if fallen.rev == 0 && self.kind != RecordKind::Link {
+            self.remote_id = None;
+            self.doubt = Some(now);
+        }
+        (self.body, self.queued) = (Some(body), body);
+        self.wait(Stamp(0));
+        if waits_for_ends {
+            self.due = None;
         }
     }
 

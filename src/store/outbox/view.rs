@@ -51,6 +51,24 @@ pub struct OutboxView {
     pub bytes: u64,
 }
 
+/// Records that were dropped because the outbox was full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drops {
+    /// Destination id.
+    pub destination: String,
+    /// `P3` to `P5`.
+    pub priority: String,
+    /// How many.
+    pub records: u64,
+    /// When the first one was.
+    pub first: Stamp,
+    /// When the last one was.
+    pub last: Stamp,
+}
+
+/// Rows that one transaction gives up at most.
+const GIVE_UP: usize = 500;
+
 const COLUMNS: &str = "destination, kind, record, priority, rev, acked_rev, \
      iif(state = 'pending' AND due IS NULL, 'blocked', state), op, attempts, due, \
      last_error, remote_id, bytes";
@@ -71,6 +89,14 @@ fn view(row: &Row<'_>) -> rusqlite::Result<OutboxView> {
         remote_id: row.get(11)?,
         bytes: uint(row.get(12)?),
     })
+}
+
+impl OutboxView {
+    /// The row of that id.
+    pub fn find(tx: &Tx<'_>, id: i64) -> Result<Option<Self>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1");
+        Ok(tx.prepare_cached(&sql)?.query_row([id], view).optional()?)
+    }
 }
 
 impl Store {
@@ -177,6 +203,49 @@ impl Store {
         .await
     }
 
+    /// Gives up all that waits for a destination, as [`Store::drop`] does with one record. Returns how many
+    /// rows; what is being sent just now stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; what was given up until then stays so.
+    pub async fn drop_all(&self, destination: &str, reason: &str) -> Result<u64, StoreError> {
+        let mut given_up = 0;
+        loop {
+            let (destination, reason) = (destination.to_owned(), reason.to_owned());
+            let some = self.write(move |tx| give_up(tx, &destination, &reason)).await?;
+            given_up += some as u64;
+            if some == 0 {
+                return Ok(given_up);
+            }
+        }
+    }
+
+    /// What was dropped since then because the outbox was full, by destination and priority. A record that
+    /// came in after all is not counted.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn drops(&self, since: Stamp) -> Result<Vec<Drops>, StoreError> {
+        self.read(move |tx| {
+            let mut select = tx.prepare_cached(
+                "SELECT destination, reason, count(*), min(at), max(at) FROM outbox_dropped
+                 WHERE by_hand = 0 AND at >= ?1 GROUP BY 1, 2 ORDER BY 1, 2",
+            )?;
+            let rows = select.query_map([since.0], |row| {
+                let reason: String = row.get(1)?;
+                Ok(Drops {
+                    destination: row.get(0)?,
+                    priority: reason.strip_prefix(cap::FULL).unwrap_or("").trim().to_owned(),
+                    records: uint(row.get(2)?),
+                    first: Stamp(row.get(3)?),
+                    last: Stamp(row.get(4)?),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Forgets what the far end holds of a record, at one destination or at all; rows that wait stay. Returns
     /// how many.
     ///
@@ -206,6 +275,25 @@ impl Store {
         })
         .await
     }
+}
+
+fn give_up(tx: &Tx<'_>, destination: &str, reason: &str) -> Result<usize, StoreError> {
+    let mut select = tx.prepare_cached(
+        "SELECT id FROM outbox WHERE destination = ?1 AND state IN ('pending', 'unknown', 'parked') LIMIT ?2",
+    )?;
+    let ids = select.query_map(params![destination, int(GIVE_UP as u64)], |row| row.get(0))?;
+    let ids = ids.collect::<Result<Vec<i64>, _>>()?;
+    for id in &ids {
+        // A link goes with its ends.
+        let Some(before) = table::load(tx, *id)? else { continue };
+        let mut row = before.clone();
+        if row.withdraw() {
+            table::save(tx, &before, &row)?;
+        } else {
+            cap::drop_unsent(tx, &row, true, reason)?;
+        }
+    }
+    Ok(ids.len())
 }
 
 /// Blocked links are pending on disk, but nothing has to be done about them: they go when a filter lets their

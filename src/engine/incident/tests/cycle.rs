@@ -23,6 +23,7 @@ fn the_life_cycle_has_exactly_the_rows_of_the_contract() {
                 (New | Acknowledged | InProgress | OnHold, Resolved) => person || by == Rule,
                 (Resolved, New) => by == Rule,
                 (Resolved, InProgress) => person || by == Rule,
+                (Cancelled, InProgress) => person,
                 (Resolved, Closed) => by == Timer || by == Itsm,
                 (New | Acknowledged | InProgress | OnHold | Resolved, Cancelled) => {
                     person || by == Correlator

@@ -12,6 +12,9 @@ enum Act {
     Retire,
     Acknowledge,
     Resolve,
+    Hold,
+    Start,
+    Cancel,
     Restart,
 }
 
@@ -23,6 +26,9 @@ fn acts() -> impl Strategy<Value = Vec<(Act, bool, i64)>> {
         1 => Just(Act::Retire),
         1 => Just(Act::Acknowledge),
         1 => Just(Act::Resolve),
+        1 => Just(Act::Hold),
+        1 => Just(Act::Start),
+        1 => Just(Act::Cancel),
         1 => Just(Act::Restart),
     ];
     let wait = prop_oneof![1..60_i64, 1..20 * 60_i64, 1..6 * 3600_i64, 1..3 * 86_400_i64];
@@ -59,7 +65,18 @@ proptest! {
                 }
                 Act::Acknowledge if b.count() > 0 => drop(b.acknowledge(at)),
                 Act::Resolve if b.count() > 0 => drop(b.resolve(at)),
-                Act::Acknowledge | Act::Resolve => {}
+                Act::Hold | Act::Start | Act::Cancel if b.count() > 0 => {
+                    let (incident, by) = (b.newest().number, "ada".to_owned());
+                    let _ = b.command(
+                        at,
+                        match act {
+                            Act::Hold => Command::Hold { incident, by, reason: "vendor".to_owned() },
+                            Act::Start => Command::Start { incident, by },
+                            _ => Command::Cancel { incident, by, note: String::new() },
+                        },
+                    );
+                }
+                Act::Acknowledge | Act::Resolve | Act::Hold | Act::Start | Act::Cancel => {}
             }
             prop_assert!(open(&b).values().all(|n| *n == 1), "{:?}", open(&b));
             for i in b.engine.incidents() {
@@ -70,6 +87,8 @@ proptest! {
                 for clock in [&i.sla.respond, &i.sla.resolve] {
                     prop_assert!(clock.met_at.is_none() || clock.breached_at.is_none());
                 }
+                prop_assert!(i.sla.paused_since.is_none() || i.state == State::OnHold);
+                prop_assert_eq!(i.hold_reason.is_some(), i.state == State::OnHold);
             }
         }
         for mount in ["/data", "/srv"] {

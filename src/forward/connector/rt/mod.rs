@@ -3,7 +3,8 @@
 //! An incident is a ticket in one queue, a problem candidate a ticket in another, a link makes the incident's
 //! ticket a member of the problem's. RT offers no idempotency, so each step is found, done and read back:
 //! ```text
-//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running]
+//! create   [find by key, when repeated; again after 3 s, when a lost attempt may still be running;
+//!          when there is none: does the queue still have the field?]
 //!          → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
 //! update   GET (status, ETag) → [PUT weight] → [history: is the marker there? when not, and a lost attempt
@@ -16,13 +17,17 @@
 //! set by a person is only changed by a change of state on the host.
 
 mod options;
+mod read;
 mod steps;
 mod ticket;
 
+use super::login::{ANY_TOKEN, PASSWORD, USER};
 use super::request::{encode, loose};
 use super::talk::{Talk, end};
 use super::text;
-use super::{CA, Connector, Done, Exchange, Login, Next, PROXY, TOKEN, Target, WireKind};
+use super::{
+    CA, CLIENT_CERTIFICATE, CLIENT_KEY, Connector, Done, Exchange, Login, Next, PROXY, Target, WireKind,
+};
 use crate::engine::effect::{Job, Outcome, RecordKind};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec};
 use options::Map;
@@ -39,28 +44,39 @@ pub const CONNECTOR: Connector = Connector {
                 kind: OptionKind::RequiredText,
                 about: "address of the API, https://host/REST/2.0",
             },
-            TOKEN,
+            ANY_TOKEN,
+            USER,
+            PASSWORD,
             OptionSpec {
                 key: "map",
                 kind: OptionKind::Map,
                 about: "names used at this RT: queue.*, field.*, status.*, priority.*, choice.*",
             },
+            CLIENT_CERTIFICATE,
+            CLIENT_KEY,
             PROXY,
             CA,
         ],
         signals: &[],
-        check: crate::engine::option::any,
+        check: |options| Login::choose(LOGINS, options).map(|_| ()),
     },
     batch: 1,
     concurrency: 2,
     wire: WireKind::Http,
-    logins: &[Login::Secret { option: "token", header: "authorization", prefix: "token " }],
+    logins: LOGINS,
     hello: Some(hello),
     heartbeat: None,
     next,
-    read: None,
-    read_batch: 1,
+    read: Some(read::read),
+    read_batch: read::BATCH,
 };
+
+/// RT's own tokens and passwords; a certificate alone where the web server before RT names the user.
+const LOGINS: &[Login] = &[
+    Login::Secret { option: "token", header: "authorization", prefix: "token " },
+    Login::Basic,
+    Login::Certificate,
+];
 
 /// Proves that both queues exist and carry the field for the key: a search on an unknown field finds nothing,
 /// without a word.
@@ -98,10 +114,7 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
             Err(reason) => Err(end(Outcome::Refused { reason })),
         },
     };
-    match result {
-        Ok(done) => Next::Done(done),
-        Err(next) => next,
-    }
+    talk.conclude(result.map_or_else(|next| next, Next::Done))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("field.last", "LastSeen"),
     ("field.source", "EventSource"),
     ("field.known_error", "KnownError"),
+    ("field.alert", ""),
     ("status.new", "new"),
     ("status.open", "open"),
     ("status.hold", "stalled"),
@@ -44,6 +45,11 @@ impl<'a> Map<'a> {
     /// The map of that destination.
     pub fn of(target: &'a Target) -> Self {
         Self { target }
+    }
+
+    /// Whose map it is.
+    pub fn target(&self) -> &'a Target {
+        self.target
     }
 
     /// The name used at this RT; empty when switched off or unknown.

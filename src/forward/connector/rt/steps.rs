@@ -8,6 +8,7 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
+use super::read::orphan;
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
@@ -41,6 +42,9 @@ pub(super) fn check_queue(
         )));
     }
     let json = reply.json();
+    if loose(&json["id"]).is_empty() {
+        return Err(talk.retry(None, format!("RT's answer for queue '{queue}' is no queue")));
+    }
     let listed = json["TicketCustomFields"].as_array().cloned().unwrap_or_default();
     let has = |name: &str| listed.iter().any(|f| f["name"] == name);
     if !has(map.key_field()) {
@@ -59,19 +63,29 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     if found.is_none() && job.unknown {
         found = find(talk, map, job, SECOND_LOOK)?.into_iter().next();
     }
+    if found.is_none()
+        && let Some(id) = orphan(talk, map, job, wanted)?
+    {
+        return amend_ticket(talk, map, job, wanted, &id);
+    }
     let fresh = found.is_none();
     let mut id = match found {
         Some(ticket) => ticket.id,
-        None => post(talk, map, job, wanted)?,
+        None => {
+            if repeated {
+                // A search by a field that the queue has lost finds nothing, without a word.
+                check_queue(talk, map, job.kind)?;
+            }
+            post(talk, map, job, wanted)?
+        }
     };
     if !fresh && job.operation != Operation::Create {
         return amend_ticket(talk, map, job, wanted, &id);
     }
     let mut ticket = read(talk, map, job, &id)?;
-    if ticket.field(map.key_field()) != job.record_key {
-        return Ok(keyless(map, &id));
-    }
-    if repeated && fresh {
+    // It is there and known by its number, but the next one would not be found after a crash.
+    let keyless = (ticket.field(map.key_field()) != job.record_key).then(|| keyless(map, &id));
+    if repeated && fresh && keyless.is_none() {
         // The first attempt may have been carried out after we had searched: then there are two, and the
         // older one counts.
         let oldest = find(talk, map, job, Duration::ZERO)?.into_iter().next();
@@ -99,6 +113,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     };
     done.outcomes = vec![Outcome::stored(Some(id))];
     done.warning = done.warning.or(warning);
+    done.pause = done.pause.or(keyless);
     Ok(done)
 }
 
@@ -141,7 +156,7 @@ fn reweigh(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, ticket: Ticke
     }
     let body = json!({ "Priority": wanted.priority, "Subject": wanted.subject });
     let reply = talk.ask(Request::write(Method::Put, format!("/ticket/{}", ticket.id), JSON, body))?;
-    success(talk, reply)?;
+    sentences(talk, reply)?;
     read(talk, map, job, &ticket.id)
 }
 
@@ -162,9 +177,9 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
     match class(reply.status) {
         Class::Denied => return Err(hidden(talk, map, job, incident)),
         Class::Gone => return Err(refused(format!("ticket {incident} is gone: {}", sentence(reply)))),
-        _ => success(talk, reply)?,
+        _ => {}
     }
-    let told = sentences(reply);
+    let told = sentences(talk, reply)?;
     let linked = told.iter().any(|s| s.contains("member of") || s.contains("Link already exists"));
     if !linked {
         let ticket = read(talk, map, job, incident)?;
@@ -271,7 +286,7 @@ fn speak(
     }
     for _ in 0..TRIES {
         let status = said.status.filter(|s| *s != ticket.status);
-        let Some(request) = speech(job, wanted, &ticket, &Said { text, status, ..*said }) else {
+        let Some(request) = speech(map, job, wanted, &ticket, &Said { text, status, ..*said }) else {
             return Ok(Done::default());
         };
         let reply = talk.ask(request)?;
@@ -283,7 +298,7 @@ fn speak(
                 continue;
             }
             Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
-            _ => success(talk, reply)?,
+            _ => {}
         }
         return verify(talk, map, job, wanted, &ticket, reply, status);
     }
@@ -306,7 +321,7 @@ fn look_back<'a>(
         text = None;
     }
     let status = said.status.filter(|s| *s != ticket.status);
-    if !job.unknown || speech(job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
+    if !job.unknown || speech(map, job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
         return Ok((ticket, text));
     }
     let ticket = read_after(talk, map, job, &ticket.id, SECOND_LOOK)?;
@@ -318,13 +333,19 @@ fn look_back<'a>(
 
 /// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0
 /// answers 412 to every `If-Match` on `/comment`.
-fn speech(job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
+fn speech(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
     let mut body = json!({});
     if let Some(status) = said.status {
         body["Status"] = json!(status);
     }
-    if said.fields && (said.text.is_some() || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v))) {
+    // A ticket made while its queue had no such field gets its key now.
+    let keyless = ticket.field(map.key_field()).is_empty();
+    let lacks = || keyless || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v));
+    if said.fields && (said.text.is_some() || lacks()) {
         body["CustomFields"] = wanted.fields_json();
+        if keyless {
+            body["CustomFields"][map.key_field()] = json!(job.record_key);
+        }
     }
     let path = format!("/ticket/{}", ticket.id);
     if let Some(text) = said.text {
@@ -364,7 +385,7 @@ fn verify(
     reply: &Reply,
     status: Option<&str>,
 ) -> Result<Done, Next> {
-    let told = sentences(reply);
+    let told = sentences(talk, reply)?;
     let moved = |s: &String| s.contains("Status changed from");
     if !told.is_empty() && told.iter().all(|s| is_success(s)) && (status.is_none() || told.iter().any(moved))
     {
@@ -417,7 +438,7 @@ fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Resul
         });
         let reply =
             talk.ask(Request::write(Method::Post, format!("/ticket/{}/comment", twin.id), JSON, body))?;
-        success(talk, reply)?;
+        sentences(talk, reply)?;
     }
     Ok(())
 }
@@ -441,19 +462,25 @@ fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
         .then(|| format!("RT did not keep custom fields of ticket {}: {}", ticket.id, lost.join(", ")))
 }
 
-/// The ticket is there and known by its number, but the next one would not be found after a crash.
-fn keyless(map: &Map, id: &str) -> Done {
+fn keyless(map: &Map, id: &str) -> String {
     let key = map.key_field();
-    let pause = format!(
+    format!(
         "ticket {id} was made without its key: grant SetInitialCustomField and ModifyCustomField on \
          custom field '{key}'"
-    );
-    Done { pause: Some(pause), ..Outcome::stored(Some(id.to_owned())).into() }
+    )
 }
 
-fn sentences(reply: &Reply) -> Vec<String> {
+/// What RT says to a write: a list of sentences. A 200 without one does not come from RT, and nothing may
+/// have been done.
+fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
+    success(talk, reply)?;
     let json = reply.json();
-    json.as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    let Some(told) = json.as_array() else {
+        return Err(
+            talk.retry(None, format!("RT's answer to a write is no list of sentences ({})", sentence(reply)))
+        );
+    };
+    Ok(told.iter().filter_map(Json::as_str).map(str::to_owned).collect())
 }
 
 /// RT's sentences for things done; any other makes us read back.

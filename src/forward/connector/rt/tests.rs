@@ -3,6 +3,7 @@
 mod amend;
 mod create;
 mod other;
+mod read;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, Options};
 use crate::engine::record::HostRef;
 use crate::forward::connector::fixture::*;
+use crate::forward::connector::tickets::minted;
 use crate::forward::connector::{Reply, Request};
 
 fn target(map: &[(&str, &str)]) -> Target {

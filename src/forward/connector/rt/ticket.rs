@@ -40,6 +40,8 @@ pub struct Wanted {
     pub reopens: bool,
     /// Custom fields, the keys apart.
     pub fields: BTreeMap<String, String>,
+    /// `sx-a-<host>-<fingerprint>`: the same for every episode; empty for a problem.
+    pub alert_key: String,
     /// Names of the fields for impact and urgency: when they differ, the weight has changed.
     pub weight: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl Wanted {
             reopens: reopens(job, incident),
             over,
             fields: BTreeMap::new(),
+            alert_key: incident.alert_key.clone(),
             weight: Vec::new(),
         };
         if wanted.over.is_some() {
@@ -86,6 +89,11 @@ impl Wanted {
         wanted.common(target, map, &incident.ci.name, (incident.impact, incident.urgency), count);
         wanted.put(map, "field.first", time(incident.breach_at));
         wanted.put(map, "field.last", time(last_seen));
+        wanted.put(map, "field.alert", incident.alert_key.clone());
+        if !wanted.alert_key.is_empty() {
+            // A store that was lost finds its tickets again by this line.
+            wanted.content.push_str(&format!("\nAlert: {}\n", wanted.alert_key));
+        }
         wanted
     }
 
@@ -113,13 +121,17 @@ impl Wanted {
             reopens: job.operation == Operation::Reopen,
             over,
             fields: BTreeMap::new(),
+            alert_key: String::new(),
             weight: Vec::new(),
         };
         wanted.common(target, map, &problem.ci.name, (problem.impact, problem.urgency), problem.openings);
         wanted.put(map, "field.first", time(problem.first_at));
         wanted.put(map, "field.last", time(problem.last_at));
         let known = matches!(problem.state, P::KnownError | P::FixPending);
-        wanted.put(map, "field.known_error", if known { "yes" } else { "no" }.to_owned());
+        // What people put there is theirs: it is only set, and said at the beginning.
+        if known || job.operation == Operation::Create {
+            wanted.put(map, "field.known_error", if known { "yes" } else { "no" }.to_owned());
+        }
         wanted
     }
 

@@ -1,6 +1,7 @@
 //! The life of a row, step by step.
 
 use super::*;
+use crate::engine::effect::Terms;
 
 fn record(rev: u64, over: bool) -> OutboxRow {
     OutboxRow {
@@ -13,6 +14,7 @@ fn record(rev: u64, over: bool) -> OutboxRow {
         opens: true,
         body: "{}".to_owned(),
         link: None,
+        terms: Terms::default(),
     }
 }
 

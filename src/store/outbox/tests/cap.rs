@@ -49,6 +49,10 @@ async fn over_its_limit_the_outbox_drops_in_order_and_counts() {
         assert_eq!(expected, change);
     }
     assert_eq!(bench.store.dropped(), 5);
+    let drops = bench.store.drops(now().plus(-DAY)).await.unwrap();
+    let drops: Vec<_> =
+        drops.iter().map(|d| (d.destination.as_str(), d.priority.as_str(), d.records)).collect();
+    assert_eq!(drops, [("rt", "P3", 1), ("rt", "P4", 1), ("rt", "P5", 2)]);
     assert_eq!(bench.state("left").await, "sending", "its create may have left");
     assert!(bench.size().await.outbox > 45_000, "P1 and P2 are never dropped");
     bench.check().await;
@@ -109,5 +113,26 @@ async fn settled_rows_are_swept_when_nobody_will_ask_again() {
     assert_eq!(sweep(500).await, ["open", "problem", "waiting"]);
     assert_eq!(bench.store.forget(None, "open").await.unwrap(), 1);
     assert_eq!(bench.store.forget(Some("rt"), "waiting").await.unwrap(), 0, "it still waits");
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn everything_that_waits_for_a_removed_destination_is_given_up() {
+    let bench = Bench::new(1 << 30);
+    let p = Priority::P3;
+    bench.put(vec![row("known", 1, false, p)]).await;
+    bench.store_all().await;
+    bench.put(vec![row("known", 2, false, p), problem("p"), link("known", "p")]).await;
+    bench.put((0..600).map(|n| row(&format!("r{n}"), 1, false, p)).collect()).await;
+    let flying = bench.store.claim("rt", 1, now()).await.unwrap().remove(0);
+    // A link goes with its problem, if that one is not the one being sent.
+    let given_up = bench.store.drop_all("rt", "moved to another desk").await.unwrap();
+    assert!((601..=602).contains(&given_up), "{given_up}");
+    let counts = bench.store.outbox_counts().await.unwrap()["rt"].clone();
+    assert_eq!(counts.get("acked"), Some(&1), "what is stored there is still known");
+    assert_eq!((counts.get("sending"), counts.get("pending")), (Some(&1), None), "{} flies", flying.record);
+    assert_eq!(bench.store.drop_all("elsewhere", "").await.unwrap(), 0);
+    let why = bench.store.why_dropped("rt", "r599").await.unwrap();
+    assert_eq!(why.unwrap().1, "moved to another desk");
     bench.check().await;
 }

@@ -290,3 +290,38 @@ fn an_update_without_news_writes_fields_under_the_etag() {
     let (done, _) = play(&[], &job, steps);
     assert!(matches!(done.outcomes[0], Outcome::Retry { .. }), "{done:?}");
 }
+
+#[test]
+fn a_ticket_made_while_its_key_had_no_field_gets_it_with_the_next_word() {
+    let mut bare = ticket(20, "new");
+    let keyless = |f: &Json| f["name"] != "CorrelationKey";
+    bare["CustomFields"] =
+        bare["CustomFields"].as_array().unwrap().iter().filter(|f| keyless(f)).cloned().collect();
+    for (shown, key) in [(bare, Some(KEY)), (ticket(20, "new"), None)] {
+        let steps = vec![ok("GET /ticket/20", shown), says("POST /ticket/20/comment", 201, comments(&[]))];
+        let (_, asked) = play(&[], &later(Operation::Update, None), steps);
+        let fields = &asked[1].json_body()["CustomFields"];
+        assert_eq!(fields["CorrelationKey"].as_str(), key);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_from_rt_proves_nothing() {
+    let page = || Reply { body: b"<html>sign in</html>".to_vec(), ..reply(200, &json!({})) };
+    let strange = |asked: &'static str| (asked, Ok(page()));
+    let read = || ok("GET /ticket/20", ticket(20, "open"));
+    let update = later(Operation::Update, None);
+    let cases = [
+        ("comment", update.clone(), vec![read(), strange("POST /ticket/20/comment")]),
+        ("history", repeated(update), vec![read(), strange(HISTORY)]),
+        ("twin", resolve(), {
+            let both = ok(FIND, tickets(&[ticket(20, "open"), ticket(25, "new")]));
+            vec![read(), both, strange("POST /ticket/25/comment")]
+        }),
+        ("link", link(), vec![strange("PUT /ticket/20")]),
+    ];
+    for (name, job, steps) in cases {
+        let (done, _) = play(&[], &job, steps);
+        assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "{name}: {done:?}");
+    }
+}

@@ -36,6 +36,7 @@ fn a_repeated_create_looks_before_it_posts() {
     let steps = vec![
         ok(FIND, tickets(&strangers)),
         ok(FIND, tickets(&strangers)),
+        still_keyed(),
         says("POST /ticket", 201, json!({"id": "20"})),
         read(),
         twins(),
@@ -73,6 +74,7 @@ fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
     let steps = vec![
         ok(FIND, tickets(&[])),
         ok(FIND, tickets(&[])),
+        still_keyed(),
         says("POST /ticket", 201, json!({"id": "21"})),
         ok("GET /ticket/21", ticket(21, "new")),
         ok(FIND, both()),
@@ -129,6 +131,25 @@ fn a_ticket_made_without_its_key_pauses_and_is_not_made_again() {
         pause.contains("custom field 'CorrelationKey'") && pause.contains("SetInitialCustomField"),
         "{pause}"
     );
+}
+
+#[test]
+fn a_ticket_made_without_its_key_for_a_record_already_over_is_not_left_open() {
+    let mut job = create();
+    job.body["state"] = json!("resolved");
+    job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let mut bare = ticket(20, "new");
+    bare["CustomFields"] = json!([]);
+    let steps = vec![
+        says("POST /ticket", 201, json!({"id": "20"})),
+        ok("GET /ticket/20", bare),
+        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(done.pause.is_some_and(|p| p.contains("without its key")));
+    assert_eq!(asked[2].json_body()["Status"], "resolved");
+    assert_eq!(asked[2].json_body()["CustomFields"]["CorrelationKey"], KEY, "perhaps it is there again");
 }
 
 #[test]
@@ -225,10 +246,37 @@ fn a_record_without_a_known_ticket_is_found_or_made() {
     assert_eq!(play(&[], &job, steps).0.outcomes, [stored("20")]);
     let steps = vec![
         ok(FIND, tickets(&[])),
+        still_keyed(),
         says("POST /ticket", 201, json!({"id": "20"})),
         ok("GET /ticket/20", ticket(20, "new")),
     ];
     let mut done = play(&[], &job, steps_with_second_look(steps)).0;
     done.warning = None;
     assert_eq!(done.outcomes, [stored("20")]);
+}
+
+fn still_keyed() -> Step {
+    ok("GET /queue/Incidents", queue(&["CorrelationKey"]))
+}
+
+#[test]
+fn a_search_that_finds_nothing_because_the_field_is_gone_makes_no_second_ticket() {
+    let nothing = || ok(FIND, tickets(&[]));
+    let steps = vec![nothing(), nothing(), ok("GET /queue/Incidents", queue(&["CI"]))];
+    let (done, _) = play(&[], &repeated(create()), steps);
+    assert!(done.pause.is_some_and(|p| p.contains("'CorrelationKey'")));
+}
+
+#[test]
+fn a_token_revoked_after_the_post_makes_no_second_ticket() {
+    let made = || says("POST /ticket", 201, json!({"id": "20"}));
+    let lost = [
+        vec![made(), says("GET /ticket/20", 401, json!({"message": "Unauthorized"}))],
+        vec![made(), says("GET /ticket/20", 403, json!({})), says("GET /queue/Incidents", 403, json!({}))],
+    ];
+    for steps in lost {
+        let (done, _) = play(&[], &create(), steps);
+        assert!(done.pause.is_some(), "the destination is left alone: {done:?}");
+        assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "{done:?}");
+    }
 }

@@ -66,6 +66,8 @@ fn hello_names_what_is_missing() {
     assert!(done.pause.is_some_and(|p| p.contains("queue 'Incidents'") && p.contains("'CorrelationKey'")));
     let done = greet(vec![good(), reply(403, &json!({}))]);
     assert!(done.pause.is_some_and(|p| p.contains("queue 'Problems'")));
+    let done = greet(vec![Reply { body: b"<html>sign in</html>".to_vec(), ..reply(200, &json!({})) }]);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { .. }) && done.pause.is_none(), "not RT: {done:?}");
     assert!(matches!(greet(vec![reply(503, &json!({}))]).outcomes[0], Outcome::Retry { .. }));
 }
 

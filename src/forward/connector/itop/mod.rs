@@ -1,0 +1,151 @@
+//! Connector `itop`: iTop 2.7 to 3 by its REST/JSON services.
+//!
+//! An incident is an object of class `Incident` (or `UserRequest`), a problem candidate a `Problem`, a link
+//! the incident's `parent_problem_id`. The keys stand in the last line of the description
+//! ([`super::footer`]), or in an attribute that the installation has for it; the reference stays iTop's own.
+//! ```text
+//! new, escalated_tto ── ev_assign ──► assigned, escalated_ttr ── ev_resolve ──► resolved ──► closed
+//!        pending ────── ev_assign ──►         ◄── ev_reopen (a problem: ev_reassign) ──┘
+//! ```
+
+mod api;
+mod desk;
+mod options;
+
+use super::login::{ANY_TOKEN, PASSWORD, USER};
+use super::request::loose;
+use super::talk::Talk;
+use super::tickets::{self, pause};
+use super::{CA, Connector, Done, Exchange, Login, MAP, Next, PROXY, Target, WireKind};
+use crate::engine::effect::{Held, Job, RecordKind};
+use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
+use api::Api;
+use desk::Itop;
+use options::Map;
+
+const LOGINS: &[Login] = &[Login::Secret { option: "token", header: "auth-token", prefix: "" }, Login::Basic];
+
+/// The connector.
+pub const CONNECTOR: Connector = Connector {
+    door: DoorSpec {
+        kind: "itop",
+        about: "iTop 2.7 to 3 by its REST/JSON services: incidents and problems, linked",
+        options: &[
+            OptionSpec {
+                key: "url",
+                kind: OptionKind::RequiredText,
+                about: "address of iTop, https://host/itop",
+            },
+            ANY_TOKEN,
+            USER,
+            PASSWORD,
+            OptionSpec {
+                key: "auth",
+                kind: OptionKind::Choice(&["form", "basic"]),
+                about: "how user and password are shown: as fields of the form, or by HTTP basic authentication",
+            },
+            MAP,
+            PROXY,
+            CA,
+        ],
+        signals: &[],
+        check,
+    },
+    wire: WireKind::Http,
+    logins: LOGINS,
+    batch: 1,
+    concurrency: 2,
+    hello: Some(hello),
+    heartbeat: None,
+    next,
+    read: Some(read),
+    read_batch: 50,
+};
+
+fn check(options: &Options) -> Result<(), String> {
+    options::check(options, LOGINS)
+}
+
+/// The next request for one job, or its outcome.
+pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
+    let attempts = jobs.first().map_or(0, |job| job.attempts);
+    tickets::next(&Itop { api: Api { target, attempts }, map: Map::of(target) }, target, jobs, exchanges)
+}
+
+/// Proves login, classes, organisation and caller, and says what tickets could not be resolved for.
+pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
+    let itop = Itop { api: Api { target, attempts: 0 }, map: Map::of(target) };
+    match prove(&mut Talk::new(exchanges, false), &itop) {
+        Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
+        Err(next) => next,
+    }
+}
+
+fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
+    if let Some(reason) = lacking(talk, itop, RecordKind::Incident)? {
+        return Err(pause(format!(
+            "{reason}; where incidents are user requests set map class.incident = \"UserRequest\""
+        )));
+    }
+    for (entry, class, what) in [("org", "Organization", "organisation"), ("caller", "Person", "caller")] {
+        let oql = itop.map.get(entry);
+        if oql.is_empty() {
+            continue;
+        }
+        let found = itop.api.get(talk, class, &desk::as_oql(class, oql), "id")?;
+        let lack = match found {
+            Ok(all) if all.len() == 1 => continue,
+            Ok(all) => format!("{} are found", all.len()),
+            Err(refusal) => refusal.0,
+        };
+        return Err(pause(format!(
+            "map {entry} must find one {what}: {lack} by {oql}; tie the account to a person, or set it"
+        )));
+    }
+    let mut flaws = Vec::new();
+    if let Some(reason) = lacking(talk, itop, RecordKind::Problem)? {
+        flaws.push(format!("problems cannot be stored: {reason}"));
+    }
+    for entry in ["team", "agent", "service"] {
+        if itop.pick(talk, entry, None)?.is_none() {
+            flaws.push(format!("tickets may stay open when they are over: map {entry} finds nothing"));
+        }
+    }
+    Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })
+}
+
+/// Why tickets of that kind cannot be read as we need them.
+fn lacking(talk: &mut Talk, itop: &Itop, kind: RecordKind) -> Result<Option<String>, Next> {
+    let class = itop.map.class(kind);
+    let found = itop.api.get(talk, class, &format!("SELECT {class} WHERE id = 0"), &itop.columns(kind))?;
+    Ok(found.err().map(|refusal| format!("iTop does not show the class {class}: {}", refusal.0)))
+}
+
+/// Reads back status, agent, and solution or reason of a wait: one question per class.
+fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
+    let itop = Itop { api: Api { target, attempts: 0 }, map: Map::of(target) };
+    let mut talk = Talk::new(exchanges, false);
+    let mut remotes = Vec::new();
+    for kind in [RecordKind::Incident, RecordKind::Problem] {
+        let ids: Vec<u64> =
+            held.iter().filter(|h| h.kind == kind).filter_map(|h| h.remote_id.parse().ok()).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let class = itop.map.class(kind);
+        let list = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        let oql = format!("SELECT {class} WHERE id IN ({list})");
+        let found = match itop.api.get(&mut talk, class, &oql, &itop.columns(kind)) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(next) => return next,
+        };
+        for held in held.iter().filter(|h| h.kind == kind) {
+            let object = found.iter().find(|o| o.key.to_string() == held.remote_id);
+            remotes.extend(object.and_then(|o| itop.found(o).remote(&held.record, held.rev)));
+        }
+    }
+    Next::Done(Done { remotes, ..Done::default() })
+}
+
+#[cfg(test)]
+mod tests;

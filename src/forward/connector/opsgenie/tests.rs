@@ -1,0 +1,99 @@
+//! What is sent for each operation, and what is read back.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engine::moment::Stamp;
+use crate::engine::option::OptionValue;
+use crate::engine::record::HostRef;
+use crate::forward::connector::fixture::*;
+
+fn target() -> Target {
+    let host = HostRef { id: "0123456789abcdef".into(), name: "web-01".into() };
+    let tags = OptionValue::List(vec!["sexton".to_owned()]);
+    let options = Options(BTreeMap::from([("tags".to_owned(), tags)]));
+    Target { id: "og".into(), host, born: Stamp(0), options }
+}
+
+fn play(job: &Job, steps: Vec<Step>) -> (Done, Vec<Request>) {
+    let target = target();
+    converse(|said| next(&target, std::slice::from_ref(job), said), steps)
+}
+
+fn queued(asked: &'static str) -> Step {
+    says(asked, 202, json!({"result": "Request will be processed", "requestId": "1"}))
+}
+
+#[test]
+fn an_incident_is_an_alert_under_its_alert_key() {
+    let job = create();
+    let (done, asked) = play(&job, vec![queued("POST /v2/alerts")]);
+    let alias = job.body["alert_key"].as_str().unwrap();
+    assert_eq!(done.outcomes, [Outcome::stored(Some(alias.to_owned()))]);
+    let body = asked[0].json_body();
+    assert_eq!((&body["alias"], &body["details"]["record"]), (&json!(alias), &json!(KEY)));
+    assert!(body["message"].as_str().unwrap().chars().count() <= MESSAGE_CHARS);
+    assert!(body["priority"].as_str().unwrap().starts_with('P'));
+}
+
+#[test]
+fn a_resolve_closes_and_a_reopening_is_a_new_alert() {
+    let (done, asked) = play(&resolve(), vec![queued("POST /v2/alerts/sx-a-")]);
+    assert!(matches!(done.outcomes[0], Outcome::Stored { .. }));
+    assert!(asked[0].path.ends_with("/close?identifierType=alias"), "{}", asked[0].path);
+    let (_, asked) =
+        play(&later(Operation::Reopen, Some(("resolved", "new"))), vec![queued("POST /v2/alerts")]);
+    assert!(asked[0].json_body().get("alias").is_some());
+}
+
+#[test]
+fn what_came_and_went_unsent_is_told_and_closed() {
+    let mut job = resolve();
+    (job.operation, job.acked_rev, job.remote_id) = (Operation::Create, 0, None);
+    let (_, asked) = play(&job, vec![queued("POST /v2/alerts"), queued("POST /v2/alerts/sx-a-")]);
+    assert!(asked[1].path.contains("/close?"));
+}
+
+#[test]
+fn an_alert_that_people_deleted_needs_no_closing() {
+    let (done, _) =
+        play(&resolve(), vec![says("POST /v2/alerts/", 404, json!({"message": "Alert not found"}))]);
+    assert!(matches!(done.outcomes[0], Outcome::Stored { .. }), "{done:?}");
+}
+
+#[test]
+fn refusals_have_their_class() {
+    for (status, kind) in [(422, "refused"), (403, "pause"), (429, "retry"), (503, "retry")] {
+        let (done, _) = play(&create(), vec![says("POST /v2/alerts", status, json!({"message": "no"}))]);
+        let got = match &done.outcomes[0] {
+            Outcome::Stored { .. } => "stored",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Pause { .. } => "pause",
+            Outcome::Refused { .. } => "refused",
+        };
+        assert_eq!(got, kind, "{status}");
+    }
+}
+
+#[test]
+fn acknowledgements_and_closings_come_back() {
+    let held = |n: i64, alias: &str| Held {
+        cursor: n,
+        kind: RecordKind::Incident,
+        record: format!("r{n}"),
+        rev: 1,
+        remote_id: alias.to_owned(),
+        over: false,
+    };
+    let rows = json!({"data": [
+        {"alias": "sx-a-1", "status": "open", "acknowledged": true, "owner": "ada@example.org"},
+        {"alias": "sx-a-2", "status": "closed", "acknowledged": true, "report": {"closedBy": "bob"}},
+        {"alias": "sx-a-2", "status": "open", "acknowledged": false},
+    ]});
+    let held = [held(1, "sx-a-1"), held(2, "sx-a-2"), held(3, "sx-a-3")];
+    let (done, _) = converse(|said| read(&target(), &held, said), vec![ok("GET /v2/alerts?query=", rows)]);
+    let told: Vec<_> = done.remotes.iter().map(|r| (r.record.as_str(), r.stage, r.by.as_deref())).collect();
+    assert_eq!(told, [("r1", Stage::Acknowledged, None), ("r2", Stage::Resolved, Some("bob"))]);
+    let (done, _) = converse(|said| read(&target(), &held, said), vec![says("GET ", 403, json!({}))]);
+    assert_eq!(done, Done::default(), "a key that may only write is no trouble");
+}
