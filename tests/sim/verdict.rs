@@ -11,8 +11,8 @@ use crate::shape::{HOST, SUBJECTS};
 use crate::truth::Place;
 use crate::world::World;
 
-/// After the last fault the conditions get this long to come to rest: what people did is read back, flapping and
-/// disputes end.
+/// After the last fault the conditions get this long to come to rest: what people did is read back, flapping
+/// and disputes end.
 const REST: i64 = 100 * MINUTE;
 /// The longest time after the last fault until everything is delivered: no row waits longer than a day, also
 /// when the clock was set.
