@@ -31,7 +31,10 @@ fn play(job: &Job, steps: Vec<Step>) -> (Done, Vec<Request>) {
 
 /// An issue in a status, with the ways out of it.
 fn issue(key: &str, (status, category): (&str, &str), ways: &[(&str, &str, &str)]) -> Json {
-    let way = |(id, name, category): &(&str, &str, &str)| json!({"id": id, "name": name, "to": {"name": name, "statusCategory": {"key": category}}, "fields": {}});
+    let way = |(id, name, category): &(&str, &str, &str)| {
+        let to = json!({"name": name, "statusCategory": {"key": category}});
+        json!({"id": id, "name": name, "to": to, "fields": {}})
+    };
     json!({
         "key": key,
         "fields": {"labels": ["sexton", KEY], "summary": "x", "priority": {"name": "Low"},
@@ -270,7 +273,7 @@ fn options_that_make_no_sense_are_named() {
     };
     let token = ("token", OptionValue::Secret(SecretRef::Env("T".into())));
     assert!(check(&options(&[])).unwrap_err().contains("user and password, or token"));
-    assert_eq!(check(&options(&[token.clone()])), Ok(()));
+    assert_eq!(check(&options(std::slice::from_ref(&token))), Ok(()));
     let project = ("project", OptionValue::Text("Service desk".into()));
     assert!(check(&options(&[token, project])).unwrap_err().contains("no project key"));
 }
