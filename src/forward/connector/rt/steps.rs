@@ -8,7 +8,7 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
-use super::read::orphan;
+use super::read::{orphan, quote};
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
@@ -19,11 +19,9 @@ const TRIES: usize = 3;
 const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
-
 /// Before what a lost attempt should have done is looked for a second time: RT may still be at work on it, or
 /// may just have come back.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
-
 const JSON: &str = "application/json";
 
 /// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among
@@ -83,6 +81,11 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         return amend_ticket(talk, map, job, wanted, &id);
     }
     let mut ticket = read(talk, map, job, &id)?;
+    if ticket.id != id {
+        // A person has merged it, and the other one has a key of its own, or none.
+        let is_over = wanted.over.is_some();
+        return if is_over { amend_ticket(talk, map, job, wanted, &id) } else { Ok(stored(&id).into()) };
+    }
     // It is there and known by its number, but the next one would not be found after a crash.
     let keyless = (ticket.field(map.key_field()) != job.record_key).then(|| keyless(map, &id));
     if repeated && fresh && keyless.is_none() {
@@ -111,7 +114,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         }
         _ => Done::default(),
     };
-    done.outcomes = vec![Outcome::stored(Some(id))];
+    done.outcomes = vec![stored(&id)];
     done.warning = done.warning.or(warning);
     done.pause = done.pause.or(keyless);
     Ok(done)
@@ -124,12 +127,11 @@ pub(super) fn amend(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> R
 }
 
 fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str) -> Result<Done, Next> {
-    let stored = || Outcome::stored(Some(id.to_owned()));
     let mut ticket = read(talk, map, job, id)?;
     if ticket.status == map.get("status.deleted") || ticket.status == "deleted" {
         // Nothing is left open: what a resolve wants is already so.
         if wanted.over.is_some() {
-            return Ok(stored().into());
+            return Ok(stored(id).into());
         }
         return Err(end(Outcome::Refused { reason: format!("ticket {id} was deleted at the desk") }));
     }
@@ -145,7 +147,7 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     let comment = wanted.comment.as_deref();
     let said = Said { text: comment, status: allowed(map, wanted, &ticket, status), fields: !merged };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
-    done.outcomes = vec![stored()];
+    done.outcomes = vec![stored(id)];
     Ok(done)
 }
 
@@ -190,15 +192,20 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
     Ok(Outcome::stored(None).into())
 }
 
+fn stored(id: &str) -> Outcome {
+    Outcome::stored(Some(id.to_owned()))
+}
+
 fn is_repeated(job: &Job) -> bool {
     job.unknown || job.attempts > 0
 }
 
-/// The tickets that carry the record's key, oldest first; asked after a while.
+/// The tickets that carry the record's key, oldest first, merged ones last; asked after a while.
 fn find(talk: &mut Talk, map: &Map, job: &Job, after: Duration) -> Result<Vec<Ticket>, Next> {
-    let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
-    let query = format!("'CF.{{{}}}' = '{}'", map.key_field(), quote(&job.record_key));
-    let fields = "Status,Queue,Creator,CustomFields";
+    let key = quote(&job.record_key);
+    // RT hides merged tickets from a search that does not speak of the effective id.
+    let query = format!("'CF.{{{}}}' = '{key}' AND EffectiveId > 0", map.key_field());
+    let fields = "Status,Queue,Creator,EffectiveId,CustomFields";
     let path = format!("/tickets?query={}&fields={fields}&orderby=id&order=ASC&per_page=20", encode(&query));
     let reply = talk.ask(Request::get(path).later(after))?;
     if class(reply.status) == Class::Permanent {
@@ -210,9 +217,9 @@ fn find(talk: &mut Talk, map: &Map, job: &Job, after: Duration) -> Result<Vec<Ti
         return Err(talk.retry(None, "RT's answer to the search by key is no list of tickets".to_owned()));
     };
     // The search ignores case, and a filter that RT dropped would return anything: only an equal key counts.
-    let ours = items.iter().map(Ticket::from_json).filter(|t| t.field(map.key_field()) == job.record_key);
-    let mut hits: Vec<Ticket> = ours.collect();
-    hits.sort_by_key(|t| t.id.parse::<u64>().unwrap_or(u64::MAX));
+    let items = items.iter().map(Ticket::from_json);
+    let mut hits: Vec<Ticket> = items.filter(|t| t.field(map.key_field()) == job.record_key).collect();
+    hits.sort_by_key(|t| (t.is_merged, t.id.parse::<u64>().unwrap_or(u64::MAX)));
     Ok(hits)
 }
 
@@ -423,10 +430,11 @@ fn refusal(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket, told: &[Strin
     refused(reason)
 }
 
-/// Rejects tickets of the same key that we made beside this one; a person's copy is left alone.
+/// Rejects tickets of the same key that we made beside this one; a person's copy is left alone, and so is a
+/// merged one, whose rejection would fall upon the ticket it was merged into.
 fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Result<(), Next> {
     let twins = find(talk, map, job, Duration::ZERO)?;
-    let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator);
+    let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator && !t.is_merged);
     for twin in twins.filter(|t| !map.is_inactive(&t.status)) {
         let marker = format!("[{}]", job.operation_key);
         let text = format!("Duplicate of ticket {}: made by a repeated request.\n\n{marker}", ticket.id);
