@@ -18,7 +18,7 @@ from support import SERVICES, WORK, Fail, cleanups, run
 
 # How long one life of the daemon must have had a service up, then down, for the fault to be an opening of its own, in
 # seconds. Software emulation on a busy machine is slow. SETTLES comes on top of the first after a boot.
-SEEN_UP, SEEN_DOWN, SETTLES = 8, 8, 10
+SEEN_UP, SEEN_DOWN, SETTLES = 4, 5, 4
 UNIT = "sxtest@{}.service"
 SERVICE = """[Unit]
 StartLimitIntervalSec=0
