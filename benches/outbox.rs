@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sexton::clock::Clock;
-use sexton::engine::effect::{OutboxRow, RecordKind};
+use sexton::engine::effect::{OutboxRow, RecordKind, Terms};
 use sexton::engine::moment::{DAY, SECOND, Stamp};
-use sexton::engine::option::{DeskPlan, DestinationPlan, Filter, OptionValue, Options, SecretRef, StorePlan};
+use sexton::engine::option::{
+    DeskPlan, DestinationPlan, Filter, Gone, OptionValue, Options, SecretRef, StorePlan,
+};
 use sexton::engine::record::{HostRef, Priority};
 use sexton::forward::Setting;
 use sexton::store::{Commit, Store};
@@ -84,6 +86,7 @@ fn row(n: usize) -> OutboxRow {
         opens: true,
         body,
         link: None,
+        terms: Terms::default(),
     }
 }
 
@@ -117,7 +120,7 @@ fn ingest() {
 /// A desk of its own thread and directory; the address and what ends it.
 fn open_desk(dir: &Path) -> (String, tokio::sync::oneshot::Sender<()>) {
     let tokens = dir.join("tokens");
-    std::fs::write(&tokens, "secret\n").unwrap();
+    std::fs::write(&tokens, "secret-of-sixteen\n").unwrap();
     let plan = DeskPlan {
         listen: "127.0.0.1:0".to_owned(),
         dir: dir.join("desk"),
@@ -155,6 +158,7 @@ fn drain() {
             pace: 0.0,
             timeout: 30 * SECOND,
             read_back: 0,
+            gone: Gone::Recreate,
             fallback: None,
             digest: None,
             options,
@@ -202,7 +206,7 @@ fn desk() {
                 let (client, url, part) = (client.clone(), format!("{url}/v1/events"), part.to_vec());
                 tasks.spawn(async move {
                     for post in part {
-                        let sent = client.post(&url).bearer_auth("secret");
+                        let sent = client.post(&url).bearer_auth("secret-of-sixteen");
                         let sent =
                             sent.header("content-type", "application/cloudevents-batch+json").body(post);
                         assert_eq!(sent.send().await.unwrap().status(), 200);

@@ -19,6 +19,7 @@
 
 mod options;
 mod read;
+mod speech;
 mod steps;
 mod ticket;
 

@@ -9,20 +9,17 @@ use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
 use super::read::{orphan, quote};
+use super::speech::{Said, refusal, speak};
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
 
-/// How often a ticket that keeps changing is read anew and written within one conversation.
-const TRIES: usize = 3;
-/// When a resolve that only people can make possible is tried again.
-const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
 /// Before what a lost attempt should have done is looked for a second time: RT may still be at work on it, or
 /// may just have come back.
-const SECOND_LOOK: Duration = Duration::from_secs(3);
-const JSON: &str = "application/json";
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(3);
+pub(super) const JSON: &str = "application/json";
 
 /// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among
 /// them.
@@ -238,11 +235,17 @@ fn post(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<String
         })
 }
 
-fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
+pub(super) fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
     read_after(talk, map, job, id, Duration::ZERO)
 }
 
-fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) -> Result<Ticket, Next> {
+pub(super) fn read_after(
+    talk: &mut Talk,
+    map: &Map,
+    job: &Job,
+    id: &str,
+    after: Duration,
+) -> Result<Ticket, Next> {
     let id = ticket_number(id)?;
     let reply = talk.ask(Request::get(format!("/ticket/{id}")).later(after))?;
     match class(reply.status) {
@@ -262,172 +265,11 @@ fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) 
 }
 
 /// A ticket we may not see: moved away by a person, or all rights lost? The queue tells.
-fn hidden(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Next {
+pub(super) fn hidden(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Next {
     match check_queue(talk, map, job.kind) {
         Ok(_) => refused(format!("ticket {id} is hidden from this token: moved to a queue without rights")),
         Err(next) => next,
     }
-}
-
-/// What is to be said in one call.
-struct Said<'a> {
-    text: Option<&'a str>,
-    status: Option<&'a str>,
-    fields: bool,
-}
-
-/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it
-/// may have been.
-fn speak(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    mut ticket: Ticket,
-    said: &Said,
-    look: bool,
-) -> Result<Done, Next> {
-    let mut text = said.text;
-    if look {
-        (ticket, text) = look_back(talk, map, job, wanted, ticket, said)?;
-    }
-    for _ in 0..TRIES {
-        let status = said.status.filter(|s| *s != ticket.status);
-        let Some(request) = speech(map, job, wanted, &ticket, &Said { text, status, ..*said }) else {
-            return Ok(Done::default());
-        };
-        let reply = talk.ask(request)?;
-        match class(reply.status) {
-            Class::Changed => {
-                // Somebody was faster, perhaps an earlier attempt of our own.
-                let id = ticket.id.clone();
-                ticket = read(talk, map, job, &id)?;
-                continue;
-            }
-            Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
-            _ => {}
-        }
-        return verify(talk, map, job, wanted, &ticket, reply, status);
-    }
-    Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
-}
-
-/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes
-/// neither `If-Match` nor a key with a comment, and writes comment, fields and status one after the other; so
-/// what a lost attempt lacks is looked for once more, when RT has had time to finish it.
-fn look_back<'a>(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    ticket: Ticket,
-    said: &Said<'a>,
-) -> Result<(Ticket, Option<&'a str>), Next> {
-    let mut text = said.text;
-    if text.is_some() && is_said(talk, &ticket.id, job)? {
-        text = None;
-    }
-    let status = said.status.filter(|s| *s != ticket.status);
-    if !job.unknown || speech(map, job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
-        return Ok((ticket, text));
-    }
-    let ticket = read_after(talk, map, job, &ticket.id, SECOND_LOOK)?;
-    if text.is_some() && is_said(talk, &ticket.id, job)? {
-        text = None;
-    }
-    Ok((ticket, text))
-}
-
-/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0
-/// answers 412 to every `If-Match` on `/comment`.
-fn speech(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
-    let mut body = json!({});
-    if let Some(status) = said.status {
-        body["Status"] = json!(status);
-    }
-    // A ticket made while its queue had no such field gets its key now.
-    let keyless = ticket.field(map.key_field()).is_empty();
-    let lacks = || keyless || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v));
-    if said.fields && (said.text.is_some() || lacks()) {
-        body["CustomFields"] = wanted.fields_json();
-        if keyless {
-            body["CustomFields"][map.key_field()] = json!(job.record_key);
-        }
-    }
-    let path = format!("/ticket/{}", ticket.id);
-    if let Some(text) = said.text {
-        body["Subject"] = json!(wanted.headline);
-        body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
-        body["ContentType"] = json!("text/plain");
-        return Some(Request::write(Method::Post, format!("{path}/comment"), JSON, body));
-    }
-    if body == json!({}) {
-        return None;
-    }
-    let request = Request::write(Method::Put, path, JSON, body);
-    Some(ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag)))
-}
-
-/// True when the history holds this operation's comment.
-fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
-    let path = format!("/ticket/{id}/history?fields=Type,Data&orderby=id&order=DESC&per_page=100");
-    let reply = talk.ask(Request::get(path))?;
-    success(talk, reply)?;
-    let json = reply.json();
-    let Some(items) = json["items"].as_array() else {
-        return Err(talk.retry(None, format!("RT's answer for the history of ticket {id} is no list")));
-    };
-    let marker = format!("[{}]", job.operation_key);
-    // The subject of a comment stands in `Data` of its transaction.
-    Ok(items.iter().any(|i| i["Type"] == "Comment" && loose(&i["Data"]).trim_end().ends_with(&marker)))
-}
-
-/// A 200 or 201 may hold refusals: trusts known sentences, reads back when there is another.
-fn verify(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    before: &Ticket,
-    reply: &Reply,
-    status: Option<&str>,
-) -> Result<Done, Next> {
-    let told = sentences(talk, reply)?;
-    let moved = |s: &String| s.contains("Status changed from");
-    if !told.is_empty() && told.iter().all(|s| is_success(s)) && (status.is_none() || told.iter().any(moved))
-    {
-        return Ok(Done::default());
-    }
-    let ticket = read(talk, map, job, &before.id)?;
-    if let Some(status) = status
-        && ticket.status != status
-        && !(map.is_inactive(status) && map.is_inactive(&ticket.status))
-    {
-        return Err(refusal(talk, map, job, &ticket, &told, &format!("status '{status}'")));
-    }
-    let warning = (ticket.id == before.id).then(|| fields_warning(wanted, &ticket)).flatten();
-    Ok(Done { warning, ..Done::default() })
-}
-
-/// Why RT did not do it, from its sentences: a matter of this ticket, or of the token's rights as a whole?
-fn refusal(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket, told: &[String], what: &str) -> Next {
-    let whys: Vec<&str> = told.iter().map(String::as_str).filter(|s| !is_success(s)).collect();
-    let why = if whys.is_empty() { "without a word".to_owned() } else { clip(&whys.join("; "), 300) };
-    let reason = format!("RT refused the {what} on ticket {}: {why}", ticket.id);
-    if why.contains("unresolved dependencies") {
-        return talk.retry(Some(BLOCKED), reason);
-    }
-    if why.contains("Permission Denied") {
-        let queue = map.queue(job.kind);
-        let reply = match talk.ask(Request::get(format!("/queue/{}", encode(queue)))) {
-            Ok(reply) => reply,
-            Err(next) => return next,
-        };
-        if loose(&reply.json()["id"]) == ticket.queue {
-            return pause(format!("{reason}; grant ModifyTicket in queue '{queue}'"));
-        }
-    }
-    refused(reason)
 }
 
 /// Rejects tickets of the same key that we made beside this one; a person's copy is left alone, and so is a
@@ -463,7 +305,7 @@ fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
     wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))
 }
 
-fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
+pub(super) fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
     let lost: Vec<&str> =
         wanted.fields.iter().filter(|(n, v)| !ticket.holds(n, v)).map(|(n, _)| n.as_str()).collect();
     (!lost.is_empty())
@@ -480,7 +322,7 @@ fn keyless(map: &Map, id: &str) -> String {
 
 /// What RT says to a write: a list of sentences. A 200 without one does not come from RT, and nothing may
 /// have been done.
-fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
+pub(super) fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
     success(talk, reply)?;
     let json = reply.json();
     let Some(told) = json.as_array() else {
@@ -492,12 +334,12 @@ fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
 }
 
 /// RT's sentences for things done; any other makes us read back.
-fn is_success(sentence: &str) -> bool {
+pub(super) fn is_success(sentence: &str) -> bool {
     let known = ["Comments added", "Status changed from", " changed to ", " changed from ", "member of"];
     known.iter().any(|k| sentence.contains(k)) || sentence.ends_with(" added")
 }
 
-fn success(talk: &Talk, reply: &Reply) -> Result<(), Next> {
+pub(super) fn success(talk: &Talk, reply: &Reply) -> Result<(), Next> {
     if class(reply.status) == Class::Success { Ok(()) } else { Err(talk.give_up(reply, true)) }
 }
 
@@ -505,10 +347,10 @@ fn ticket_number(id: &str) -> Result<u64, Next> {
     id.parse().map_err(|_| refused(format!("'{}' is no ticket number", clip(id, 40))))
 }
 
-fn pause(reason: String) -> Next {
+pub(super) fn pause(reason: String) -> Next {
     Next::Done(Done { pause: Some(reason.clone()), ..Outcome::Pause { reason }.into() })
 }
 
-fn refused(reason: String) -> Next {
+pub(super) fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })
 }
