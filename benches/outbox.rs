@@ -7,9 +7,10 @@
 //! Prints medians of [`RUNS`] runs. Nothing is asserted. `ingest` commits creates of a real incident's size
 //! through [`Store::commit`] (`synchronous=FULL`: each batch is on disk on return). `drain` empties them
 //! through the real pump into a real desk over loopback, both in this process on one core each. `desk` is the
-//! desk's ingest alone, fed with ready batches by four connections. `backlog` fills a store with rows that wait
-//! for a dead destination and starts the daemon on it: time until its socket answers, and its memory after ten
-//! seconds, beside the same daemon with an empty store. SEXTON_BIN names the daemon (default target/release/sexton).
+//! desk's ingest alone, fed with ready batches by four connections. `backlog` fills a store with rows that
+//! wait for a dead destination and starts the daemon on it: time until its socket answers, and its memory
+//! after ten seconds, beside the same daemon with an empty store. SEXTON_BIN names the daemon (default
+//! target/release/sexton).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -262,8 +263,8 @@ fn backlog(mebibytes: usize) {
     }
 }
 
-/// Starts the daemon on that store: seconds until its socket answers, PSS in KiB after ten seconds, seconds it
-/// takes to stop.
+/// Starts the daemon on that store: seconds until its socket answers, PSS in KiB after ten seconds, seconds
+/// it takes to stop.
 fn start(dir: &Path, state: &Path) -> (f64, f64, f64) {
     let config = dir.join("sexton.toml");
     let socket = dir.join("control.sock");
