@@ -1,9 +1,9 @@
 """A stream of faults inside a machine whose power is cut, and the witness of what its daemon commits.
 
-Both live in one session of ssh per life of the machine. The faults are services that are killed and started again; when
-each was asked for and done is written down on this side, where no power fails. The witness is the stock `sqlite3`, reading
-the journal as it grows: SQLite shows a commit to others only after it is durable, so what the witness has read must be
-there after any cut.
+Both live in one session of ssh per life of the machine. The faults are services that are killed and started again;
+when each was asked for and done is written down on this side, where no power fails. The witness is the stock `sqlite3`,
+reading the journal as it grows: SQLite shows a commit to others only after it is durable, so what the witness has read
+must be there after any cut. Each life reads it from its first entry.
 """
 import os
 import pathlib
@@ -110,7 +110,7 @@ class Phase:
 
 
 class Stream:
-    """The services and their faults. `begun` are all that were asked for; `sure` those that the daemon must have seen."""
+    """The services and their faults: `begun` counts all that were asked for, `sure` those that had to be seen."""
 
     def __init__(self, machine, names, pace):
         self.machine, self.names, self.pace = machine, names, pace
