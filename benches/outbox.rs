@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench outbox                     # ingest, drain, desk
-//! cargo bench --bench outbox -- backlog 1024     # and a start with 1024 MiB of backlog; needs the disk space
+//! cargo bench --bench outbox -- backlog 1024     # a start with 1024 MiB of backlog; needs the disk space
 //! ```
 //! Prints medians of [`RUNS`] runs. Nothing is asserted. `ingest` commits creates of a real incident's size
 //! through [`Store::commit`] (`synchronous=FULL`: each batch is on disk on return). `drain` empties them
