@@ -9,7 +9,6 @@ use sexton::engine::effect::{Command, Step};
 use sexton::engine::moment::{DAY, MINUTE, SECOND};
 use sexton::engine::option::StorePlan;
 use sexton::engine::record::Exhibit;
-use sexton::engine::route::Routes;
 use sexton::engine::signal::{Class, Instance, Observation, metric};
 use sexton::forward::{Forward, Setting, Tuning};
 use sexton::store::{Commit, Service, Store, StoreError};
@@ -19,7 +18,7 @@ use crate::bugs::Bug;
 use crate::fuse::Fuse;
 use crate::net::SimWire;
 use crate::outbox::Watched;
-use crate::shape::{Act, SUBJECTS, config};
+use crate::shape::{Act, HOST, SUBJECTS, config};
 use crate::time;
 use crate::verdict;
 use crate::world::World;
@@ -38,7 +37,7 @@ pub enum End {
 /// The longest sleep of the loop.
 const SLEEP_MOST: i64 = 10 * MINUTE;
 /// Between two looks at whether everything is delivered.
-const LOOK: i64 = 10 * MINUTE;
+const LOOK: i64 = 30 * MINUTE;
 
 /// Lives until it crashes, is stopped, or everything is done.
 pub async fn live(world: Rc<World>) -> End {
@@ -338,7 +337,7 @@ impl Host {
             return;
         }
         let destinations = &config(&self.world.shape.kinds, self.world.variant.get()).destinations;
-        let outbox = Routes::default().rows(time::now().stamp(), "0123456789abcdef", &step, destinations);
+        let outbox = self.engine.routes.rows(time::now().stamp(), HOST, &step, destinations);
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
         self.world.truth.borrow_mut().begin(&commit);

@@ -73,6 +73,8 @@ enum Fate {
     Late,
     /// Begun, and not finished.
     Half,
+    /// Carried out for some of what it asks for, and answered for that.
+    Partly,
     /// Refused with this status, not carried out.
     Status(u16),
     /// Carried out, answered with this status.
@@ -87,6 +89,7 @@ const FATES: &[(u64, Fate)] = &[
     (15, Fate::Unanswered),
     (12, Fate::Late),
     (5, Fate::Half),
+    (6, Fate::Partly),
     (8, Fate::Status(429)),
     (5, Fate::Status(503)),
     (4, Fate::Status(500)),
@@ -129,7 +132,13 @@ impl Far {
 
     fn fate(&mut self, now: i64) -> Fate {
         let stormy = self.storms.iter().any(|(from, to)| (*from..*to).contains(&now));
-        if stormy && self.random.chance(self.percent) { self.random.weighted(FATES) } else { Fate::Served }
+        let fate = if stormy && self.random.chance(self.percent) {
+            self.random.weighted(FATES)
+        } else {
+            Fate::Served
+        };
+        // Only a batch can be carried out in part and say so.
+        if fate == Fate::Partly && self.id != "desk" { Fate::Unanswered } else { fate }
     }
 }
 
@@ -180,14 +189,14 @@ impl SimWire {
         world.request(self.far, number, request, &format!("{fate:?}"));
         let arrives = match fate {
             Fate::Unreachable | Fate::Lost | Fate::Status(_) => None,
-            Fate::Served | Fate::Garbage | Fate::Failed(_) => Some(up),
+            Fate::Served | Fate::Partly | Fate::Garbage | Fate::Failed(_) => Some(up),
             Fate::Unanswered | Fate::Half => Some(up.min(gives_up)),
             Fate::Late => Some(gives_up + late),
         };
         let reply = Rc::new(RefCell::new(None));
         if let Some(after) = arrives {
             let at = time::world() + after;
-            let half = fate == Fate::Half;
+            let half = matches!(fate, Fate::Half | Fate::Partly);
             let waiting = Waiting { at, number, request: request.clone(), half, reply: Rc::clone(&reply) };
             let mut far = world.far[self.far].borrow_mut();
             if world.bug == Some(Bug::WireRepeats) && matches!(fate, Fate::Unanswered | Fate::Late) {
@@ -205,7 +214,7 @@ impl SimWire {
         time::pass(wait).await;
         world.far[self.far].borrow_mut().catch_up();
         fuse.burn("after a request").await;
-        if matches!(fate, Fate::Served | Fate::Failed(_) | Fate::Garbage | Fate::Status(_)) {
+        if matches!(fate, Fate::Served | Fate::Partly | Fate::Failed(_) | Fate::Garbage | Fate::Status(_)) {
             time::pass(down).await;
         }
         fuse.burn("at a reply").await;
@@ -224,7 +233,7 @@ impl SimWire {
             Ok(reply)
         };
         match fate {
-            Fate::Served => served.map_or_else(|| lost(true, "no answer"), Ok),
+            Fate::Served | Fate::Partly => served.map_or_else(|| lost(true, "no answer"), Ok),
             Fate::Unreachable => lost(false, "connection refused"),
             Fate::Lost | Fate::Unanswered | Fate::Half | Fate::Late => {
                 lost(self.world.bug != Some(Bug::WireClaimsNothingLeft), "connection reset")

@@ -8,6 +8,9 @@ use sexton::engine::moment::{DAY, HOUR, MINUTE, SECOND};
 
 use crate::random::Random;
 
+/// Id of the host.
+pub const HOST: &str = "0123456789abcdef";
+
 /// Things that are watched, each with the rule that watches it and no other.
 pub const SUBJECTS: usize = 4;
 
@@ -261,9 +264,10 @@ fn load(kinds: &[Kind], variant: usize) -> Config {
     let token = token();
     let destinations = kinds.iter().map(|kind| {
         let name = kind.name();
+        let read = if *kind == Kind::Rt { "read_back = \"30m\"\n" } else { "" };
         format!(
             "[[destination]]\nid = \"{name}\"\nkind = \"{name}\"\nurl = \"http://{name}.invalid/REST/2.0\"\n\
-             token = {{ file = \"{token}\" }}\ntimeout = \"10s\"\n{more}"
+             token = {{ file = \"{token}\" }}\ntimeout = \"10s\"\n{read}{more}"
         )
     });
     let text = rules + &destinations.collect::<String>();

@@ -97,6 +97,10 @@ impl Truth {
 
     fn put(&mut self, row: &OutboxRow) {
         let place = (row.destination.clone(), row.record.clone());
+        if row.terms.fallen.is_some() {
+            // The far end has lost it: the same operation may come again.
+            return self.requeued(&place);
+        }
         if !self.rows.contains_key(&place) && !row.opens {
             return;
         }
