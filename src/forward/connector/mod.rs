@@ -13,7 +13,7 @@ pub mod classify;
 pub mod desk;
 pub mod file;
 #[cfg(test)]
-mod fixture;
+pub(in crate::forward) mod fixture;
 pub mod footer;
 pub mod glpi;
 pub mod itop;

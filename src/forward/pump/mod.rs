@@ -8,6 +8,7 @@
 //! was cut short.
 
 pub(super) mod flight;
+mod patience;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use self::flight::{Cargo, Landing, converse};
+use self::patience::Patience;
 use super::connector::{Connector, DIGEST, Done, Next, Target};
 use super::health::{Allowance, Health, Mode, PAUSE};
 use super::pace::{Backoff, Pace, Random};
@@ -28,7 +30,7 @@ use super::wire::Wire;
 use super::{Setting, Shared};
 use crate::clock::Clock;
 use crate::engine::effect::{Outbox, Outcome, Settled};
-use crate::engine::moment::{MINUTE, Moment};
+use crate::engine::moment::{MINUTE, Moment, SECOND};
 use crate::engine::option::{DestinationPlan, OptionValue};
 
 /// Waits of a pump.
@@ -64,6 +66,9 @@ impl Default for Tuning {
 /// Timeout of a request when the plan names none.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest that a job waits by itself because the destination was away, in nanoseconds.
+const AWAY_MOST: i64 = 16 * SECOND;
+
 /// What is asked of an outbox, as the log says it.
 const CLAIM: &str = "claim from";
 const ASK: &str = "ask";
@@ -86,7 +91,7 @@ pub(super) struct Pump<O> {
     context: Context<O>,
     wire: Option<Rc<dyn Wire>>,
     health: Health,
-    backoff: Backoff,
+    patience: Patience,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
     pace: Pace<Clock>,
@@ -128,7 +133,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             target: Rc::new(target),
             wire: None,
             health: Health::new(now, backoff, context.setting.tuning.pause),
-            backoff,
+            patience: Patience::new(backoff),
             refused_job: false,
             pace: Pace::new(plan.pace, context.setting.clock),
             random,
@@ -344,9 +349,12 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
             None => self.health.succeeded(now),
         };
-        if was_away && self.mode() == Mode::Up && self.plan.read_back > 0 {
-            // After an outage nobody knows what the far end still has.
-            (self.read_due, self.read_after) = (now.mono, 0);
+        if was_away && self.mode() == Mode::Up {
+            self.patience.begin_anew();
+            if self.plan.read_back > 0 {
+                // After an outage nobody knows what the far end still has.
+                (self.read_due, self.read_after) = (now.mono, 0);
+            }
         }
         self.publish(changed);
     }
@@ -372,16 +380,19 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 unknown: true,
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
-            let backoff = self.backoff.wait(job.attempts.saturating_add(1), &mut self.random);
             let wait = match &outcome {
-                Outcome::Stored { .. } | Outcome::Refused { .. } => 0,
+                Outcome::Stored { .. } | Outcome::Refused { .. } => {
+                    self.patience.forget(&job.record);
+                    0
+                }
                 Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),
                 // When the destination is away its own gate does the waiting: the first job tried shall not
-                // come last.
-                Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate,
+                // come last, nor wait for a gate that a restart has opened.
+                Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate.min(AWAY_MOST),
                 Outcome::Retry { after, .. } => {
+                    let own = self.patience.wait(&job, &mut self.random);
                     let told = after.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
-                    gate.max(told.unwrap_or(backoff))
+                    gate.max(told.unwrap_or(own))
                 }
             };
             settled.push(Settled { record: job.record, rev: job.rev, outcome, next: now.stamp().plus(wait) });

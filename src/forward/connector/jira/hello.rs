@@ -7,7 +7,7 @@ use super::super::request::{encode, loose};
 use super::super::talk::Talk;
 use super::super::tickets::pause;
 use super::super::{Done, Next, Request};
-use super::product::{Issues, told};
+use super::product::{Issues, foreign, told};
 use crate::engine::effect::RecordKind;
 
 /// Fields we give ourselves, or that Jira fills in.
@@ -47,6 +47,9 @@ fn of_kind(issues: &Issues, talk: &mut Talk, kind: RecordKind) -> Result<Vec<Str
         _ => return Err(talk.give_up(reply, false)),
     }
     let json = reply.json();
+    if json["issueTypes"].is_null() && json["values"].is_null() {
+        return Err(foreign(talk, reply));
+    }
     let types = list(&json, &["issueTypes", "values"]);
     let Some(issue_type) = types.iter().find(|t| t["name"] == name) else {
         let known: Vec<&str> = types.iter().filter_map(|t| t["name"].as_str()).collect();

@@ -134,7 +134,7 @@ impl Issues<'_> {
             let path = self.path(&format!("/issue/{}/transitions", encode(&ticket.id)));
             let reply = talk.ask(Request::json(Method::Post, path, body))?;
             match class(reply.status) {
-                Class::Success => {}
+                Class::Success => written(talk, reply)?,
                 // Somebody was faster, or an earlier attempt of our own: look again.
                 Class::Permanent | Class::Gone if reply.status != 403 => {
                     let now = self.get(talk, &ticket.id)?;
@@ -168,7 +168,10 @@ impl Issues<'_> {
         let query = format!("fields={}&expand=transitions.fields", FIELDS.join(","));
         let reply = talk.ask(Request::get(self.path(&format!("/issue/{}?{query}", encode(id)))))?;
         match class(reply.status) {
-            Class::Success => Ok(Some(found(&self.names, &reply.json()))),
+            Class::Success => match found(&self.names, &reply.json()) {
+                ticket if is_key(&ticket.id) => Ok(Some(ticket)),
+                _ => Err(foreign(talk, reply)),
+            },
             // An issue that may not be seen is 404 as well: only where the project is seen is it gone.
             Class::Gone => self.is_project_seen(talk, RecordKind::Incident).map(|()| None),
             _ => Err(talk.give_up(reply, false)),
@@ -180,7 +183,8 @@ impl Issues<'_> {
         let project = self.project_of(kind);
         let reply = talk.ask(Request::get(self.path(&format!("/project/{}", encode(project)))))?;
         match class(reply.status) {
-            Class::Success => Ok(()),
+            Class::Success if reply.json()["key"].is_string() => Ok(()),
+            Class::Success => Err(foreign(talk, reply)),
             Class::Gone => Err(pause(format!(
                 "project {project} is not there or hidden from this account: check `project`, and grant Browse projects"
             ))),
@@ -199,7 +203,10 @@ impl Issues<'_> {
             let reply =
                 talk.ask(Request::json(Method::Post, self.path("/issue/bulkfetch"), body).reading())?;
             success(talk, reply)?;
-            reply.json()["issues"].as_array().cloned().unwrap_or_default()
+            match reply.json()["issues"].as_array() {
+                Some(issues) => issues.clone(),
+                None => return Err(foreign(talk, reply)),
+            }
         } else {
             self.search(talk, &format!("issuekey in ({})", ids.join(", ")), ids.len())?
         };
@@ -233,7 +240,7 @@ impl Product for Issues<'_> {
         let path = self.path(&format!("/issue/{}", encode(&ticket.id)));
         let body = json!({"update": {"labels": labels}});
         let reply = talk.ask(Request::json(Method::Put, path, body))?;
-        success(talk, reply)
+        written(talk, reply)
     }
 
     fn create(
@@ -286,7 +293,7 @@ impl Product for Issues<'_> {
         let reply = talk.ask(Request::get(path))?;
         success(talk, reply)?;
         let json = reply.json();
-        let comments = json["comments"].as_array().cloned().unwrap_or_default();
+        let Some(comments) = json["comments"].as_array() else { return Err(foreign(talk, reply)) };
         Ok(comments.iter().any(|comment| comment["body"].to_string().contains(&wanted.marker)))
     }
 
@@ -305,7 +312,7 @@ impl Product for Issues<'_> {
             let path = self.path(&format!("/issue/{}", encode(&ticket.id)));
             let reply = talk.ask(Request::json(Method::Put, path, body))?;
             match class(reply.status) {
-                Class::Success => {}
+                Class::Success => written(talk, reply)?,
                 Class::Permanent => flaw = Some(format!("{}: {}", ticket.id, told(reply))),
                 _ => return Err(talk.give_up(reply, true)),
             }
@@ -314,7 +321,7 @@ impl Product for Issues<'_> {
             let body = json!({"body": self.text(&format!("{text}\n\n{}", wanted.marker))});
             let path = self.path(&format!("/issue/{}/comment", encode(&ticket.id)));
             let reply = talk.ask(Request::json(Method::Post, path, body))?;
-            success(talk, reply)?;
+            written(talk, reply)?;
         }
         match say.stage {
             Some(stage) => Ok(self.walk(talk, ticket, stage)?.or(flaw)),
@@ -328,7 +335,7 @@ impl Product for Issues<'_> {
             let body = json!({"type": {"name": name}, "inwardIssue": {"key": problem}, "outwardIssue": {"key": incident}});
             let reply = talk.ask(Request::json(Method::Post, self.path("/issueLink"), body))?;
             match class(reply.status) {
-                Class::Success => return Ok(()),
+                Class::Success => return written(talk, reply),
                 // Not every site has that type; this one is always there.
                 Class::Gone | Class::Permanent if name != "Relates" => name = "Relates",
                 Class::Gone => {
@@ -392,6 +399,18 @@ fn not_made(talk: &Talk, reply: &Reply) -> Next {
         }
         _ => talk.give_up(reply, true),
     }
+}
+
+/// Goes on when a write was carried out. Jira answers 201 or 204 to it, never 200: that is somebody in its
+/// place.
+fn written(talk: &Talk, reply: &Reply) -> Result<(), Next> {
+    success(talk, reply)?;
+    if matches!(reply.status, 201 | 204) { Ok(()) } else { Err(foreign(talk, reply)) }
+}
+
+/// An answer that is not Jira's.
+pub fn foreign(talk: &Talk, reply: &Reply) -> Next {
+    talk.retry(None, format!("not what Jira answers: {}", sentence(reply)))
 }
 
 /// Jira's errors in a sentence.

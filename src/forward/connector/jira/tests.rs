@@ -31,7 +31,10 @@ fn play(job: &Job, steps: Vec<Step>) -> (Done, Vec<Request>) {
 
 /// An issue in a status, with the ways out of it.
 fn issue(key: &str, (status, category): (&str, &str), ways: &[(&str, &str, &str)]) -> Json {
-    let way = |(id, name, category): &(&str, &str, &str)| json!({"id": id, "name": name, "to": {"name": name, "statusCategory": {"key": category}}, "fields": {}});
+    let way = |(id, name, category): &(&str, &str, &str)| {
+        let to = json!({"name": name, "statusCategory": {"key": category}});
+        json!({"id": id, "name": name, "to": to, "fields": {}})
+    };
     json!({
         "key": key,
         "fields": {"labels": ["sexton", KEY], "summary": "x", "priority": {"name": "Low"},
@@ -243,7 +246,7 @@ fn hello_names_what_must_be_mended() {
     let greet = |map: &[(&str, &str)], fields: Vec<Json>| {
         let target = target("3", map);
         let mut steps = vec![
-            ok("GET /rest/api/3/project/OPS", json!({})),
+            ok("GET /rest/api/3/project/OPS", json!({"key": "OPS"})),
             ok("GET /rest/api/3/issue/createmeta/OPS/issuetypes?", types.clone()),
         ];
         if !map.iter().any(|(k, _)| *k == "type.incident") {
@@ -270,7 +273,20 @@ fn options_that_make_no_sense_are_named() {
     };
     let token = ("token", OptionValue::Secret(SecretRef::Env("T".into())));
     assert!(check(&options(&[])).unwrap_err().contains("user and password, or token"));
-    assert_eq!(check(&options(&[token.clone()])), Ok(()));
+    assert_eq!(check(&options(std::slice::from_ref(&token))), Ok(()));
     let project = ("project", OptionValue::Text("Service desk".into()));
     assert!(check(&options(&[token, project])).unwrap_err().contains("no project key"));
+}
+
+#[test]
+fn a_page_in_jiras_place_is_no_consent() {
+    let page = || ok(ISSUE, json!("<html>sign in</html>"));
+    let (done, _) = play(&amended(Operation::Update, None), vec![page()]);
+    assert!(matches!(outcome(&done), Outcome::Retry { .. }), "an issue without a key is none: {done:?}");
+    let steps = vec![
+        ok(ISSUE, issue("OPS-7", NEW, &[])),
+        ok("POST /rest/api/3/issue/OPS-7/comment", json!("<html>sign in</html>")),
+    ];
+    let (done, _) = play(&amended(Operation::Update, None), steps);
+    assert!(matches!(outcome(&done), Outcome::Retry { unknown: true, .. }), "perhaps said: {done:?}");
 }

@@ -7,6 +7,7 @@
 //!          when there is none: does the queue still have the field?]
 //!          → POST /ticket → GET, compare the key → [find again, adopt the oldest]
 //!          → when the record is already over: as resolve
+//!          a ticket found that was merged into another is the record's all the same: as update
 //! update   GET (status, ETag) → [PUT weight] → [history: is the marker there? when not, and a lost attempt
 //!          may still be running: both again after 3 s] → POST /comment → verify
 //! resolve  as update, and before it twins of the same key are rejected
@@ -18,6 +19,7 @@
 
 mod options;
 mod read;
+mod speech;
 mod steps;
 mod ticket;
 

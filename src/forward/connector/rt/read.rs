@@ -183,6 +183,7 @@ fn says(talk: &mut Talk, id: &str, key: &str) -> Result<bool, Next> {
     Ok(items.iter().any(|i| loose(&i["Content"]).split_whitespace().any(|word| word == key)))
 }
 
-fn quote(text: &str) -> String {
+/// A text as it stands between the quotes of a query.
+pub(super) fn quote(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "\\'")
 }

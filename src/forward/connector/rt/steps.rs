@@ -8,23 +8,18 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
-use super::read::orphan;
+use super::read::{orphan, quote};
+use super::speech::{Said, refusal, speak};
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
 
-/// How often a ticket that keeps changing is read anew and written within one conversation.
-const TRIES: usize = 3;
-/// When a resolve that only people can make possible is tried again.
-const BLOCKED: Duration = Duration::from_secs(600);
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
-
 /// Before what a lost attempt should have done is looked for a second time: RT may still be at work on it, or
 /// may just have come back.
-const SECOND_LOOK: Duration = Duration::from_secs(3);
-
-const JSON: &str = "application/json";
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(3);
+pub(super) const JSON: &str = "application/json";
 
 /// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among
 /// them.
@@ -83,6 +78,11 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         return amend_ticket(talk, map, job, wanted, &id);
     }
     let mut ticket = read(talk, map, job, &id)?;
+    if ticket.id != id {
+        // A person has merged it, and the other one has a key of its own, or none.
+        let is_over = wanted.over.is_some();
+        return if is_over { amend_ticket(talk, map, job, wanted, &id) } else { Ok(stored(&id).into()) };
+    }
     // It is there and known by its number, but the next one would not be found after a crash.
     let keyless = (ticket.field(map.key_field()) != job.record_key).then(|| keyless(map, &id));
     if repeated && fresh && keyless.is_none() {
@@ -111,7 +111,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         }
         _ => Done::default(),
     };
-    done.outcomes = vec![Outcome::stored(Some(id))];
+    done.outcomes = vec![stored(&id)];
     done.warning = done.warning.or(warning);
     done.pause = done.pause.or(keyless);
     Ok(done)
@@ -124,12 +124,11 @@ pub(super) fn amend(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> R
 }
 
 fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str) -> Result<Done, Next> {
-    let stored = || Outcome::stored(Some(id.to_owned()));
     let mut ticket = read(talk, map, job, id)?;
     if ticket.status == map.get("status.deleted") || ticket.status == "deleted" {
         // Nothing is left open: what a resolve wants is already so.
         if wanted.over.is_some() {
-            return Ok(stored().into());
+            return Ok(stored(id).into());
         }
         return Err(end(Outcome::Refused { reason: format!("ticket {id} was deleted at the desk") }));
     }
@@ -145,7 +144,7 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     let comment = wanted.comment.as_deref();
     let said = Said { text: comment, status: allowed(map, wanted, &ticket, status), fields: !merged };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
-    done.outcomes = vec![stored()];
+    done.outcomes = vec![stored(id)];
     Ok(done)
 }
 
@@ -190,15 +189,20 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
     Ok(Outcome::stored(None).into())
 }
 
+fn stored(id: &str) -> Outcome {
+    Outcome::stored(Some(id.to_owned()))
+}
+
 fn is_repeated(job: &Job) -> bool {
     job.unknown || job.attempts > 0
 }
 
-/// The tickets that carry the record's key, oldest first; asked after a while.
+/// The tickets that carry the record's key, oldest first, merged ones last; asked after a while.
 fn find(talk: &mut Talk, map: &Map, job: &Job, after: Duration) -> Result<Vec<Ticket>, Next> {
-    let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
-    let query = format!("'CF.{{{}}}' = '{}'", map.key_field(), quote(&job.record_key));
-    let fields = "Status,Queue,Creator,CustomFields";
+    let key = quote(&job.record_key);
+    // RT hides merged tickets from a search that does not speak of the effective id.
+    let query = format!("'CF.{{{}}}' = '{key}' AND EffectiveId > 0", map.key_field());
+    let fields = "Status,Queue,Creator,EffectiveId,CustomFields";
     let path = format!("/tickets?query={}&fields={fields}&orderby=id&order=ASC&per_page=20", encode(&query));
     let reply = talk.ask(Request::get(path).later(after))?;
     if class(reply.status) == Class::Permanent {
@@ -210,9 +214,9 @@ fn find(talk: &mut Talk, map: &Map, job: &Job, after: Duration) -> Result<Vec<Ti
         return Err(talk.retry(None, "RT's answer to the search by key is no list of tickets".to_owned()));
     };
     // The search ignores case, and a filter that RT dropped would return anything: only an equal key counts.
-    let ours = items.iter().map(Ticket::from_json).filter(|t| t.field(map.key_field()) == job.record_key);
-    let mut hits: Vec<Ticket> = ours.collect();
-    hits.sort_by_key(|t| t.id.parse::<u64>().unwrap_or(u64::MAX));
+    let items = items.iter().map(Ticket::from_json);
+    let mut hits: Vec<Ticket> = items.filter(|t| t.field(map.key_field()) == job.record_key).collect();
+    hits.sort_by_key(|t| (t.is_merged, t.id.parse::<u64>().unwrap_or(u64::MAX)));
     Ok(hits)
 }
 
@@ -231,11 +235,17 @@ fn post(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> Result<String
         })
 }
 
-fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
+pub(super) fn read(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<Ticket, Next> {
     read_after(talk, map, job, id, Duration::ZERO)
 }
 
-fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) -> Result<Ticket, Next> {
+pub(super) fn read_after(
+    talk: &mut Talk,
+    map: &Map,
+    job: &Job,
+    id: &str,
+    after: Duration,
+) -> Result<Ticket, Next> {
     let id = ticket_number(id)?;
     let reply = talk.ask(Request::get(format!("/ticket/{id}")).later(after))?;
     match class(reply.status) {
@@ -255,178 +265,18 @@ fn read_after(talk: &mut Talk, map: &Map, job: &Job, id: &str, after: Duration) 
 }
 
 /// A ticket we may not see: moved away by a person, or all rights lost? The queue tells.
-fn hidden(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Next {
+pub(super) fn hidden(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Next {
     match check_queue(talk, map, job.kind) {
         Ok(_) => refused(format!("ticket {id} is hidden from this token: moved to a queue without rights")),
         Err(next) => next,
     }
 }
 
-/// What is to be said in one call.
-struct Said<'a> {
-    text: Option<&'a str>,
-    status: Option<&'a str>,
-    fields: bool,
-}
-
-/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it
-/// may have been.
-fn speak(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    mut ticket: Ticket,
-    said: &Said,
-    look: bool,
-) -> Result<Done, Next> {
-    let mut text = said.text;
-    if look {
-        (ticket, text) = look_back(talk, map, job, wanted, ticket, said)?;
-    }
-    for _ in 0..TRIES {
-        let status = said.status.filter(|s| *s != ticket.status);
-        let Some(request) = speech(map, job, wanted, &ticket, &Said { text, status, ..*said }) else {
-            return Ok(Done::default());
-        };
-        let reply = talk.ask(request)?;
-        match class(reply.status) {
-            Class::Changed => {
-                // Somebody was faster, perhaps an earlier attempt of our own.
-                let id = ticket.id.clone();
-                ticket = read(talk, map, job, &id)?;
-                continue;
-            }
-            Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
-            _ => {}
-        }
-        return verify(talk, map, job, wanted, &ticket, reply, status);
-    }
-    Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
-}
-
-/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes
-/// neither `If-Match` nor a key with a comment, and writes comment, fields and status one after the other; so
-/// what a lost attempt lacks is looked for once more, when RT has had time to finish it.
-fn look_back<'a>(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    ticket: Ticket,
-    said: &Said<'a>,
-) -> Result<(Ticket, Option<&'a str>), Next> {
-    let mut text = said.text;
-    if text.is_some() && is_said(talk, &ticket.id, job)? {
-        text = None;
-    }
-    let status = said.status.filter(|s| *s != ticket.status);
-    if !job.unknown || speech(map, job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
-        return Ok((ticket, text));
-    }
-    let ticket = read_after(talk, map, job, &ticket.id, SECOND_LOOK)?;
-    if text.is_some() && is_said(talk, &ticket.id, job)? {
-        text = None;
-    }
-    Ok((ticket, text))
-}
-
-/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0
-/// answers 412 to every `If-Match` on `/comment`.
-fn speech(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
-    let mut body = json!({});
-    if let Some(status) = said.status {
-        body["Status"] = json!(status);
-    }
-    // A ticket made while its queue had no such field gets its key now.
-    let keyless = ticket.field(map.key_field()).is_empty();
-    let lacks = || keyless || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v));
-    if said.fields && (said.text.is_some() || lacks()) {
-        body["CustomFields"] = wanted.fields_json();
-        if keyless {
-            body["CustomFields"][map.key_field()] = json!(job.record_key);
-        }
-    }
-    let path = format!("/ticket/{}", ticket.id);
-    if let Some(text) = said.text {
-        body["Subject"] = json!(wanted.headline);
-        body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
-        body["ContentType"] = json!("text/plain");
-        return Some(Request::write(Method::Post, format!("{path}/comment"), JSON, body));
-    }
-    if body == json!({}) {
-        return None;
-    }
-    let request = Request::write(Method::Put, path, JSON, body);
-    Some(ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag)))
-}
-
-/// True when the history holds this operation's comment.
-fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
-    let path = format!("/ticket/{id}/history?fields=Type,Data&orderby=id&order=DESC&per_page=100");
-    let reply = talk.ask(Request::get(path))?;
-    success(talk, reply)?;
-    let json = reply.json();
-    let Some(items) = json["items"].as_array() else {
-        return Err(talk.retry(None, format!("RT's answer for the history of ticket {id} is no list")));
-    };
-    let marker = format!("[{}]", job.operation_key);
-    // The subject of a comment stands in `Data` of its transaction.
-    Ok(items.iter().any(|i| i["Type"] == "Comment" && loose(&i["Data"]).trim_end().ends_with(&marker)))
-}
-
-/// A 200 or 201 may hold refusals: trusts known sentences, reads back when there is another.
-fn verify(
-    talk: &mut Talk,
-    map: &Map,
-    job: &Job,
-    wanted: &Wanted,
-    before: &Ticket,
-    reply: &Reply,
-    status: Option<&str>,
-) -> Result<Done, Next> {
-    let told = sentences(talk, reply)?;
-    let moved = |s: &String| s.contains("Status changed from");
-    if !told.is_empty() && told.iter().all(|s| is_success(s)) && (status.is_none() || told.iter().any(moved))
-    {
-        return Ok(Done::default());
-    }
-    let ticket = read(talk, map, job, &before.id)?;
-    if let Some(status) = status
-        && ticket.status != status
-        && !(map.is_inactive(status) && map.is_inactive(&ticket.status))
-    {
-        return Err(refusal(talk, map, job, &ticket, &told, &format!("status '{status}'")));
-    }
-    let warning = (ticket.id == before.id).then(|| fields_warning(wanted, &ticket)).flatten();
-    Ok(Done { warning, ..Done::default() })
-}
-
-/// Why RT did not do it, from its sentences: a matter of this ticket, or of the token's rights as a whole?
-fn refusal(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket, told: &[String], what: &str) -> Next {
-    let whys: Vec<&str> = told.iter().map(String::as_str).filter(|s| !is_success(s)).collect();
-    let why = if whys.is_empty() { "without a word".to_owned() } else { clip(&whys.join("; "), 300) };
-    let reason = format!("RT refused the {what} on ticket {}: {why}", ticket.id);
-    if why.contains("unresolved dependencies") {
-        return talk.retry(Some(BLOCKED), reason);
-    }
-    if why.contains("Permission Denied") {
-        let queue = map.queue(job.kind);
-        let reply = match talk.ask(Request::get(format!("/queue/{}", encode(queue)))) {
-            Ok(reply) => reply,
-            Err(next) => return next,
-        };
-        if loose(&reply.json()["id"]) == ticket.queue {
-            return pause(format!("{reason}; grant ModifyTicket in queue '{queue}'"));
-        }
-    }
-    refused(reason)
-}
-
-/// Rejects tickets of the same key that we made beside this one; a person's copy is left alone.
+/// Rejects tickets of the same key that we made beside this one; a person's copy is left alone, and so is a
+/// merged one, whose rejection would fall upon the ticket it was merged into.
 fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Result<(), Next> {
     let twins = find(talk, map, job, Duration::ZERO)?;
-    let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator);
+    let twins = twins.iter().filter(|t| t.id != ticket.id && t.creator == ticket.creator && !t.is_merged);
     for twin in twins.filter(|t| !map.is_inactive(&t.status)) {
         let marker = format!("[{}]", job.operation_key);
         let text = format!("Duplicate of ticket {}: made by a repeated request.\n\n{marker}", ticket.id);
@@ -455,7 +305,7 @@ fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
     wanted.priority > ticket.priority && (wanted.weight.is_empty() || wanted.weight.iter().any(other))
 }
 
-fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
+pub(super) fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
     let lost: Vec<&str> =
         wanted.fields.iter().filter(|(n, v)| !ticket.holds(n, v)).map(|(n, _)| n.as_str()).collect();
     (!lost.is_empty())
@@ -472,7 +322,7 @@ fn keyless(map: &Map, id: &str) -> String {
 
 /// What RT says to a write: a list of sentences. A 200 without one does not come from RT, and nothing may
 /// have been done.
-fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
+pub(super) fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
     success(talk, reply)?;
     let json = reply.json();
     let Some(told) = json.as_array() else {
@@ -484,12 +334,12 @@ fn sentences(talk: &Talk, reply: &Reply) -> Result<Vec<String>, Next> {
 }
 
 /// RT's sentences for things done; any other makes us read back.
-fn is_success(sentence: &str) -> bool {
+pub(super) fn is_success(sentence: &str) -> bool {
     let known = ["Comments added", "Status changed from", " changed to ", " changed from ", "member of"];
     known.iter().any(|k| sentence.contains(k)) || sentence.ends_with(" added")
 }
 
-fn success(talk: &Talk, reply: &Reply) -> Result<(), Next> {
+pub(super) fn success(talk: &Talk, reply: &Reply) -> Result<(), Next> {
     if class(reply.status) == Class::Success { Ok(()) } else { Err(talk.give_up(reply, true)) }
 }
 
@@ -497,10 +347,10 @@ fn ticket_number(id: &str) -> Result<u64, Next> {
     id.parse().map_err(|_| refused(format!("'{}' is no ticket number", clip(id, 40))))
 }
 
-fn pause(reason: String) -> Next {
+pub(super) fn pause(reason: String) -> Next {
     Next::Done(Done { pause: Some(reason.clone()), ..Outcome::Pause { reason }.into() })
 }
 
-fn refused(reason: String) -> Next {
+pub(super) fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })
 }

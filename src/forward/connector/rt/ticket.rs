@@ -242,6 +242,8 @@ pub struct Ticket {
     pub status: String,
     /// Its priority number.
     pub priority: i64,
+    /// It was merged into another: only a search shows it so.
+    pub is_merged: bool,
     /// Name of the user that made it.
     pub creator: String,
     /// Id of its queue.
@@ -266,8 +268,10 @@ impl Ticket {
         let list = |name: &str| json[name].as_array().cloned().unwrap_or_default();
         let first = |f: &Json| Some((loose(&f["name"]), loose(f["values"].get(0)?)));
         let parents = list("_hyperlinks").into_iter().filter(|l| l["ref"] == "parent");
+        let effective = loose(&json["EffectiveId"]);
         Self {
             id: loose(&json["id"]),
+            is_merged: !effective.is_empty() && effective != loose(&json["id"]),
             status: loose(&json["Status"]),
             priority: loose(&json["Priority"]).parse().unwrap_or(0),
             creator: loose(&json["Creator"]["id"]),

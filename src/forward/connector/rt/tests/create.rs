@@ -85,6 +85,65 @@ fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
     assert_eq!(play(&[], &repeated(create()), steps).0, Done::from(stored("20")));
 }
 
+/// As a search shows a ticket that a person has merged into another.
+fn merged(id: u64, into: u64) -> Json {
+    let mut item = ticket(id, "new");
+    item["EffectiveId"] = json!(into.to_string());
+    item
+}
+
+/// The ticket it was merged into, which is a person's own.
+fn other(id: u64, status: &str) -> Json {
+    json!({"id": id, "Status": status, "Creator": {"id": "alice"}, "CustomFields": []})
+}
+
+#[test]
+fn a_lost_create_that_a_person_has_merged_meanwhile_is_not_made_again() {
+    let steps = vec![ok(FIND, tickets(&[merged(20, 30)])), ok("GET /ticket/20", other(30, "open"))];
+    let (done, asked) = play(&[], &repeated(create()), steps);
+    assert_eq!(
+        done,
+        Done::from(stored("20")),
+        "the other ticket is neither written to nor asked for our key"
+    );
+    assert!(asked[0].path.contains("%20AND%20EffectiveId%20%3E%200&"), "{}", asked[0].path);
+
+    let made = says("POST /ticket", 201, json!({"id": "20"}));
+    let (done, _) = play(&[], &create(), vec![made, ok("GET /ticket/20", other(30, "open"))]);
+    assert_eq!(done, Done::from(stored("20")), "merged before it was read back");
+}
+
+#[test]
+fn the_end_of_a_merged_ticket_is_told_where_it_is_now() {
+    let mut job = create();
+    job.body["state"] = json!("resolved");
+    job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let history = || ok("GET /ticket/30/history", json!({"items": []}));
+    for status in ["open", "resolved"] {
+        let steps = vec![
+            ok(FIND, tickets(&[merged(20, 30)])),
+            ok("GET /ticket/20", other(30, status)),
+            ok("GET /ticket/20", other(30, status)),
+            history(),
+            ok("GET /ticket/30", other(30, status)),
+            history(),
+            says("POST /ticket/30/comment", 201, comments(&[])),
+        ];
+        let (done, asked) = play(&[], &repeated(job.clone()), steps);
+        assert_eq!(done.outcomes, [stored("20")], "{status}");
+        let said = asked[6].json_body();
+        assert_eq!((said.get("Status"), said.get("CustomFields")), (None, None), "not closed or overwritten");
+    }
+}
+
+#[test]
+fn a_twin_merged_by_a_person_is_not_rejected() {
+    let found = || ok(FIND, tickets(&[merged(19, 20), ticket(20, "new"), merged(21, 20), merged(22, 30)]));
+    let steps = vec![found(), ok("GET /ticket/20", ticket(20, "new")), found()];
+    let (done, _) = play(&[], &repeated(create()), steps);
+    assert_eq!(done, Done::from(stored("20")), "the one that is still there counts, however old the others");
+}
+
 #[test]
 fn a_lost_create_is_looked_for_twice_before_it_is_repeated() {
     let steps = vec![
