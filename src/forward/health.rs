@@ -5,7 +5,8 @@
 //! any    ── refused as a whole ─────────► paused  one probe every `pause`
 //! any    ── an answer that is none of these ──► up
 //! ```
-//! A `Retry-After` holds everything back without a change of state.
+//! A `Retry-After` holds everything back without a change of state. One that has not answered yet gets one
+//! conversation first, as if it were down.
 
 use std::time::Duration;
 
@@ -90,9 +91,9 @@ impl Health {
             return Allowance::Wait(self.gate - now.mono);
         }
         match self.mode {
-            Mode::Up => Allowance::Full,
-            Mode::Down | Mode::Paused if flying == 0 => Allowance::Probe,
-            Mode::Down | Mode::Paused => Allowance::Wait(i64::MAX),
+            Mode::Up if self.proven => Allowance::Full,
+            _ if flying == 0 => Allowance::Probe,
+            _ => Allowance::Wait(i64::MAX),
         }
     }
 
@@ -164,6 +165,8 @@ mod tests {
     #[test]
     fn the_circuit_opens_at_the_fifth_failure_and_closes_at_the_first_answer() {
         let (mut health, mut random) = health();
+        assert_eq!(health.allowance(Moment::at(0), 0), Allowance::Probe, "it has not answered yet");
+        assert!(health.succeeded(Moment::at(0)));
         for i in 1..BREAKER {
             assert!(!health.failed(Moment::at(i64::from(i)), None, "no answer", &mut random));
             assert_eq!(health.allowance(Moment::at(i64::from(i)), 3), Allowance::Full, "failure {i}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Setting;
 use super::connector::{Connector, Next, Request, Target, WireKind};
-use super::pump::flight::{Landing, converse};
+use super::pump::flight::{Landing, Rest, converse};
 use super::secrets::Secrets;
 use super::wire::Wire;
 use crate::engine::effect::{Held, Job, Outcome, Remote};
@@ -154,6 +154,6 @@ impl Probe {
     }
 
     async fn converse(&self, ask: impl Fn(&[super::connector::Exchange]) -> Next) -> Landing {
-        converse(Rc::clone(&self.wire), self.secrets.clone(), self.setting.clock, ask).await
+        converse(Rc::clone(&self.wire), self.secrets.clone(), self.setting.clock, Rest::default(), ask).await
     }
 }

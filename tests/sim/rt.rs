@@ -264,8 +264,10 @@ impl Product for Rt {
         let truth = world.truth.borrow();
         for ((destination, id), row) in &truth.rows {
             if destination == "rt" && !world.is_excused(destination, id) {
-                let found =
-                    if row.kind == RecordKind::Link { self.linked(row) } else { self.record(id, row) };
+                let found = match row.kind {
+                    RecordKind::Link => self.linked(row),
+                    _ => self.record(id, row, world.dropped()),
+                };
                 wrong.extend(found);
             }
         }
@@ -311,7 +313,8 @@ impl Rt {
         wrong
     }
 
-    fn record(&self, id: &str, row: &Row) -> Option<String> {
+    /// `dropped`: an update that says no more than a count may have been withdrawn.
+    fn record(&self, id: &str, row: &Row, dropped: bool) -> Option<String> {
         let tickets = self.tickets_of(id);
         let Some(at) = tickets.first() else { return Some(format!("rt: {id} was lost")) };
         let ticket = &self.tickets[*at];
@@ -332,7 +335,7 @@ impl Rt {
             _ => body["intervals"].as_array().map_or(0, |all| all.len() as u64).max(1),
         };
         let told = ticket.fields.get("OccurrenceCount").cloned().unwrap_or_default();
-        (told != count.to_string())
+        (told != count.to_string() && !dropped)
             .then(|| format!("rt: ticket {} of {id} counts {told} openings, not {count}", at + 1))
     }
 

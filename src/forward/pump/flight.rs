@@ -1,7 +1,10 @@
 //! One conversation under way, and what it tells when it lands.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::engine::effect::{Held, Job, Outcome};
@@ -75,11 +78,43 @@ impl Landing {
     }
 }
 
+/// Conversations that wait before their next request, and what is told when one begins to.
+#[derive(Clone, Default)]
+pub(in crate::forward) struct Rest {
+    count: Rc<Cell<usize>>,
+    begun: Rc<Notify>,
+}
+
+impl Rest {
+    pub fn new(begun: Rc<Notify>) -> Self {
+        Self { count: Rc::default(), begun }
+    }
+
+    /// How many wait now.
+    pub fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        struct End<'a>(&'a Cell<usize>);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        self.count.set(self.count.get() + 1);
+        let _end = End(&self.count);
+        self.begun.notify_one();
+        tokio::time::sleep(time).await;
+    }
+}
+
 /// Asks the connector and the far end in turn until the connector has its outcomes.
 pub(in crate::forward) async fn converse(
     wire: Rc<dyn Wire>,
     secrets: Secrets,
     clock: Clock,
+    rest: Rest,
     ask: impl Fn(&[Exchange]) -> Next,
 ) -> Landing {
     let mut exchanges: Vec<Exchange> = Vec::new();
@@ -97,7 +132,7 @@ pub(in crate::forward) async fn converse(
             Next::Send(request) => request,
         };
         if !request.after.is_zero() {
-            tokio::time::sleep(request.after).await;
+            rest.sleep(request.after).await;
         }
         let result = wire.send(&request, &secrets, clock.now().stamp()).await;
         let status = result.as_ref().map_or(0, |reply| reply.status);

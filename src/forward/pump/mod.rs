@@ -20,9 +20,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use self::flight::{Cargo, Landing, converse};
+use self::flight::{Cargo, Landing, Rest, converse};
 use self::patience::Patience;
-use super::connector::{Connector, DIGEST, Done, Next, Target};
+use super::connector::{Connector, DIGEST, Done, Exchange, Next, Target};
 use super::health::{Allowance, Health, Mode, PAUSE};
 use super::pace::{Backoff, Pace, Random};
 use super::secrets::Secrets;
@@ -69,6 +69,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a job waits by itself because the destination was away, in nanoseconds.
 const AWAY_MOST: i64 = 16 * SECOND;
 
+/// The most conversations that wait before their next request and leave their place to others.
+const RESTING_MOST: usize = 8;
+
 /// What is asked of an outbox, as the log says it.
 const CLAIM: &str = "claim from";
 const ASK: &str = "ask";
@@ -105,6 +108,7 @@ pub(super) struct Pump<O> {
     missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
     flying: Vec<(Id, Cargo)>,
+    rest: Rest,
     unsettled: Vec<Settled>,
     /// What the outbox cannot do, and why; told when it changes.
     outbox_trouble: Option<(&'static str, String)>,
@@ -144,6 +148,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             heartbeat_due: i64::MIN,
             tasks: JoinSet::new(),
             flying: Vec::new(),
+            rest: Rest::new(Rc::clone(&context.wake)),
             unsettled: Vec::new(),
             outbox_trouble: None,
             plan,
@@ -180,9 +185,9 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             return self.context.setting.tuning.store_retry;
         }
         let now = self.context.setting.clock.now();
-        let limit = match self.health.allowance(now, self.flying.len()) {
-            Allowance::Full => self.connector.concurrency,
-            Allowance::Probe => 1,
+        let (limit, batch) = match self.health.allowance(now, self.flying.len()) {
+            Allowance::Full => (self.connector.concurrency, self.connector.batch(&self.target.options)),
+            Allowance::Probe => (1, 1),
             Allowance::Wait(ns) => return nanos(ns),
         };
         let (wire, secrets) = match self.outfit() {
@@ -197,33 +202,37 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 let (target, hello) = (Rc::clone(&self.target), self.connector.hello);
                 let ask =
                     move |said: &[_]| hello.map_or_else(|| Next::Done(Done::default()), |f| f(&target, said));
-                let clock = self.context.setting.clock;
-                self.fly(Cargo::Hello, converse(wire, secrets, clock, ask));
+                self.fly(Cargo::Hello, &wire, &secrets, ask);
             }
             return Duration::MAX;
         }
         self.beat(now, &wire, &secrets);
-        let room = limit.saturating_sub(self.flying.len());
+        // Whoever waits before a second look asks nothing of the far end meanwhile.
+        let resting = if limit > 1 { self.rest.count().min(RESTING_MOST) } else { 0 };
+        let room = (limit + resting).saturating_sub(self.flying.len()).min(limit);
         if room == 0 {
             return Duration::MAX;
         }
-        let want = if limit == 1 && self.mode() != Mode::Up {
-            1
-        } else {
-            room * self.connector.batch(&self.target.options)
-        };
         let reading = self.read_back(now, &wire, &secrets).await;
-        self.load(want, now, &wire, &secrets).await.min(reading)
+        self.load(room, batch, now, &wire, &secrets).await.min(reading)
     }
 
-    /// Claims jobs and starts their conversations.
-    async fn load(&mut self, want: usize, now: Moment, wire: &Rc<dyn Wire>, secrets: &Secrets) -> Duration {
+    /// Claims jobs and starts their conversations: so many, with so many jobs each.
+    async fn load(
+        &mut self,
+        room: usize,
+        batch: usize,
+        now: Moment,
+        wire: &Rc<dyn Wire>,
+        secrets: &Secrets,
+    ) -> Duration {
+        let want = room * batch;
         let permits = match self.pace.take(want) {
             Ok(permits) => permits,
             Err(wait) => return wait,
         };
         let claimed = self.context.outbox.claim(&self.plan.id, permits, now.stamp()).await;
-        let jobs = match claimed {
+        let mut jobs = match claimed {
             Ok(jobs) => jobs,
             Err(reason) => {
                 self.pace.give_back(permits);
@@ -234,11 +243,13 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         self.outbox_works(CLAIM);
         let count = jobs.len();
         self.pace.give_back(permits.saturating_sub(count));
-        for batch in jobs.chunks(self.connector.batch(&self.target.options)) {
-            let (target, next, jobs) = (Rc::clone(&self.target), self.connector.next, batch.to_vec());
+        while !jobs.is_empty() {
+            let rest = jobs.split_off(batch.min(jobs.len()));
+            let (target, next, jobs) =
+                (Rc::clone(&self.target), self.connector.next, std::mem::replace(&mut jobs, rest));
             let cargo = Cargo::jobs(&jobs);
             let ask = move |said: &[_]| next(&target, &jobs, said);
-            self.fly(cargo, converse(Rc::clone(wire), secrets.clone(), self.context.setting.clock, ask));
+            self.fly(cargo, wire, secrets, ask);
         }
         if count == permits {
             // All that was asked for: there may be more, and only pace or room say when.
@@ -261,7 +272,16 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         }
     }
 
-    fn fly(&mut self, cargo: Cargo, conversation: impl Future<Output = Landing> + 'static) {
+    /// Begins a conversation.
+    fn fly(
+        &mut self,
+        cargo: Cargo,
+        wire: &Rc<dyn Wire>,
+        secrets: &Secrets,
+        ask: impl Fn(&[Exchange]) -> Next + 'static,
+    ) {
+        let (clock, rest) = (self.context.setting.clock, self.rest.clone());
+        let conversation = converse(Rc::clone(wire), secrets.clone(), clock, rest, ask);
         let id = self.tasks.spawn_local(conversation).id();
         self.flying.push((id, cargo));
     }
@@ -285,10 +305,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         };
         self.heartbeat_due = now.mono.saturating_add(self.context.setting.tuning.heartbeat);
         let ask = flight::once(request);
-        self.fly(
-            Cargo::Heartbeat,
-            converse(Rc::clone(wire), secrets.clone(), self.context.setting.clock, ask),
-        );
+        self.fly(Cargo::Heartbeat, wire, secrets, ask);
     }
 
     /// Wire and secrets; the secrets are read anew each time, so that a rotated one is taken up.

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::flight::{Cargo, Landing, converse};
+use super::flight::{Cargo, Landing};
 use super::{ASK, Pump, nanos};
 use crate::engine::effect::{Command, Held, Outbox};
 use crate::engine::moment::Moment;
@@ -48,8 +48,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         };
         let (target, asked) = (Rc::clone(&self.target), held.clone());
         let ask = move |said: &[_]| read(&target, &asked, said);
-        let clock = self.context.setting.clock;
-        self.fly(Cargo::Reading(held), converse(Rc::clone(wire), secrets.clone(), clock, ask));
+        self.fly(Cargo::Reading(held), wire, secrets, ask);
         Duration::MAX
     }
 

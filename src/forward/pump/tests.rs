@@ -2,6 +2,7 @@
 
 mod gone;
 mod outage;
+mod rest;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

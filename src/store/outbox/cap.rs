@@ -1,10 +1,11 @@
 //! Keeps the outbox within its bytes, and free of what nobody will ask for again.
 //!
-//! Over the limit: first waiting plain updates are withdrawn (the next revision says the same and more), then
-//! unsent creates of P5, P4, P3 are dropped with all that follows them, oldest first. Never dropped: P1 and
-//! P2, and any row of which an operation was ever claimed, because its create may have left. If nothing may
-//! be dropped, the outbox grows over its limit. Each dropped record is counted and remembered, so that its
-//! later revisions do not come as creates of their own.
+//! Over the limit: first waiting plain updates are withdrawn (the next revision says the same and more; one
+//! in doubt stays, because what the far end holds may be anything), then unsent creates of P5, P4, P3 are
+//! dropped with all that follows them, oldest first. Never dropped: P1 and P2, and any row of which an
+//! operation was ever claimed, because its create may have left. If nothing may be dropped, the outbox grows
+//! over its limit. Each dropped record is counted and remembered, so that its later revisions do not come as
+//! creates of their own.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -93,7 +94,7 @@ pub fn enforce(tx: &Tx<'_>) -> Result<(), StoreError> {
 }
 
 const UPDATES: &str = "SELECT id FROM outbox INDEXED BY outbox_updates
-     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL AND state <> 'acked' ORDER BY priority DESC, queued LIMIT 1";
+     WHERE rank = 1 AND op IS NULL AND due IS NOT NULL AND state = 'pending' ORDER BY priority DESC, queued LIMIT 1";
 
 const UNSENT: &str = "SELECT id FROM outbox INDEXED BY outbox_unsent
      WHERE sent = 0 AND priority >= 3 ORDER BY priority DESC, queued LIMIT 1";
