@@ -1,6 +1,6 @@
 //! Deterministic simulation: worlds from a seed, in which the real engine, store and pumps meet every fault.
 //!
-//! See docs/simulation.md. `SEXTON_SIM_SEEDS=10000 cargo test --profile sim --test sim` plays more worlds,
+//! See docs/simulation.md. `SEXTON_SIM_SEEDS=10000 cargo test --release --test sim` plays more worlds,
 //! `SEXTON_SIM_SEED=4711 cargo test --test sim every_world -- --nocapture` plays one and prints its journal.
 
 #[path = "sim/bugs.rs"]
