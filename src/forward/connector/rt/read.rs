@@ -11,6 +11,7 @@ use super::super::talk::Talk;
 use super::super::tickets::{Found, minted};
 use super::super::{Done, Exchange, Method, Next, Request, Target};
 use super::options::Map;
+use super::steps::success;
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Held, Job, RecordKind, Stage};
@@ -167,13 +168,38 @@ pub(super) fn orphan(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     for ticket in tickets.take(ORPHANS) {
         let ours = if field.is_empty() { says(talk, &ticket.id, key)? } else { ticket.field(field) == key };
         if ours {
-            let body = serde_json::json!({ "CustomFields": { map.key_field(): job.record_key } });
-            let path = format!("/ticket/{}", ticket.id);
-            talk.ask(Request::write(Method::Put, path, "application/json", body))?;
+            give_key(talk, map, job, &ticket.id)?;
             return Ok(Some(ticket.id));
         }
     }
     Ok(None)
+}
+
+/// The ticket that a lost attempt made while its queue had no field for the key; it gets its key now. Its text
+/// names the record.
+pub(super) fn unkeyed(talk: &mut Talk, map: &Map, job: &Job) -> Result<Option<Ticket>, Next> {
+    let (queue, key) = (quote(map.queue(job.kind)), map.key_field());
+    let query = format!("Queue = '{queue}' AND Creator = '__CurrentUser__' AND 'CF.{{{key}}}' IS NULL");
+    let fields = "Status,Queue,Creator,CustomFields";
+    let path = format!("/tickets?query={}&fields={fields}&orderby=id&order=DESC&per_page=20", encode(&query));
+    let reply = talk.ask(Request::get(path))?;
+    success(talk, reply)?;
+    let json = reply.json();
+    let items = json["items"].as_array().cloned().unwrap_or_default();
+    let tickets = items.iter().map(Ticket::from_json).filter(|t| t.field(key).is_empty() && !t.id.is_empty());
+    for ticket in tickets.take(ORPHANS) {
+        if says(talk, &ticket.id, &job.record_key)? {
+            give_key(talk, map, job, &ticket.id)?;
+            return Ok(Some(ticket));
+        }
+    }
+    Ok(None)
+}
+
+fn give_key(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<(), Next> {
+    let body = serde_json::json!({ "CustomFields": { map.key_field(): job.record_key } });
+    talk.ask(Request::write(Method::Put, format!("/ticket/{id}"), "application/json", body))?;
+    Ok(())
 }
 
 fn says(talk: &mut Talk, id: &str, key: &str) -> Result<bool, Next> {

@@ -8,7 +8,7 @@ use super::super::classify::{Class, class, clip, sentence};
 use super::super::talk::{Talk, end};
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
-use super::read::{orphan, quote};
+use super::read::{orphan, quote, unkeyed};
 use super::speech::{Said, refusal, speak};
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
@@ -63,16 +63,17 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     {
         return amend_ticket(talk, map, job, wanted, &id);
     }
+    if found.is_none() && repeated {
+        // A search by a field that the queue has lost finds nothing, without a word.
+        check_queue(talk, map, job.kind)?;
+        if job.unknown {
+            found = unkeyed(talk, map, job)?;
+        }
+    }
     let fresh = found.is_none();
     let mut id = match found {
         Some(ticket) => ticket.id,
-        None => {
-            if repeated {
-                // A search by a field that the queue has lost finds nothing, without a word.
-                check_queue(talk, map, job.kind)?;
-            }
-            post(talk, map, job, wanted)?
-        }
+        None => post(talk, map, job, wanted)?,
     };
     if !fresh && job.operation != Operation::Create {
         return amend_ticket(talk, map, job, wanted, &id);

@@ -69,6 +69,7 @@ fn reason(done: &Done) -> &str {
 }
 
 const FIND: &str = "GET /tickets?query=%27CF.%7BCorrelationKey%7D%27%20%3D%20%27sx-019ab000";
+const UNKEYED: &str = "GET /tickets?query=Queue%20%3D%20%27Incidents%27%20AND%20Creator";
 const HISTORY: &str = "GET /ticket/20/history?fields=Type,Data&orderby=id&order=DESC";
 
 fn retry(unknown: bool, after: Option<u64>, reason: &str) -> Outcome {

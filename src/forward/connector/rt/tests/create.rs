@@ -37,6 +37,7 @@ fn a_repeated_create_looks_before_it_posts() {
         ok(FIND, tickets(&strangers)),
         ok(FIND, tickets(&strangers)),
         still_keyed(),
+        ok(UNKEYED, tickets(&[])),
         says("POST /ticket", 201, json!({"id": "20"})),
         read(),
         twins(),
@@ -75,6 +76,7 @@ fn a_create_that_lost_the_race_against_its_first_attempt_adopts_that_one() {
         ok(FIND, tickets(&[])),
         ok(FIND, tickets(&[])),
         still_keyed(),
+        ok(UNKEYED, tickets(&[])),
         says("POST /ticket", 201, json!({"id": "21"})),
         ok("GET /ticket/21", ticket(21, "new")),
         ok(FIND, both()),
@@ -324,6 +326,33 @@ fn a_search_that_finds_nothing_because_the_field_is_gone_makes_no_second_ticket(
     let steps = vec![nothing(), nothing(), ok("GET /queue/Incidents", queue(&["CI"]))];
     let (done, _) = play(&[], &repeated(create()), steps);
     assert!(done.pause.is_some_and(|p| p.contains("'CorrelationKey'")));
+}
+
+#[test]
+fn a_ticket_that_a_lost_attempt_made_without_its_key_is_found_by_its_text() {
+    let nothing = || ok(FIND, tickets(&[]));
+    let bare = |id: u64| {
+        let mut bare = ticket(id, "new");
+        bare["CustomFields"] = json!([]);
+        bare
+    };
+    let text = |words: &str| json!({"items": [{"Content": format!("Record INC000042 {words}\n")}]});
+    let steps = vec![
+        nothing(),
+        nothing(),
+        still_keyed(),
+        ok(UNKEYED, tickets(&[bare(21), bare(20)])),
+        ok("GET /ticket/21/attachments", text("sx-another")),
+        ok("GET /ticket/20/attachments", text(KEY)),
+        ok("PUT /ticket/20", json!(["CorrelationKey set"])),
+        ok("GET /ticket/20", ticket(20, "new")),
+        ok(FIND, tickets(&[ticket(20, "new")])),
+    ];
+    let (done, asked) = play(&[], &repeated(create()), steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(done.pause, None);
+    assert_eq!(asked[6].json_body()["CustomFields"]["CorrelationKey"], KEY);
+    assert!(!asked.iter().any(|request| request.path == "/ticket"), "no second ticket");
 }
 
 #[test]
