@@ -8,7 +8,7 @@ use crate::engine::record::{Incident, Priority, Problem, ProblemState, Severity,
 
 use super::text;
 
-/// Kinds of timeline entries with which a priority may rise.
+/// Kinds of timeline entries with which a priority may rise; the first revision has nothing to rise from.
 const WEIGHS: &[&str] = &["step", "priority", "raised", "reopened"];
 
 /// The most characters of the CI's name in a subject.
@@ -98,7 +98,7 @@ impl Wanted {
 
     fn incident(job: &Job, incident: Incident) -> Self {
         let stage = stage_of(incident.state);
-        let weighs = fresh(&incident.timeline, job).any(|e| WEIGHS.contains(&e.kind.as_str()));
+        let weighs = fresh(&incident.timeline, job).any(|e| e.rev > 1 && WEIGHS.contains(&e.kind.as_str()));
         Self {
             kind: RecordKind::Incident,
             key: job.record_key.clone(),

@@ -12,6 +12,7 @@ mod patience;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod tuning;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -22,46 +23,17 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use self::flight::{Cargo, Landing, Rest, converse};
 use self::patience::Patience;
+pub use self::tuning::Tuning;
 use super::connector::{Connector, DIGEST, Done, Exchange, Next, Target};
-use super::health::{Allowance, Health, Mode, PAUSE};
-use super::pace::{Backoff, Pace, Random};
+use super::health::{Allowance, Health, Mode};
+use super::pace::{Pace, Random};
 use super::secrets::Secrets;
 use super::wire::Wire;
 use super::{Setting, Shared};
 use crate::clock::Clock;
 use crate::engine::effect::{Outbox, Outcome, Settled};
-use crate::engine::moment::{MINUTE, Moment, SECOND};
+use crate::engine::moment::{Moment, SECOND};
 use crate::engine::option::{DestinationPlan, OptionValue};
-
-/// Waits of a pump.
-#[derive(Clone, Copy, Debug)]
-pub struct Tuning {
-    /// After failures.
-    pub backoff: Backoff,
-    /// How long a refusing destination is left alone, in nanoseconds.
-    pub pause: i64,
-    /// Between heartbeats, in nanoseconds.
-    pub heartbeat: i64,
-    /// The longest sleep of the loop.
-    pub tick: Duration,
-    /// What requests under way get at the end.
-    pub grace: Duration,
-    /// Before an outbox that failed, or that holds back what is due, is asked again.
-    pub store_retry: Duration,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            backoff: Backoff::default(),
-            pause: PAUSE,
-            heartbeat: MINUTE,
-            tick: Duration::from_secs(10),
-            grace: Duration::from_secs(2),
-            store_retry: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Timeout of a request when the plan names none.
 const TIMEOUT: Duration = Duration::from_secs(30);

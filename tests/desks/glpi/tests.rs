@@ -38,7 +38,8 @@ fn check(ticket: &View, record: &Json) {
         2 => 3,
         _ => 2,
     };
-    let worsened = record["timeline"].as_array().unwrap().iter().any(|e| e["kind"] == "step");
+    let worsened =
+        record["timeline"].as_array().unwrap().iter().any(|e| e["kind"] == "step" || e["kind"] == "reopened");
     let ruled = ticket.subject.contains(RULED) && record["schema"] == "incident/1" && !worsened;
     let urgency = if ruled { RULE_URGENCY } else { level("urgency") };
     assert_eq!(ticket.priority, format!("{urgency}/{}", level("impact")), "{}", ticket.subject);

@@ -175,8 +175,8 @@ pub(super) fn orphan(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     Ok(None)
 }
 
-/// The ticket that a lost attempt made while its queue had no field for the key; it gets its key now. Its text
-/// names the record.
+/// The ticket that a lost attempt made while its queue had no field for the key; it gets its key now. Its
+/// text names the record.
 pub(super) fn unkeyed(talk: &mut Talk, map: &Map, job: &Job) -> Result<Option<Ticket>, Next> {
     let (queue, key) = (quote(map.queue(job.kind)), map.key_field());
     let query = format!("Queue = '{queue}' AND Creator = '__CurrentUser__' AND 'CF.{{{key}}}' IS NULL");

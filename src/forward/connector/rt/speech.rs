@@ -59,7 +59,8 @@ pub fn speak(
             Class::Denied => return Err(hidden(talk, map, job, &ticket.id)),
             _ => {}
         }
-        return verify(talk, map, job, wanted, &ticket, reply, status);
+        let fields = if said.fields { wanted.lacking(&ticket) } else { Vec::new() };
+        return verify(talk, map, job, wanted, &ticket, reply, status, &fields);
     }
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
 }
@@ -134,7 +135,9 @@ fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
     Ok(items.iter().any(|i| i["Type"] == "Comment" && loose(&i["Data"]).trim_end().ends_with(&marker)))
 }
 
-/// A 200 or 201 may hold refusals: trusts known sentences, reads back when there is another.
+/// A 200 or 201 may hold refusals: trusts known sentences that tell of the status and of each field, reads
+/// back otherwise. A field that is away is passed over without a word.
+#[expect(clippy::too_many_arguments, reason = "all of them are one call and its answer")]
 fn verify(
     talk: &mut Talk,
     map: &Map,
@@ -143,11 +146,13 @@ fn verify(
     before: &Ticket,
     reply: &Reply,
     status: Option<&str>,
+    fields: &[&str],
 ) -> Result<Done, Next> {
     let told = sentences(talk, reply)?;
-    let moved = |s: &String| s.contains("Status changed from");
-    if !told.is_empty() && told.iter().all(|s| is_success(s)) && (status.is_none() || told.iter().any(moved))
-    {
+    let says = |what: &str| told.iter().any(|sentence| sentence.contains(what));
+    let known = !told.is_empty() && told.iter().all(|s| is_success(s));
+    let moved = status.is_none() || says("Status changed from");
+    if known && moved && fields.iter().all(|name| says(name)) {
         return Ok(Done::default());
     }
     let ticket = read(talk, map, job, &before.id)?;

@@ -13,12 +13,17 @@ use super::speech::{Said, refusal, speak};
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
 use crate::engine::effect::{Job, Operation, Outcome};
+use crate::engine::moment::MINUTE;
 
 /// When a link whose ends are not stored yet is looked at again.
 const ENDS_MISSING: Duration = Duration::from_secs(60);
 /// Before what a lost attempt should have done is looked for a second time: RT may still be at work on it, or
 /// may just have come back.
 pub(super) const SECOND_LOOK: Duration = Duration::from_secs(3);
+/// When a ticket that lacks fields is written again, and for how long after the record's last change, in
+/// nanoseconds.
+const MEND: Duration = Duration::from_secs(60);
+const MEND_FOR: i64 = 10 * MINUTE;
 pub(super) const JSON: &str = "application/json";
 
 /// Reads a queue and returns the custom fields it lacks; ends with a pause when the key's field is among
@@ -112,9 +117,9 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
         }
         _ => Done::default(),
     };
-    done.outcomes = vec![stored(&id)];
     done.warning = done.warning.or(warning);
     done.pause = done.pause.or(keyless);
+    done.outcomes = vec![told(&id, job, wanted, done.warning.is_some() || done.pause.is_some())];
     Ok(done)
 }
 
@@ -145,7 +150,7 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     let comment = wanted.comment.as_deref();
     let said = Said { text: comment, status: allowed(map, wanted, &ticket, status), fields: !merged };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
-    done.outcomes = vec![stored(id)];
+    done.outcomes = vec![told(id, job, wanted, done.warning.is_some())];
     Ok(done)
 }
 
@@ -192,6 +197,14 @@ pub(super) fn link(talk: &mut Talk, map: &Map, job: &Job) -> Result<Done, Next> 
 
 fn stored(id: &str) -> Outcome {
     Outcome::stored(Some(id.to_owned()))
+}
+
+/// Its ticket holds this revision. `poor`: without some of its fields, which may only have been away for a
+/// moment: it is written once more, and again as long as the record is young.
+fn told(id: &str, job: &Job, wanted: &Wanted, poor: bool) -> Outcome {
+    let young = job.claimed_at.0.saturating_sub(wanted.at.0) < MEND_FOR;
+    let again = (poor && (young || job.acked_rev < job.rev)).then_some(MEND);
+    Outcome::Stored { remote_id: Some(id.to_owned()), again }
 }
 
 fn is_repeated(job: &Job) -> bool {
@@ -307,8 +320,7 @@ fn weight_changed(wanted: &Wanted, ticket: &Ticket) -> bool {
 }
 
 pub(super) fn fields_warning(wanted: &Wanted, ticket: &Ticket) -> Option<String> {
-    let lost: Vec<&str> =
-        wanted.fields.iter().filter(|(n, v)| !ticket.holds(n, v)).map(|(n, _)| n.as_str()).collect();
+    let lost = wanted.lacking(ticket);
     (!lost.is_empty())
         .then(|| format!("RT did not keep custom fields of ticket {}: {}", ticket.id, lost.join(", ")))
 }

@@ -57,6 +57,11 @@ fn stored(id: &str) -> Outcome {
     Outcome::stored(Some(id.to_owned()))
 }
 
+/// Stored, and to be written once more.
+fn mended(id: &str) -> Outcome {
+    Outcome::Stored { remote_id: Some(id.to_owned()), again: Some(Duration::from_secs(60)) }
+}
+
 fn comments(sentences: &[&str]) -> Json {
     json!([&["Comments added"], sentences].concat())
 }

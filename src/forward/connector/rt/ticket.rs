@@ -44,6 +44,8 @@ pub struct Wanted {
     pub alert_key: String,
     /// Names of the fields for impact and urgency: when they differ, the weight has changed.
     pub weight: Vec<String>,
+    /// When the record last changed.
+    pub at: Stamp,
 }
 
 impl Wanted {
@@ -81,6 +83,7 @@ impl Wanted {
             fields: BTreeMap::new(),
             alert_key: incident.alert_key.clone(),
             weight: Vec::new(),
+            at: incident.at,
         };
         if wanted.over.is_some() {
             wanted.first_status = map.get("status.new").to_owned();
@@ -123,6 +126,7 @@ impl Wanted {
             fields: BTreeMap::new(),
             alert_key: String::new(),
             weight: Vec::new(),
+            at: problem.at,
         };
         wanted.common(target, map, &problem.ci.name, (problem.impact, problem.urgency), problem.openings);
         wanted.put(map, "field.first", time(problem.first_at));
@@ -151,6 +155,11 @@ impl Wanted {
             let line: String = value.trim().chars().filter(|c| !c.is_control()).take(FIELD_CHARS).collect();
             self.fields.insert(name.to_owned(), line.trim_end().to_owned());
         }
+    }
+
+    /// Names of the custom fields that the ticket does not hold as wanted.
+    pub fn lacking(&self, ticket: &Ticket) -> Vec<&str> {
+        self.fields.iter().filter(|(n, v)| !ticket.holds(n, v)).map(|(n, _)| n.as_str()).collect()
     }
 
     /// The custom fields as JSON.

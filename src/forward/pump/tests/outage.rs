@@ -9,6 +9,7 @@ use crate::engine::moment::SECOND;
 use crate::forward::connector::fixture::create;
 use crate::forward::connector::{Failure, Reply, Request};
 use crate::forward::health::BREAKER;
+use crate::forward::pace::Backoff;
 use crate::forward::wire::Sending;
 
 /// Has one job that has failed often before, and remembers how long it is to wait after each failure.

@@ -208,7 +208,7 @@ fn a_refusal_inside_a_success_is_found() {
     let mut kept = ticket(20, "resolved");
     kept["CustomFields"].as_array_mut().unwrap().retain(|f| f["name"] != "Impact");
     let (done, _) = play(&[], &resolve(), resolving("Invalid value for custom field", kept).collect());
-    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(done.outcomes, [mended("20")]);
     assert!(done.warning.is_some_and(|w| w.contains("Impact")), "told, but not a reason to fail");
 }
 
@@ -257,11 +257,10 @@ fn more_weight_raises_priority_and_subject_once() {
     let (_, asked) = play(&[], &job, steps);
     assert_eq!(asked[1].json_body(), &json!({"Priority": 50, "Subject": "web-01: /data is 91 % full"}));
     // A person gave it more, or less while our own weight is unchanged: left alone.
-    for (priority, job) in [("90", job), ("0", later(Operation::Update, None))] {
-        let steps = vec![
-            ok("GET /ticket/20", weighed(priority)),
-            says("POST /ticket/20/comment", 201, comments(&[])),
-        ];
+    let changed = comments(&["Impact 2-Medium changed to 1-High"]);
+    for (priority, job, told) in [("90", job, changed), ("0", later(Operation::Update, None), comments(&[]))]
+    {
+        let steps = vec![ok("GET /ticket/20", weighed(priority)), says("POST /ticket/20/comment", 201, told)];
         play(&[], &job, steps);
     }
 }
@@ -324,4 +323,35 @@ fn an_answer_that_is_not_from_rt_proves_nothing() {
         let (done, _) = play(&[], &job, steps);
         assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "{name}: {done:?}");
     }
+}
+
+#[test]
+fn a_field_that_was_away_for_a_moment_is_written_again() {
+    let mut job = later(Operation::Update, None);
+    job.body["intervals"].as_array_mut().unwrap().push(json!({"from": "2026-11-22T11:00:00Z"}));
+    let away = vec![
+        ok("GET /ticket/20", ticket(20, "open")),
+        says("POST /ticket/20/comment", 201, comments(&[])),
+        ok("GET /ticket/20", ticket(20, "open")),
+    ];
+    let (done, _) = play(&[], &job, away);
+    assert_eq!(done.outcomes, [mended("20")], "RT says nothing of the field, and does not hold it");
+    assert!(done.warning.is_some_and(|w| w.contains("OccurrenceCount")));
+
+    // The same revision once more: nothing is said twice.
+    job.acked_rev = job.rev;
+    let back = vec![
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2"])),
+    ];
+    assert_eq!(play(&[], &job, back).0, Done::from(stored("20")));
+
+    // An administrator has taken it away for good: it is not asked for ever.
+    job.claimed_at = "2027-01-01T00:00:00Z".parse().unwrap();
+    let gone = vec![
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok("PUT /ticket/20", json!([])),
+        ok("GET /ticket/20", ticket(20, "open")),
+    ];
+    assert_eq!(play(&[], &job, gone).0.outcomes, [stored("20")]);
 }

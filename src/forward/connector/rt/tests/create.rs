@@ -171,7 +171,7 @@ fn a_ticket_found_of_an_earlier_revision_is_brought_up_to_date() {
         ok(FIND, tickets(&[ticket(20, "open")])),
         ok("PUT /ticket/20", json!(["Ticket 20: Priority changed from '20' to '80'"])),
         ok("GET /ticket/20", ticket(20, "open")),
-        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2"])),
+        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2", "Impact 2-Medium changed to 1-High"])),
     ];
     let (done, asked) = play(&[], &job, steps);
     assert_eq!(done, Done::from(stored("20")));
@@ -180,13 +180,15 @@ fn a_ticket_found_of_an_earlier_revision_is_brought_up_to_date() {
     assert_eq!(asked[5].json_body().get("Status"), None, "that is the people's");
 }
 
+const SEEN: &str = "LastSeen 2026-11-22 10:10:00 changed to 2026-11-22 10:20:00";
+
 #[test]
 fn a_ticket_made_without_its_key_pauses_and_is_not_made_again() {
     let mut bare = ticket(20, "new");
     bare["CustomFields"] = json!([{"name": "CorrelationKey", "values": []}]);
     let steps = vec![says("POST /ticket", 201, json!({"id": "20"})), ok("GET /ticket/20", bare)];
     let (done, _) = play(&[], &create(), steps);
-    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(done.outcomes, [mended("20")]);
     let pause = done.pause.unwrap();
     assert!(
         pause.contains("custom field 'CorrelationKey'") && pause.contains("SetInitialCustomField"),
@@ -205,9 +207,10 @@ fn a_ticket_made_without_its_key_for_a_record_already_over_is_not_left_open() {
         says("POST /ticket", 201, json!({"id": "20"})),
         ok("GET /ticket/20", bare),
         says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+        ok("GET /ticket/20", ticket(20, "resolved")),
     ];
     let (done, asked) = play(&[], &job, steps);
-    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(done.outcomes, [mended("20")]);
     assert!(done.pause.is_some_and(|p| p.contains("without its key")));
     assert_eq!(asked[2].json_body()["Status"], "resolved");
     assert_eq!(asked[2].json_body()["CustomFields"]["CorrelationKey"], KEY, "perhaps it is there again");
@@ -227,9 +230,12 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
     let mut job = create();
     job.body["state"] = json!("resolved");
     job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let mut made = ticket(20, "new");
+    let fields = made["CustomFields"].as_array_mut().unwrap();
+    fields.iter_mut().find(|f| f["name"] == "LastSeen").unwrap()["values"] = json!(["2026-11-22T10:20:00Z"]);
     let steps = vec![
         says("POST /ticket", 201, json!({"id": "20"})),
-        ok("GET /ticket/20", ticket(20, "new")),
+        ok("GET /ticket/20", made),
         says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
     ];
     let (done, asked) = play(&[], &job, steps);
@@ -247,7 +253,7 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
         ok(FIND, tickets(&[ticket(20, "new")])),
         ok(HISTORY, json!({"items": [{"Type": "Comment", "Data": marker}]})),
         ("GET /ticket/20", Ok(there)),
-        ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'"])),
+        ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'", SEEN])),
     ];
     let (done, asked) = play(&[], &repeated(job), steps);
     assert_eq!(done.outcomes, [stored("20")]);
