@@ -221,6 +221,7 @@ fn states_are_read_back() {
     };
     let mut taken = issue("OPS-1", ("Work in progress", "indeterminate"), &[]);
     taken["fields"]["assignee"] = json!({"displayName": "Ada"});
+    taken["fields"]["updated"] = json!("2026-11-22T11:00:00.000+0100");
     let held = [held(1, "OPS-1"), held(2, "OPS-2"), held(3, "OPS-3"), held(4, "no key")];
     let issues = [taken, issue("OPS-2", ("Pending", "indeterminate"), &[]), issue("OPS-9", NEW, &[])];
     let target = target("3", &[]);
@@ -230,6 +231,8 @@ fn states_are_read_back() {
     let told: Vec<_> =
         done.remotes.iter().map(|r| (r.record.as_str(), r.stage, r.assignee.as_deref())).collect();
     assert_eq!(told, [("r1", Stage::InProgress, Some("Ada")), ("r2", Stage::OnHold, None)]);
+    assert_eq!(done.remotes[0].updated, "2026-11-22T10:00:00Z".parse().ok());
+    assert!(asked[0].json_body()["fields"].as_array().is_some_and(|all| all.contains(&json!("updated"))));
 }
 
 #[test]

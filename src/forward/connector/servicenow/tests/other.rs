@@ -17,7 +17,8 @@ fn what_people_did_is_read_in_one_go_per_table() {
     let (i, p) = (RecordKind::Incident, RecordKind::Problem);
     let all = [held(i, "20"), held(i, "21"), held(i, "22"), held(i, "23"), held(i, "24^x"), held(p, "30")];
     let of = |id: &str, state: &str, more: &[(&str, &str)]| {
-        row(state, &[&[("sys_id", id), ("sys_updated_by", "ada")], more].concat())
+        let both = [("sys_updated_by", "ada"), ("sys_updated_on", "2026-11-22 10:00:00")];
+        row(state, &[&[("sys_id", id)], &both[..], more].concat())
     };
     let incidents = [
         of("20", "1", &[("assigned_to", "Ada")]),
@@ -30,7 +31,8 @@ fn what_people_did_is_read_in_one_go_per_table() {
         many("GET /api/now/table/incident?sysparm_query=sys_idIN20%2C21%2C22%2C23&", &incidents),
         many("GET /api/now/table/problem?sysparm_query=sys_idIN30&", &problems),
     ];
-    let (done, _) = converse(|said| read(&target(&[]), &all, said), steps);
+    let (done, asked) = converse(|said| read(&target(&[]), &all, said), steps);
+    assert!(asked[0].path.contains("sys_updated_on"));
     let got: Vec<_> = done
         .remotes
         .iter()
@@ -46,6 +48,8 @@ fn what_people_did_is_read_in_one_go_per_table() {
         ]
     );
     assert!(done.remotes.iter().all(|r| r.by.as_deref() == Some("ada") && r.rev == 3));
+    let ten = "2026-11-22T10:00:00Z".parse().ok();
+    assert!(done.remotes.iter().all(|r| r.updated == ten));
 }
 
 #[test]
