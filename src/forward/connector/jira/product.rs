@@ -292,8 +292,10 @@ impl Product for Issues<'_> {
         }
     }
 
+    /// An issue that a person moved to another project has another key there and answers to the old one: it
+    /// is the record's all the same, and keeps the id it is known by.
     fn read(&self, talk: &mut Talk, _kind: RecordKind, id: &str) -> Result<Option<Found>, Next> {
-        self.get(talk, id)
+        Ok(self.get(talk, id)?.map(|issue| Found { id: id.to_owned(), ..issue }))
     }
 
     fn is_said(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<bool, Next> {

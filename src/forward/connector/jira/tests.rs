@@ -158,6 +158,18 @@ fn a_resolve_finds_its_way_over_other_states() {
 }
 
 #[test]
+fn an_issue_that_was_moved_to_another_project_is_resolved_there() {
+    let steps = vec![
+        ok(ISSUE, issue("NET-9", NEW, &[("31", "Resolved", "done")])),
+        says("POST /rest/api/3/issue/OPS-7/comment", 201, json!({})),
+        says("POST /rest/api/3/issue/OPS-7/transitions", 204, json!({})),
+    ];
+    let (done, asked) = play(&amended(Operation::Resolve, Some(("new", "resolved"))), steps);
+    assert_eq!(outcome(&done), &Outcome::stored(Some("OPS-7".into())));
+    assert_eq!(asked[2].json_body()["transition"]["id"], "31");
+}
+
+#[test]
 fn a_dead_end_says_which_ways_there_are() {
     let job = amended(Operation::Resolve, Some(("new", "resolved")));
     let (done, _) = play(
