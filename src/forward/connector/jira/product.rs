@@ -186,7 +186,9 @@ impl Issues<'_> {
             Class::Success if reply.json()["key"].is_string() => Ok(()),
             Class::Success => Err(foreign(talk, reply)),
             Class::Gone => Err(pause(format!(
-                "project {project} is not there or hidden from this account: check `project`, and grant Browse projects"
+                "project {project} is not there or hidden from this account: check `url` and `project`, and grant \
+                 Browse projects ({})",
+                told(reply)
             ))),
             _ => Err(talk.give_up(reply, false)),
         }

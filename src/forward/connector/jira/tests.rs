@@ -10,8 +10,8 @@ use crate::engine::effect::{Operation, Outcome, RecordKind, Stage};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::{OptionValue, SecretRef};
 use crate::engine::record::HostRef;
-use crate::forward::connector::{Done, Request};
 use crate::forward::connector::fixture::*;
+use crate::forward::connector::{Done, Request};
 
 fn target(api: &str, map: &[(&str, &str)]) -> Target {
     let map: BTreeMap<_, _> = map.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
