@@ -105,7 +105,7 @@ impl Probe {
             return Err(trouble.reason.clone());
         }
         if !landing.is_fit() {
-            return Err("its answers are not what was expected".to_owned());
+            return Err(landing.unclear().unwrap_or("its answers are not what was expected").to_owned());
         }
         Ok(Some(landing.done.warning.unwrap_or_else(|| "rights, fields and choices are there".to_owned())))
     }
@@ -155,5 +155,68 @@ impl Probe {
 
     async fn converse(&self, ask: impl Fn(&[super::connector::Exchange]) -> Next) -> Landing {
         converse(Rc::clone(&self.wire), self.secrets.clone(), self.setting.clock, Rest::default(), ask).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::engine::moment::Stamp;
+    use crate::engine::option::{Filter, Gone, OptionValue, Options, SecretRef};
+    use crate::engine::record::HostRef;
+    use crate::forward::connector::Reply;
+    use crate::forward::wire::Sending;
+
+    /// Answers everything with the page on which people log in.
+    struct Page;
+
+    impl Wire for Page {
+        fn send<'a>(&'a self, _request: &'a Request, _secrets: &'a Secrets, _now: Stamp) -> Sending<'a> {
+            let body = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>".to_vec();
+            Box::pin(async move { Ok(Reply { status: 200, body, ..Reply::default() }) })
+        }
+    }
+
+    #[test]
+    fn a_page_in_the_place_of_a_desk_is_told_by_its_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for kind in ["glpi", "itop", "jira", "rt", "servicenow", "zammad", "znuny"] {
+            let text = |t: &str| OptionValue::Text(t.to_owned());
+            let file = OptionValue::Secret(SecretRef::File(secret.display().to_string()));
+            let login = if kind == "znuny" || kind == "itop" { "password" } else { "token" };
+            let options = BTreeMap::from([
+                ("url".to_owned(), text("https://desk.example/apirest.php")),
+                ("project".to_owned(), text("OPS")),
+                ("user".to_owned(), text("sexton")),
+                (login.to_owned(), file),
+            ]);
+            let plan = DestinationPlan {
+                id: "desk".to_owned(),
+                kind,
+                filter: Filter::default(),
+                pace: 0.0,
+                timeout: 0,
+                read_back: 0,
+                gone: Gone::default(),
+                fallback: None,
+                digest: None,
+                options: Options(options),
+            };
+            let host = HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() };
+            let (remotes, _) = tokio::sync::mpsc::channel(1);
+            let setting = Setting {
+                wires: Rc::new(|_, _, _| Ok(Rc::new(Page) as Rc<dyn Wire>)),
+                ..Setting::new(host, Stamp(0), Clock::start(), remotes)
+            };
+            let probe = Probe::new(&plan, setting).unwrap();
+            let why = runtime.block_on(probe.greet()).expect_err(kind);
+            assert!(why.contains("Sign in"), "{kind}: {why}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use sexton::forward::connector::Login;
 use sexton::forward::wire::http::Http;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+
 use super::certificates::{Authority, Pair, Terms, plain, put, self_signed};
 use super::far::{Act, Far, answer};
 use super::{Setup, create, local, word};
@@ -35,10 +37,20 @@ fn whom_we_do_not_trust_never_hears_a_word() {
             theirs.pem() + &ours.pem(),
             "200 with 2 bytes",
         ),
-        ("unknown authority", terms(&theirs.issue(HERE)), ours.pem(), "unsent: "),
+        (
+            "unknown authority",
+            terms(&theirs.issue(HERE)),
+            ours.pem(),
+            "unsent: TLS fails: invalid peer certificate: UnknownIssuer: its authority is not known here; name",
+        ),
         ("its own certificate", terms(&alone), ours.pem(), "unsent: "),
         ("another name", terms(&ours.issue(&["other.example"])), ours.pem(), "unsent: "),
-        ("expired", terms(&ours.issue_expired(HERE)), ours.pem(), "unsent: "),
+        (
+            "expired",
+            terms(&ours.issue_expired(HERE)),
+            ours.pem(),
+            "unsent: TLS fails: invalid peer certificate: certificate expired",
+        ),
     ];
     for (what, config, ca, wanted) in cases {
         local(async {
@@ -63,6 +75,15 @@ fn a_server_that_speaks_no_tls_or_breaks_off_was_sent_nothing() {
         far.cut_handshake.set(true);
         let result = create(&setup.wire(&[]), &setup).await;
         assert!(word(&result).starts_with("unsent: "), "cut: {}", word(&result));
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let setup = Setup::new(format!("https://{}", plain.local_addr().unwrap()));
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = plain.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        });
+        let result = create(&setup.wire(&[]), &setup).await;
+        let said = word(&result);
+        assert!(said.starts_with("unsent: TLS fails: ") && said.contains("is it http:// and not"), "{said}");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent = Setup::new(format!("https://{}", listener.local_addr().unwrap()));
         let wire = Http::new(&silent.options(), &[], Duration::from_millis(500)).unwrap();

@@ -4,7 +4,7 @@
 //! out is ambiguous, and the caller must look before it repeats. Redirects are a mistake in the
 //! configuration, never followed.
 
-use super::Reply;
+use super::{Reply, markup};
 use crate::engine::effect::Outcome;
 
 /// The longest piece of a foreign body that is quoted in a reason, in bytes.
@@ -84,12 +84,26 @@ pub fn sentence(reply: &Reply) -> String {
         Some(text) => text.to_owned(),
         None => String::from_utf8_lossy(&reply.body[..reply.body.len().min(4 * QUOTE)]).into_owned(),
     };
+    let text = if is_page(reply) { format!("a web page: {}", text_of_page(&text)) } else { text };
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if line.is_empty() {
         return format!("HTTP {}", reply.status);
     }
     format!("HTTP {}: {}", reply.status, clip(&line, QUOTE))
+}
+
+/// The words of a page, without its scripts and styles.
+fn text_of_page(html: &str) -> String {
+    let mut text = html.to_owned();
+    for tag in ["script", "style"] {
+        let (open, close) = (format!("<{tag}"), format!("</{tag}>"));
+        while let Some(at) = text.find(&open) {
+            let end = text[at..].find(&close).map_or(text.len(), |n| at + n + close.len());
+            text.replace_range(at..end, " ");
+        }
+    }
+    markup::text(&text.replace('<', " <"))
 }
 
 /// The text cut to at most `most` bytes on a character boundary, with a mark when cut.
@@ -164,6 +178,8 @@ mod tests {
         assert_eq!(sentence(&reply(400, "")), "HTTP 400");
         assert_eq!(sentence(&reply(400, r#"{"message":"bad\nqueue"}"#)), "HTTP 400: bad queue");
         assert_eq!(sentence(&reply(400, r#"{"type":"x","detail":"no such rev"}"#)), "HTTP 400: no such rev");
+        let page = "<!DOCTYPE html><html><head><title>Sign in</title><script>let a = 1;</script></head><body>\n<h1>Hello";
+        assert_eq!(sentence(&reply(200, page)), "HTTP 200: a web page: Sign in Hello");
         let long = sentence(&reply(500, &"é".repeat(5000)));
         assert!(long.len() <= QUOTE + 12 && long.ends_with('…'), "{long}");
         let garbage = sentence(&Reply { status: 500, body: vec![0xff, 0, 7, b'x'], ..Reply::default() });

@@ -34,6 +34,7 @@ pub mod syslog;
 pub mod talk;
 pub mod text;
 pub mod tickets;
+pub mod times;
 pub mod told;
 pub mod wanted;
 pub mod webhook;

@@ -173,19 +173,29 @@ pub fn next(product: &dyn Product, target: &Target, jobs: &[Job], exchanges: &[s
 pub fn read_back(
     held: &[Held],
     exchanges: &[super::Exchange],
-    mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
+    one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
 ) -> Next {
-    let mut talk = Talk::new(exchanges, false);
     let mut all = Done::default();
+    let read = read_each(&mut Talk::new(exchanges, false), held, &mut all, one);
+    read.map_or_else(|next| next, |()| Next::Done(all))
+}
+
+/// The same within a conversation, for those that an answer about many does not show.
+pub fn read_each<'h>(
+    talk: &mut Talk,
+    held: impl IntoIterator<Item = &'h Held>,
+    all: &mut Done,
+    mut one: impl FnMut(&mut Talk, &Held) -> Result<Option<Remote>, Next>,
+) -> Result<(), Next> {
     for held in held {
-        match one(&mut talk, held) {
+        match one(talk, held) {
             Ok(remote) => all.remotes.extend(remote),
             Err(Next::Done(Done { gone, .. })) if !gone.is_empty() => all.gone.extend(gone),
             Err(Next::Done(Done { outcomes, .. })) if matches!(outcomes[..], [Outcome::Refused { .. }]) => {}
-            Err(next) => return next,
+            Err(next) => return Err(next),
         }
     }
-    Next::Done(all)
+    Ok(())
 }
 
 /// A record whose ticket a person has thrown away.

@@ -72,6 +72,14 @@ impl Landing {
         self.done.pause.clone().or(by_outcome)
     }
 
+    /// What a conversation without jobs could make no sense of, in the connector's words.
+    pub fn unclear(&self) -> Option<&str> {
+        match self.done.outcomes.first()? {
+            Outcome::Retry { reason, .. } | Outcome::Refused { reason } => Some(reason),
+            Outcome::Stored { .. } | Outcome::Pause { .. } => None,
+        }
+    }
+
     /// A hello that found nothing wrong.
     pub fn is_fit(&self) -> bool {
         self.trouble.is_none() && self.done.outcomes.is_empty() && self.done.pause.is_none()

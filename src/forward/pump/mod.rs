@@ -333,7 +333,8 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
             None if !landing.done.outcomes.is_empty() && !by_job => {
                 // A hello that could not make sense of the answers.
-                self.health.failed(now, None, "not what was expected", &mut self.random)
+                let why = landing.unclear().unwrap_or("not what was expected");
+                self.health.failed(now, None, why, &mut self.random)
             }
             None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
             None => self.health.succeeded(now),

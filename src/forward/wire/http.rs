@@ -6,7 +6,6 @@
 //! others (or the access token was an old one) the request is repeated once.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::client::{Clients, chain};
 use super::oauth::{OAuth, Token};
-use super::{Sending, Wire, signature};
+use super::{Sending, Wire, failure, signature};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
 use crate::forward::connector::request::{READING, encode};
@@ -157,8 +156,8 @@ impl Http {
 /// Sends and reads the answer. `now` dates a `Retry-After` when the answer has no date of its own.
 pub(super) async fn read(outgoing: reqwest::RequestBuilder, now: Stamp) -> Result<Reply, Failure> {
     let mut answer = outgoing.send().await.map_err(|e| {
-        let sent = !(e.is_connect() || e.is_builder() || is_turned_away(&e));
-        Failure { sent, reason: chain(&e.without_url()) }
+        let sent = !(e.is_connect() || e.is_builder() || failure::is_turned_away(&e));
+        Failure { sent, reason: failure::told(&e.without_url()) }
     })?;
     let mut reply =
         Reply { status: answer.status().as_u16(), headers: plain(answer.headers()), ..Reply::default() };
@@ -186,34 +185,6 @@ pub(super) async fn read(outgoing: reqwest::RequestBuilder, now: Stamp) -> Resul
             }
         }
     }
-}
-
-/// In TLS 1.3 a server that does not like our certificate says so after we have begun to speak: it has read
-/// nothing of it.
-fn is_turned_away(error: &reqwest::Error) -> bool {
-    use rustls::AlertDescription as A;
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let inner = next.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>()).or_else(|| next.downcast_ref());
-        if let Some(rustls::Error::AlertReceived(alert)) = tls {
-            return matches!(
-                alert,
-                A::CertificateRequired
-                    | A::NoCertificate
-                    | A::BadCertificate
-                    | A::UnsupportedCertificate
-                    | A::CertificateRevoked
-                    | A::CertificateExpired
-                    | A::CertificateUnknown
-                    | A::UnknownCA
-                    | A::AccessDenied
-                    | A::HandshakeFailure
-            );
-        }
-        cause = next.source();
-    }
-    false
 }
 
 fn hidden(text: &str) -> Result<HeaderValue, String> {

@@ -5,6 +5,7 @@
 //! simulated world can put its own in their place.
 
 pub mod client;
+mod failure;
 pub mod file;
 pub mod http;
 pub mod nats;

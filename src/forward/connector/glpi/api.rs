@@ -77,8 +77,10 @@ pub fn ask<'a>(talk: &mut Talk<'a>, request: Request) -> Result<Said<'a>, Next> 
     let json = reply.json();
     let done = class(reply.status) == Class::Success && reply.status != 207;
     if done && json.is_null() {
-        let reason = "GLPI answered something that is no JSON: a proxy, or url leads elsewhere".to_owned();
-        return Err(talk.retry(None, reason));
+        let said = sentence(reply);
+        return Err(
+            talk.retry(None, format!("not what GLPI answers: a proxy, or url leads elsewhere ({said})"))
+        );
     }
     let (code, words) = if done { Default::default() } else { error(&json) };
     if LOGIN.contains(&code.as_str()) {

@@ -6,7 +6,7 @@ use super::super::request::loose;
 use super::super::talk::Talk;
 use super::super::tickets::{Found, Product, Say, pause, refused};
 use super::super::wanted::{Wanted, cut};
-use super::super::{Method, Next, Request, footer, markup};
+use super::super::{Method, Next, Request, footer, markup, times};
 use super::api::{self, Term, ask, itemtype, search, write};
 use super::options::{Map, typed};
 use crate::engine::effect::{Job, RecordKind, Stage};
@@ -390,6 +390,7 @@ pub fn found(json: &Json) -> Found {
         creator: loose(&json["users_id_recipient"]),
         key,
         stage: stage(&loose(&json["status"])),
+        updated: times::changed(&loose(&json["date_mod"])),
         raw: json.clone(),
         ..Found::default()
     }

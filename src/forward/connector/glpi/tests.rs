@@ -333,8 +333,10 @@ fn people_are_read_back() {
         over: false,
     };
     let users = json!([{"users_id": "glpi", "type": 1}, {"users_id": "Doe Jane", "type": 2}, {"users_id": "Roe", "type": "2"}]);
+    let mut solved = ticket(5);
+    solved["date_mod"] = json!("2026-11-22 10:00:00");
     let steps = vec![
-        ok(READ, ticket(5)),
+        ok(READ, solved),
         ok("GET /Ticket/20/Ticket_User?get_hateoas=false&expand_dropdowns=true", users),
         ok(
             SOLUTIONS,
@@ -360,6 +362,7 @@ fn people_are_read_back() {
     );
     assert_eq!(done.gone, ["gone"]);
     assert_eq!(done.remotes[0].note.as_deref(), Some("disk & fan replaced"));
+    assert_eq!(done.remotes[0].updated, "2026-11-22T10:00:00Z".parse().ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::classify::clip;
 use super::super::talk::Talk;
 use super::super::tickets::{Found, Product, Say, pause, refused};
 use super::super::wanted::{Wanted, cut};
-use super::super::{Next, footer, markup};
+use super::super::{Next, footer, markup, times};
 use super::api::{ATTEMPTS, Api, Object, Refusal, like, quoted};
 use super::loose;
 use super::options::Map;
@@ -172,7 +172,7 @@ impl Itop<'_> {
     /// What is read of a ticket.
     pub fn columns(&self, kind: RecordKind) -> String {
         let mut columns =
-            "id,ref,status,description,impact,urgency,team_id,agent_id,service_id,agent_id_friendlyname"
+            "id,ref,status,description,impact,urgency,team_id,agent_id,service_id,agent_id_friendlyname,last_update"
                 .to_owned();
         if kind != RecordKind::Problem {
             columns.push_str(",solution,pending_reason");
@@ -204,6 +204,7 @@ impl Itop<'_> {
             by: None,
             creator: String::new(),
             note: some(note.split_whitespace().collect::<Vec<_>>().join(" ")),
+            updated: times::changed(&text("last_update")),
             raw: object.fields.clone(),
             ..Found::default()
         }

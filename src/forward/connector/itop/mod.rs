@@ -125,7 +125,7 @@ fn lacking(talk: &mut Talk, itop: &Itop, kind: RecordKind) -> Result<Option<Stri
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
     let itop = Itop { api: Api { target, attempts: 0 }, map: Map::of(target) };
     let mut talk = Talk::new(exchanges, false);
-    let mut remotes = Vec::new();
+    let (mut remotes, mut gone) = (Vec::new(), Vec::new());
     for kind in [RecordKind::Incident, RecordKind::Problem] {
         let ids: Vec<u64> =
             held.iter().filter(|h| h.kind == kind).filter_map(|h| h.remote_id.parse().ok()).collect();
@@ -136,15 +136,19 @@ fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
         let list = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         let oql = format!("SELECT {class} WHERE id IN ({list})");
         let found = match itop.api.get(&mut talk, class, &oql, &itop.columns(kind)) {
-            Ok(found) => found.unwrap_or_default(),
+            Ok(Ok(found)) => found,
+            // A class that may not be read tells nothing about its objects.
+            Ok(Err(_)) => continue,
             Err(next) => return next,
         };
         for held in held.iter().filter(|h| h.kind == kind) {
-            let object = found.iter().find(|o| o.key.to_string() == held.remote_id);
-            remotes.extend(object.and_then(|o| itop.found(o).remote(&held.record, held.rev)));
+            match found.iter().find(|o| o.key.to_string() == held.remote_id) {
+                Some(object) => remotes.extend(itop.found(object).remote(&held.record, held.rev)),
+                None => gone.push(held.record.clone()),
+            }
         }
     }
-    Next::Done(Done { remotes, ..Done::default() })
+    Next::Done(Done { remotes, gone, ..Done::default() })
 }
 
 #[cfg(test)]

@@ -220,6 +220,32 @@ fn a_link_is_set_once_and_a_persons_choice_stays() {
 }
 
 #[test]
+fn people_are_read_back_and_a_ticket_that_is_not_there_is_gone() {
+    let held = |kind, id: &str| Held {
+        cursor: 1,
+        kind,
+        record: format!("r{id}"),
+        rev: 3,
+        remote_id: id.to_owned(),
+        over: false,
+    };
+    let all =
+        [held(RecordKind::Incident, "20"), held(RecordKind::Incident, "21"), held(RecordKind::Problem, "30")];
+    let mut taken = ticket("assigned");
+    taken["last_update"] = json!("2026-11-22 10:00:00");
+    let denied =
+        no(1, "The current user does not have enough permissions for exporting data of class Problem");
+    let steps = vec![ok(REST, objects(&[(20, taken)])), ok(REST, denied)];
+    let target = target(&[]);
+    let (done, asked) = converse(|said| read(&target, &all, said), steps);
+    assert!(operation(&asked[0])["output_fields"].as_str().is_some_and(|f| f.contains("last_update")));
+    let [remote] = &done.remotes[..] else { panic!("one ticket was read: {done:?}") };
+    assert_eq!((remote.record.as_str(), remote.stage), ("r20", Stage::InProgress));
+    assert_eq!(remote.updated, "2026-11-22T10:00:00Z".parse().ok());
+    assert_eq!(done.gone, ["r21"], "and of what may not be read nothing is known");
+}
+
+#[test]
 fn a_marker_is_found_in_the_log() {
     let said = |marker: &str| objects(&[(20, json!({"private_log": {"entries": [{"message": marker}]}}))]);
     let job = repeated(later(Operation::Update, None));

@@ -4,10 +4,12 @@ use serde_json::Value as Json;
 
 use super::super::names::Names;
 use super::super::tickets::Found;
+use super::super::times;
 use crate::engine::effect::Stage;
 
 /// The fields that are asked for.
-pub const FIELDS: &[&str] = &["summary", "status", "labels", "assignee", "priority", "resolution", "creator"];
+pub const FIELDS: &[&str] =
+    &["summary", "status", "labels", "assignee", "priority", "resolution", "creator", "updated"];
 
 /// One way out of a status.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ pub fn found(names: &Names, json: &Json) -> Found {
             .or_else(|| text(&fields["creator"]["name"]))
             .unwrap_or_default(),
         note,
+        updated: fields["updated"].as_str().and_then(times::changed),
         raw: json.clone(),
         ..Found::default()
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::login::{ANY_TOKEN, BEARER, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::names::Names;
 use super::talk::Talk;
-use super::{CA, Connector, Done, Exchange, Login, MAP, Next, PROXY, Target, URL, WireKind};
+use super::{CA, Connector, Exchange, Login, MAP, Next, PROXY, Target, URL, WireKind};
 use crate::engine::effect::{Held, Job};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
 use product::Issues;
@@ -125,10 +125,8 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 }
 
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    match issues(target).remotes(&mut Talk::new(exchanges, false), held) {
-        Ok(remotes) => Next::Done(Done { remotes, ..Done::default() }),
-        Err(next) => next,
-    }
+    let all = issues(target).remotes(&mut Talk::new(exchanges, false), held);
+    all.map_or_else(|next| next, Next::Done)
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use super::super::classify::{Class, class, sentence};
 use super::super::names::Names;
 use super::super::request::encode;
 use super::super::talk::Talk;
-use super::super::tickets::{Found, Product, Say, pause, refused, success};
+use super::super::tickets::{self, Found, Product, Say, pause, refused, success};
 use super::super::wanted::{Wanted, cut};
-use super::super::{Method, Next, Reply, Request};
+use super::super::{Done, Method, Next, Reply, Request};
 use super::adf::{self, TEXT_CHARS};
 use super::issue::{FIELDS, Way, found, ways};
-use crate::engine::effect::{Held, Job, RecordKind, Remote, Stage};
+use crate::engine::effect::{Held, Job, RecordKind, Stage};
 
 /// The most characters of a summary.
 const SUMMARY_CHARS: usize = 255;
@@ -186,17 +186,20 @@ impl Issues<'_> {
             Class::Success if reply.json()["key"].is_string() => Ok(()),
             Class::Success => Err(foreign(talk, reply)),
             Class::Gone => Err(pause(format!(
-                "project {project} is not there or hidden from this account: check `project`, and grant Browse projects"
+                "project {project} is not there or hidden from this account: check `url` and `project`, and grant \
+                 Browse projects ({})",
+                told(reply)
             ))),
             _ => Err(talk.give_up(reply, false)),
         }
     }
 
-    /// Where the issues of these records stand.
-    pub fn remotes(&self, talk: &mut Talk, held: &[Held]) -> Result<Vec<Remote>, Next> {
+    /// Where the issues of these records stand. What one answer about all does not show is asked for by
+    /// itself: an issue that was moved answers there to its old key, one that was deleted does not.
+    pub fn remotes(&self, talk: &mut Talk, held: &[Held]) -> Result<Done, Next> {
         let ids: Vec<&str> = held.iter().map(|h| h.remote_id.as_str()).filter(|id| is_key(id)).collect();
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Done::default());
         }
         let issues = if self.cloud {
             let body = json!({"issueIdsOrKeys": ids, "fields": FIELDS});
@@ -210,11 +213,19 @@ impl Issues<'_> {
         } else {
             self.search(talk, &format!("issuekey in ({})", ids.join(", ")), ids.len())?
         };
-        let remote = |h: &Held| {
-            let issue = issues.iter().find(|issue| issue["key"] == h.remote_id)?;
-            found(&self.names, issue).remote(&h.record, h.rev)
-        };
-        Ok(held.iter().filter_map(remote).collect())
+        let mut all = Done::default();
+        let mut missing = Vec::new();
+        for held in held.iter().filter(|h| is_key(&h.remote_id)) {
+            match issues.iter().find(|issue| issue["key"] == held.remote_id) {
+                Some(issue) => all.remotes.extend(found(&self.names, issue).remote(&held.record, held.rev)),
+                None => missing.push(held),
+            }
+        }
+        tickets::read_each(talk, missing, &mut all, |talk, held| match self.get(talk, &held.remote_id)? {
+            Some(issue) => Ok(issue.remote(&held.record, held.rev)),
+            None => Err(tickets::gone(held)),
+        })?;
+        Ok(all)
     }
 }
 
@@ -283,8 +294,10 @@ impl Product for Issues<'_> {
         }
     }
 
+    /// An issue that a person moved to another project has another key there and answers to the old one: it
+    /// is the record's all the same, and keeps the id it is known by.
     fn read(&self, talk: &mut Talk, _kind: RecordKind, id: &str) -> Result<Option<Found>, Next> {
-        self.get(talk, id)
+        Ok(self.get(talk, id)?.map(|issue| Found { id: id.to_owned(), ..issue }))
     }
 
     fn is_said(&self, talk: &mut Talk, wanted: &Wanted, ticket: &Found) -> Result<bool, Next> {

@@ -10,8 +10,8 @@ use crate::engine::effect::{Operation, Outcome, RecordKind, Stage};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::{OptionValue, SecretRef};
 use crate::engine::record::HostRef;
-use crate::forward::connector::Request;
 use crate::forward::connector::fixture::*;
+use crate::forward::connector::{Done, Request};
 
 fn target(api: &str, map: &[(&str, &str)]) -> Target {
     let map: BTreeMap<_, _> = map.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -158,6 +158,18 @@ fn a_resolve_finds_its_way_over_other_states() {
 }
 
 #[test]
+fn an_issue_that_was_moved_to_another_project_is_resolved_there() {
+    let steps = vec![
+        ok(ISSUE, issue("NET-9", NEW, &[("31", "Resolved", "done")])),
+        says("POST /rest/api/3/issue/OPS-7/comment", 201, json!({})),
+        says("POST /rest/api/3/issue/OPS-7/transitions", 204, json!({})),
+    ];
+    let (done, asked) = play(&amended(Operation::Resolve, Some(("new", "resolved"))), steps);
+    assert_eq!(outcome(&done), &Outcome::stored(Some("OPS-7".into())));
+    assert_eq!(asked[2].json_body()["transition"]["id"], "31");
+}
+
+#[test]
 fn a_dead_end_says_which_ways_there_are() {
     let job = amended(Operation::Resolve, Some(("new", "resolved")));
     let (done, _) = play(
@@ -221,15 +233,28 @@ fn states_are_read_back() {
     };
     let mut taken = issue("OPS-1", ("Work in progress", "indeterminate"), &[]);
     taken["fields"]["assignee"] = json!({"displayName": "Ada"});
-    let held = [held(1, "OPS-1"), held(2, "OPS-2"), held(3, "OPS-3"), held(4, "no key")];
+    taken["fields"]["updated"] = json!("2026-11-22T11:00:00.000+0100");
+    let held = [held(1, "OPS-1"), held(2, "OPS-2"), held(3, "OPS-3"), held(4, "OPS-4"), held(5, "no key")];
     let issues = [taken, issue("OPS-2", ("Pending", "indeterminate"), &[]), issue("OPS-9", NEW, &[])];
     let target = target("3", &[]);
-    let steps = vec![ok("POST /rest/api/3/issue/bulkfetch", found(&issues))];
+    let moved = ok("GET /rest/api/3/issue/OPS-3?", issue("NET-7", ("Pending", "indeterminate"), &[]));
+    let steps = vec![
+        ok("POST /rest/api/3/issue/bulkfetch", found(&issues)),
+        moved,
+        says("GET /rest/api/3/issue/OPS-4?", 404, json!({})),
+        ok("GET /rest/api/3/project/OPS", json!({"key": "OPS"})),
+    ];
     let (done, asked) = converse(|said| read(&target, &held, said), steps);
-    assert_eq!(asked[0].json_body()["issueIdsOrKeys"], json!(["OPS-1", "OPS-2", "OPS-3"]));
+    assert_eq!(asked[0].json_body()["issueIdsOrKeys"], json!(["OPS-1", "OPS-2", "OPS-3", "OPS-4"]));
     let told: Vec<_> =
         done.remotes.iter().map(|r| (r.record.as_str(), r.stage, r.assignee.as_deref())).collect();
-    assert_eq!(told, [("r1", Stage::InProgress, Some("Ada")), ("r2", Stage::OnHold, None)]);
+    assert_eq!(
+        told,
+        [("r1", Stage::InProgress, Some("Ada")), ("r2", Stage::OnHold, None), ("r3", Stage::OnHold, None)]
+    );
+    assert_eq!(done.gone, ["r4"], "what was moved answers to its old key, what was deleted does not");
+    assert_eq!(done.remotes[0].updated, "2026-11-22T10:00:00Z".parse().ok());
+    assert!(asked[0].json_body()["fields"].as_array().is_some_and(|all| all.contains(&json!("updated"))));
 }
 
 #[test]

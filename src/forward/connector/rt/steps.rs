@@ -43,7 +43,10 @@ pub(super) fn check_queue(
     }
     let json = reply.json();
     if loose(&json["id"]).is_empty() {
-        return Err(talk.retry(None, format!("RT's answer for queue '{queue}' is no queue")));
+        let said = sentence(reply);
+        return Err(
+            talk.retry(None, format!("RT's answer for queue '{queue}' is no queue, check url ({said})"))
+        );
     }
     let listed = json["TicketCustomFields"].as_array().cloned().unwrap_or_default();
     let has = |name: &str| listed.iter().any(|f| f["name"] == name);

@@ -3,8 +3,8 @@
 //! An incident is a row of `incident`, a problem candidate a row of `problem`, a link the incident's
 //! `problem_id`. The record key stands in `correlation_id`, the alert key in `correlation_display`. What the
 //! API gets wrong is handled in [`table`]; the conversation is the one of all ticket desks
-//! ([`super::tickets`]). Times are never read: the instance writes UTC without saying so, and shows each user
-//! another zone.
+//! ([`super::tickets`]). No time is read but that of the last change, as its value: UTC without saying so;
+//! what is displayed is in each user's own zone.
 
 mod hello;
 pub mod options;
@@ -16,8 +16,9 @@ mod write;
 
 use super::login::{ANY_TOKEN, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::talk::Talk;
+use super::tickets;
 use super::{CA, Connector, Done, Exchange, Login, MAP, Next, PROXY, Target, URL, WireKind};
-use crate::engine::effect::{Held, Job, RecordKind, Remote};
+use crate::engine::effect::{Held, Job, RecordKind};
 use crate::engine::option::{DoorSpec, OptionSpec, Options};
 use options::Map;
 use product::Table;
@@ -70,30 +71,36 @@ pub fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
 pub fn read_by(map: Map, held: &[Held], exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
     let kinds = [RecordKind::Incident, RecordKind::Problem];
-    let all = kinds.iter().try_fold(Vec::new(), |before, kind| {
-        let more = remotes(&mut talk, map, *kind, held)?;
-        Ok::<_, Next>([before, more].concat())
-    });
-    match all {
-        Ok(remotes) => Next::Done(Done { remotes, ..Done::default() }),
-        Err(next) => next,
-    }
+    let mut all = Done::default();
+    let read = kinds.iter().try_for_each(|kind| remotes(&mut talk, map, *kind, held, &mut all));
+    read.map_or_else(|next| next, |()| Next::Done(all))
 }
 
-fn remotes(talk: &mut Talk, map: Map, kind: RecordKind, held: &[Held]) -> Result<Vec<Remote>, Next> {
+/// One question about all tickets of a table, and one about each that it does not show: gone, or hidden?
+fn remotes(talk: &mut Talk, map: Map, kind: RecordKind, held: &[Held], all: &mut Done) -> Result<(), Next> {
     let of_kind = |h: &&Held| h.kind == kind && table::is_plain(&h.remote_id);
     let wanted: Vec<&Held> = held.iter().filter(of_kind).collect();
     let name = map.table(kind);
     if wanted.is_empty() || name.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let ids: Vec<&str> = wanted.iter().map(|h| h.remote_id.as_str()).collect();
     let query = format!("sys_idIN{}", ids.join(","));
     let request = table::search(name, &query, &product::fields(map, kind), wanted.len(), true);
     let page = table::rows(talk, name, request)?;
-    let of = |h: &&Held| {
-        let row = page.rows.iter().find(|row| table::value(row, "sys_id") == h.remote_id)?;
-        product::found(map, kind, row.clone()).remote(&h.record, h.rev)
-    };
-    Ok(wanted.iter().filter_map(of).collect())
+    let mut missing = Vec::new();
+    for held in wanted {
+        match page.rows.iter().find(|row| table::value(row, "sys_id") == held.remote_id) {
+            Some(row) => {
+                all.remotes.extend(product::found(map, kind, row.clone()).remote(&held.record, held.rev));
+            }
+            None => missing.push(held),
+        }
+    }
+    tickets::read_each(talk, missing, all, |talk, held| {
+        match table::row(talk, name, &held.remote_id, &product::fields(map, kind))? {
+            Some(row) => Ok(product::found(map, kind, row).remote(&held.record, held.rev)),
+            None => Err(tickets::gone(held)),
+        }
+    })
 }

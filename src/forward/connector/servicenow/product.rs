@@ -5,7 +5,7 @@ use super::super::request::loose;
 use super::super::talk::{Talk, end};
 use super::super::tickets::{Found, Product, Say, pause, refused};
 use super::super::wanted::Wanted;
-use super::super::{Done, Method, Next, Reply};
+use super::super::{Done, Method, Next, Reply, times};
 use super::options::Map;
 use super::table::{self, Refusal, answer, told, value};
 use super::write::Fields;
@@ -23,7 +23,13 @@ pub struct Table<'a> {
 /// The fields that are read of a ticket.
 pub fn fields(map: Map, kind: RecordKind) -> String {
     let mut fields = vec!["sys_id", "number", "state", "impact", "urgency", "assigned_to", "close_notes"];
-    fields.extend(["sys_created_by", "sys_updated_by", map.get("field.key"), map.get("field.alert")]);
+    fields.extend([
+        "sys_created_by",
+        "sys_updated_by",
+        "sys_updated_on",
+        map.get("field.key"),
+        map.get("field.alert"),
+    ]);
     fields.extend(match kind {
         RecordKind::Problem => ["problem_state", "resolution_code"],
         _ => ["hold_reason", map.get("field.problem")],
@@ -52,6 +58,7 @@ pub fn found(map: Map, kind: RecordKind, row: Json) -> Found {
         by: table::display(&row, "sys_updated_by"),
         creator: value(&row, "sys_created_by"),
         note,
+        updated: times::changed(&value(&row, "sys_updated_on")),
         raw: row,
         ..Found::default()
     }

@@ -55,7 +55,7 @@ pub fn rows(talk: &mut Talk, table: &str, request: Request) -> Result<Page, Next
         }
         _ => return Err(pause(unreadable(table, reply))),
     }
-    let Json::Array(rows) = result(reply) else { return Err(foreign(talk)) };
+    let Json::Array(rows) = result(reply) else { return Err(foreign(talk, reply)) };
     let counted = reply.header("x-total-count").and_then(|n| n.trim().parse().ok());
     Ok(Page { total: counted.unwrap_or(rows.len()), rows })
 }
@@ -98,7 +98,7 @@ pub fn row(talk: &mut Talk, table: &str, id: &str, fields: &str) -> Result<Optio
 pub fn answer(talk: &Talk, reply: &Reply) -> Result<Json, Next> {
     match result(reply) {
         row @ Json::Object(_) => Ok(row),
-        _ => Err(foreign(talk)),
+        _ => Err(foreign(talk, reply)),
     }
 }
 
@@ -107,8 +107,8 @@ fn result(reply: &Reply) -> Json {
     reply.json().get_mut("result").map(Json::take).unwrap_or_default()
 }
 
-fn foreign(talk: &Talk) -> Next {
-    talk.retry(None, "the answer is not one of the Table API: check url and proxy".to_owned())
+fn foreign(talk: &Talk, reply: &Reply) -> Next {
+    talk.retry(None, format!("the answer is not one of the Table API, check url and proxy: {}", told(reply)))
 }
 
 /// Writes a row.

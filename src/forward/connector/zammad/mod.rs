@@ -95,11 +95,15 @@ fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
 fn fit(talk: &mut Talk, names: &Names) -> Result<(), Next> {
     let reply = talk.ask(Request::get("/api/v1/users/me"))?;
     let json = reply.json();
-    if class(reply.status) != Class::Success {
-        return Err(pause(format!("the login is refused: {}", sentence(reply))));
+    match class(reply.status) {
+        Class::Success => {}
+        Class::Denied => return Err(pause(format!("the login is refused: {}", sentence(reply)))),
+        _ => return Err(pause(format!("there is no Zammad at this url: {}", sentence(reply)))),
     }
     let Some(login) = json["login"].as_str() else {
-        return Err(talk.retry(None, "this is no Zammad: it does not know /api/v1/users/me".to_owned()));
+        let reason =
+            format!("this is no Zammad, check url: it does not know /api/v1/users/me ({})", sentence(reply));
+        return Err(talk.retry(None, reason));
     };
     choices(talk, login, "ticket_states", &names.all("state."))?;
     choices(talk, login, "ticket_priorities", &names.all("priority."))?;

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::super::names::Names;
 use super::super::request::loose;
 use super::super::tickets::Found;
+use super::super::times;
 use crate::engine::effect::Stage;
 
 /// The name of the user that stands for nobody.
@@ -27,7 +28,7 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         assignee,
         by,
         creator,
-        updated: text("updated_at").parse().ok(),
+        updated: times::changed(&text("updated_at")),
         raw: json.clone(),
         ..Found::default()
     })

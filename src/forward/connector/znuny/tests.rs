@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::fixture::{KEY, Step, converse, create, link, ok, repeated, resolve, says};
 use super::super::{Done, Place, Request};
 use super::*;
-use crate::engine::effect::Outcome;
+use crate::engine::effect::{Outcome, Stage};
 use crate::engine::moment::Stamp;
 use crate::engine::option::OptionValue;
 use crate::engine::record::HostRef;
@@ -141,4 +141,27 @@ fn a_link_is_a_note_or_a_field() {
         asked[2].json_body().get("Article").is_none(),
         "beside an article it would be the article's field"
     );
+}
+
+#[test]
+fn what_people_did_is_read_back_with_the_time_of_the_last_change() {
+    let held = Held {
+        cursor: 1,
+        kind: crate::engine::effect::RecordKind::Incident,
+        record: "r1".to_owned(),
+        rev: 3,
+        remote_id: "20".to_owned(),
+        over: true,
+    };
+    let mut taken = ticket(20, "open", "open");
+    (taken["OwnerID"], taken["Owner"]) = (json!(9), json!("ada"));
+    taken["Changed"] = json!("2026-11-22 10:00:00");
+    let options = Options([("user".to_owned(), OptionValue::Text("sexton".to_owned()))].into());
+    let host = HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() };
+    let target = Target { id: "znuny".to_owned(), host, born: Stamp(0), options };
+    let (done, _) =
+        converse(|said| read(&target, std::slice::from_ref(&held), said), vec![ok(GET, shown(taken))]);
+    let [remote] = &done.remotes[..] else { panic!("one ticket was read: {done:?}") };
+    assert_eq!((remote.stage, remote.assignee.as_deref()), (Stage::InProgress, Some("ada")));
+    assert_eq!(remote.updated, "2026-11-22T10:00:00Z".parse().ok());
 }

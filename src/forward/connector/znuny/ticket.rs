@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::super::names::Names;
 use super::super::request::loose;
 use super::super::tickets::Found;
+use super::super::times;
 use super::super::wanted::cut;
 use crate::engine::effect::Stage;
 
@@ -29,7 +30,7 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         assignee: Some(text("Owner")).filter(|owner| assigned && !owner.is_empty()),
         by: None,
         creator: text("CreateBy"),
-        note: None,
+        updated: times::changed(&text("Changed")),
         raw: json.clone(),
         ..Found::default()
     })

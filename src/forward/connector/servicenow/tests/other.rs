@@ -15,9 +15,12 @@ fn what_people_did_is_read_in_one_go_per_table() {
         over: false,
     };
     let (i, p) = (RecordKind::Incident, RecordKind::Problem);
-    let all = [held(i, "20"), held(i, "21"), held(i, "22"), held(i, "23"), held(i, "24^x"), held(p, "30")];
+    let ids = ["20", "21", "22", "23", "24", "25", "26^x"];
+    let mut all: Vec<Held> = ids.iter().map(|id| held(i, id)).collect();
+    all.push(held(p, "30"));
     let of = |id: &str, state: &str, more: &[(&str, &str)]| {
-        row(state, &[&[("sys_id", id), ("sys_updated_by", "ada")], more].concat())
+        let both = [("sys_updated_by", "ada"), ("sys_updated_on", "2026-11-22 10:00:00")];
+        row(state, &[&[("sys_id", id)], &both[..], more].concat())
     };
     let incidents = [
         of("20", "1", &[("assigned_to", "Ada")]),
@@ -27,10 +30,14 @@ fn what_people_did_is_read_in_one_go_per_table() {
     ];
     let problems = [of("30", "107", &[("problem_state", "107"), ("resolution_code", "canceled")])];
     let steps = vec![
-        many("GET /api/now/table/incident?sysparm_query=sys_idIN20%2C21%2C22%2C23&", &incidents),
+        many("GET /api/now/table/incident?sysparm_query=sys_idIN20%2C21%2C22%2C23%2C24%2C25&", &incidents),
+        says("GET /api/now/table/incident/24?", 404, json!({})),
+        many("GET /api/now/table/incident?sysparm_query=sys_id%3D24&", &[]),
+        says("GET /api/now/table/incident/25?", 403, json!({})),
         many("GET /api/now/table/problem?sysparm_query=sys_idIN30&", &problems),
     ];
-    let (done, _) = converse(|said| read(&target(&[]), &all, said), steps);
+    let (done, asked) = converse(|said| read(&target(&[]), &all, said), steps);
+    assert!(asked[0].path.contains("sys_updated_on"));
     let got: Vec<_> = done
         .remotes
         .iter()
@@ -46,6 +53,9 @@ fn what_people_did_is_read_in_one_go_per_table() {
         ]
     );
     assert!(done.remotes.iter().all(|r| r.by.as_deref() == Some("ada") && r.rev == 3));
+    assert_eq!(done.gone, ["r24"], "hidden is not gone");
+    let ten = "2026-11-22T10:00:00Z".parse().ok();
+    assert!(done.remotes.iter().all(|r| r.updated == ten));
 }
 
 #[test]
