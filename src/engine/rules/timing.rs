@@ -121,14 +121,15 @@ impl Rules {
         }
         let series = |slot: u16| slots.get(usize::from(slot)).and_then(|s| self.series.get(*s));
         for clock in &part.program.clocks {
-            match *clock {
-                Clock::Age(slot, limit) => due.grows(series(slot).and_then(|s| s.at), limit),
-                Clock::Silent(slot, ns) => {
-                    due.at(series(slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
+            match clock {
+                Clock::Age(slot, limit) => due.grows(series(*slot).and_then(|s| s.at), *limit),
+                Clock::Silent(slot, span) => {
+                    let ns = span.ns(&self.sight(machine, due.t).at(part)).unwrap_or(i64::MAX);
+                    due.at(series(*slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
                 }
                 Clock::Held(index, limit) => {
-                    let pane = panes.get(usize::from(index)).and_then(|p| self.panes.get(*p));
-                    due.grows(pane.and_then(|p| p.window.since()), limit);
+                    let pane = panes.get(usize::from(*index)).and_then(|p| self.panes.get(*p));
+                    due.grows(pane.and_then(|p| p.window.since()), *limit);
                 }
             }
         }
