@@ -284,9 +284,11 @@ impl Rules {
         if is_other {
             pane.window = Window::new(pane.spec.keeps, span);
         }
+        // A told value that comes late still holds from now on; only what it was before is not rewritten.
+        let at = if interval == 0 { t.max(pane.window.stamp()) } else { t };
         match value {
-            Some(value) if value.is_finite() => pane.window.push(t, value, interval),
-            Some(_) => pane.window.stop(t),
+            Some(value) if value.is_finite() => pane.window.push(at, value, interval),
+            Some(_) => pane.window.stop(at),
             None => {}
         }
     }

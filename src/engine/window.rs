@@ -83,6 +83,8 @@ pub struct Window {
     /// Samples are joined in buckets rather than kept one by one.
     bucketed: bool,
     origin: i64,
+    /// When the last word came, "no value" included.
+    stamp: i64,
     newest: Option<Sample>,
     before: Option<f64>,
     body: Body,
@@ -122,8 +124,14 @@ struct Since {
 impl Window {
     /// An empty window of `span` ns.
     pub fn new(keeps: Keeps, span: i64) -> Self {
-        let (interval, bucketed, origin) = (0, false, 0);
-        Self { keeps, span, interval, bucketed, origin, newest: None, before: None, body: Body::Empty }
+        let (interval, bucketed, origin, stamp) = (0, false, 0, i64::MIN);
+        let (newest, before, body) = (None, None, Body::Empty);
+        Self { keeps, span, interval, bucketed, origin, stamp, newest, before, body }
+    }
+
+    /// The stamp of its last word; nothing older is taken in.
+    pub fn stamp(&self) -> i64 {
+        self.stamp
     }
 
     /// Its length, ns; 0 until it is known.
@@ -139,14 +147,17 @@ impl Window {
         if is_other && !matches!(self.body, Body::Empty) {
             *self = Self::new(self.keeps, self.span);
         }
-        self.interval = interval;
         if matches!(self.body, Body::Empty) {
+            self.interval = interval;
             self.origin = at;
             self.bucketed = self.needs_buckets();
             self.body = self.empty_body();
         }
+        if at < self.stamp {
+            return;
+        }
+        self.stamp = at;
         match self.newest {
-            Some(newest) if at < newest.at => return,
             Some(newest) if at == newest.at => {}
             Some(newest) => {
                 self.commit(newest, at);
@@ -155,21 +166,23 @@ impl Window {
             None => self.mend(at),
         }
         self.newest = Some(Sample { at, value });
+        self.interval = interval;
         self.advance(at);
     }
 
     /// There is no value from `at` on: a told value is held no longer, an unbroken truth is broken, a sample
     /// with that very stamp is withdrawn.
     pub fn stop(&mut self, at: i64) {
-        let since = self.since();
-        if self.newest.is_some_and(|newest| newest.at == at) {
-            self.newest = None;
-        } else if self.interval != 0 && self.keeps != Keeps::Held {
+        if at < self.stamp {
             return;
-        } else if let Some(newest) = self.newest.take() {
+        }
+        self.stamp = at;
+        let since = self.since();
+        if let Some(newest) = self.newest.take_if(|newest| newest.at < at) {
             self.commit(newest, at);
             self.before = Some(newest.value);
         }
+        self.newest = None;
         if let Body::Since(body) = &mut self.body {
             let broken = body.broken.filter(|(when, _)| *when == at).unwrap_or((at, since));
             *body = Since { start: None, broken: Some(broken) };
@@ -333,6 +346,9 @@ impl Window {
             _ => {
                 let seen = reading.count();
                 let expected = (self.span as f64 / self.interval as f64).max(1.0);
+                // A thinned window cannot hold more.
+                let most = if self.keeps == Keeps::Spread { quantile::EXACT as f64 } else { f64::MAX };
+                let expected = expected.min(most);
                 // The hair's breadth keeps 0.3 of 10 samples at 3 in spite of binary fractions.
                 seen > 0.0 && seen + 1e-9 >= min_coverage * expected
             }

@@ -147,12 +147,13 @@ pub enum Input {
 /// Something that grows or turns by time alone.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// `age(x)` of a slot, and the age (ns) at which a comparison turns, when there is one.
-    Age(u16, Option<i64>),
+    /// `age(x)` of a slot, and the age (seconds) at which a comparison turns, when it is the same for as long
+    /// as the instance is bound.
+    Age(u16, Option<Num>),
     /// `nodata(x, d)` of a slot: turns at `d`.
     Silent(u16, Span),
-    /// `held(c)` of a window, and the ns at which a comparison turns, when there is one.
-    Held(u16, Option<i64>),
+    /// `held(c)` of a window, and the same.
+    Held(u16, Option<Num>),
 }
 
 /// A checked program.

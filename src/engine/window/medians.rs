@@ -82,7 +82,7 @@ impl Medians {
             self.draw();
         }
         self.running.clear();
-        (self.seen, self.start) = (0.0, i64::MIN);
+        (self.seen, self.start, self.grain_seen) = (0.0, i64::MIN, i64::MIN);
     }
 
     /// Ends the running bucket when it is over at `t`, and drops those at or below `bound`.
@@ -143,8 +143,8 @@ impl Medians {
 
     /// Values held.
     #[cfg(test)]
-    pub fn cells(&self) -> (usize, usize) {
-        (self.over.len(), self.running.len())
+    pub fn cells(&self) -> [usize; 2] {
+        [self.over.len(), self.running.len()]
     }
 }
 
