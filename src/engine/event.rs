@@ -20,6 +20,21 @@ pub enum EventKind {
     Retire,
 }
 
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [EventKind; 4] = [EventKind::Raise, EventKind::Step, EventKind::Clear, EventKind::Retire];
+
+    /// As `events('raise/…', 1h)` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventKind::Raise => "raise",
+            EventKind::Step => "step",
+            EventKind::Clear => "clear",
+            EventKind::Retire => "retire",
+        }
+    }
+}
+
 /// A transition of one rule instance.
 #[derive(Clone, Debug)]
 pub struct Event {

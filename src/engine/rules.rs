@@ -18,6 +18,7 @@ mod saved;
 mod series;
 mod slab;
 mod standing;
+mod tally;
 mod telling;
 mod timing;
 
@@ -28,8 +29,8 @@ use super::effect::StateChange;
 use super::event::Event;
 use super::moment::Moment;
 use super::plan::Plan;
-use super::signal::{Class, Instance, Metric, Observation, SIGNALS, Value};
-use super::window::silence;
+use super::signal::{Class, Instance, Kind, Metric, Observation, SIGNALS, Value};
+use super::window::{Window, silence};
 use bound::{At, Bound, Pane, Part};
 use machine::{Step, Verdicts, Wants};
 use saved::Saved;
@@ -69,6 +70,8 @@ pub struct Rules {
     refused: u64,
     touched_panes: Vec<u32>,
     touched_machines: Vec<u32>,
+    /// Windows that count events.
+    ears: Vec<u32>,
 }
 
 /// What a deadline is for.
@@ -135,6 +138,7 @@ impl Rules {
             refused: 0,
             touched_panes: Vec::new(),
             touched_machines: Vec::new(),
+            ears: Vec::new(),
             plan,
         };
         rules.index_plan();
@@ -175,7 +179,7 @@ impl Rules {
         }
         let panes = std::mem::take(&mut self.touched_panes);
         for id in &panes {
-            self.feed(*id, t.mono);
+            self.feed(*id, t.mono, false);
         }
         let machines = std::mem::take(&mut self.touched_machines);
         for id in &machines {
@@ -205,7 +209,8 @@ impl Rules {
             subject.series.resize(place + 1, None);
         }
         let series = &mut self.series;
-        Some(*subject.series[place].get_or_insert_with(|| series.insert(Series::new(since))))
+        let is_fixed = metric.spec().kind == Kind::Attribute;
+        Some(*subject.series[place].get_or_insert_with(|| series.insert(Series::new(since, is_fixed))))
     }
 
     /// Notes one sample and what it touches.
@@ -222,17 +227,7 @@ impl Rules {
             return;
         }
         let value = value.filter(|v| !matches!(v, Value::Num(n) if !n.is_finite()));
-        series.newest = t.mono;
-        series.interval = interval;
-        if value.is_some() {
-            series.at = Some(t.mono);
-        }
-        if let Some(trail) = &mut series.trail {
-            trail.push(t.mono, value);
-        }
-        if series.value.as_ref() != value {
-            series.value = value.cloned();
-        }
+        series.hear(t.mono, value, interval);
         if !series.watched && interval > 0 && !series.panes.is_empty() {
             series.watched = true;
             let due = t.mono.saturating_add(silence(interval)).saturating_add(1);
@@ -254,15 +249,13 @@ impl Rules {
 
     /// Gives a window its next sample. The first polled signal of its expression sets the pace, so that two
     /// signals read a moment apart do not count twice; an expression over told signals is sampled at every
-    /// word.
-    fn feed(&mut self, id: u32, t: i64) {
+    /// word, and when the window is new. An attribute that changes makes it new.
+    fn feed(&mut self, id: u32, t: i64, is_new: bool) {
         use super::cond::program::{Input, Num, Truth};
         let Some(pane) = self.panes.get(id) else { return };
-        let polled = pane.slots.iter().filter_map(|s| self.series.get(*s)).find(|s| s.interval > 0);
+        let moving = || pane.slots.iter().filter_map(|s| self.series.get(*s)).filter(|s| !s.is_fixed);
+        let polled = moving().find(|s| s.interval > 0);
         let interval = polled.map_or(0, |s| s.interval);
-        if polled.is_some_and(|s| s.newest != t) {
-            return;
-        }
         let view = At {
             series: &self.series,
             panes: &self.panes,
@@ -272,16 +265,31 @@ impl Rules {
             stale: 0,
             min_coverage: 0.0,
         };
+        let span = pane.spec.span.ns(&view).unwrap_or(0);
+        let is_other = span != pane.window.span();
+        let is_word = match polled {
+            Some(series) => series.newest == t,
+            None => is_new || is_other || moving().any(|s| s.newest == t),
+        };
         let value = match &pane.spec.input {
-            Input::Num(num) => Num::eval(num, &view),
-            Input::Truth(truth) => Truth::eval(truth, &view).map_or(f64::NAN, |b| f64::from(u8::from(b))),
-            Input::Signal(slot) => view.any(*slot),
+            Input::Events(_) => None,
+            _ if !is_word => None,
+            Input::Num(num) => Some(Num::eval(num, &view)),
+            Input::Truth(truth) => {
+                Some(Truth::eval(truth, &view).map_or(f64::NAN, |b| f64::from(u8::from(b))))
+            }
+            Input::Signal(slot) => Some(view.any(*slot)),
         };
         let Some(pane) = self.panes.get_mut(id) else { return };
-        if value.is_finite() {
-            pane.window.push(t, value, interval);
-        } else {
-            pane.window.stop(t);
+        if is_other {
+            pane.window = Window::new(pane.spec.keeps, span);
+        }
+        // A told value that comes late still holds from now on; only what it was before is not rewritten.
+        let at = if interval == 0 { t.max(pane.window.stamp()) } else { t };
+        match value {
+            Some(value) if value.is_finite() => pane.window.push(at, value, interval),
+            Some(_) => pane.window.stop(at),
+            None => {}
         }
     }
 
@@ -314,7 +322,9 @@ impl Rules {
                 self.touch(id);
             }
             if before != tell {
-                out.extend(self.transition(id, before, tell, outcome.since.unwrap_or(t), t, now));
+                let event = self.transition(id, before, tell, outcome.since.unwrap_or(t), t, now);
+                event.iter().for_each(|event| self.tally(event, t.mono));
+                out.extend(event);
             }
         }
         self.schedule(id, pace, t.mono, now.mono);
@@ -373,7 +383,8 @@ impl Verdicts for Sight<'_> {
         let patience =
             if own > 0 { own } else { all.map(|s| silence(s.interval)).max().unwrap_or(silence(0)) };
         let (raised_by, _) = self.bound.raise(step).own(self.slots, self.windows);
-        let is_polled = raised_by.iter().filter_map(|s| self.series.get(*s)).any(|s| s.interval > 0);
+        let is_polled =
+            raised_by.iter().filter_map(|s| self.series.get(*s)).any(|s| s.interval > 0 && !s.is_fixed);
         let not_before = if is_polled { self.settled } else { i64::MIN };
         Wants { for_: plan.for_, keep: plan.keep, patience, not_before }
     }

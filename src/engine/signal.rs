@@ -23,6 +23,10 @@ pub enum Class {
     Unit,
     Proc,
     Check,
+    Plugin,
+    Log,
+    Beat,
+    Slo,
     Sexton,
 }
 
@@ -48,6 +52,10 @@ pub const CLASSES: &[ClassSpec] = &[
     ClassSpec { class: Class::Unit, name: "unit", identity: &["unit"], other: &[] },
     ClassSpec { class: Class::Proc, name: "proc", identity: &["name"], other: &[] },
     ClassSpec { class: Class::Check, name: "check", identity: &["check"], other: &["kind"] },
+    ClassSpec { class: Class::Plugin, name: "plugin", identity: &["check"], other: &[] },
+    ClassSpec { class: Class::Log, name: "log", identity: &["source", "pattern"], other: &[] },
+    ClassSpec { class: Class::Beat, name: "beat", identity: &["job"], other: &[] },
+    ClassSpec { class: Class::Slo, name: "slo", identity: &["slo"], other: &[] },
     ClassSpec { class: Class::Sexton, name: "sexton", identity: &["part", "name"], other: &[] },
 ];
 
@@ -123,6 +131,9 @@ pub enum Kind {
     Gauge,
     /// A total that only grows, until it is reset.
     Counter,
+    /// What is fixed for as long as the instance is there: never too old, and a window may be as long as it
+    /// says.
+    Attribute,
 }
 
 /// One row of the signal catalogue.
@@ -133,7 +144,7 @@ pub struct SignalSpec {
     pub class: Class,
     /// The type of its values.
     pub ty: Type,
-    /// Gauge or counter.
+    /// Gauge, counter or attribute.
     pub kind: Kind,
     /// One line for the reference.
     pub about: &'static str,
@@ -149,6 +160,10 @@ const fn flow(name: &'static str, class: Class, base: Base, about: &'static str)
 
 const fn counter(name: &'static str, class: Class, about: &'static str) -> SignalSpec {
     SignalSpec { name, class, ty: Type::of(Base::Number), kind: Kind::Counter, about }
+}
+
+const fn attribute(name: &'static str, class: Class, base: Base, about: &'static str) -> SignalSpec {
+    SignalSpec { name, class, ty: Type::of(base), kind: Kind::Attribute, about }
 }
 
 /// Every signal this version knows.
@@ -205,6 +220,14 @@ pub const SIGNALS: &[SignalSpec] = &[
     gauge("check.up", Class::Check, Base::Bool, "the check's last probe succeeded"),
     gauge("check.latency", Class::Check, Base::Seconds, "duration of the last successful probe"),
     gauge("check.cert_left", Class::Check, Base::Seconds, "time until the server's certificate expires"),
+    gauge("plugin.status", Class::Plugin, Base::Number, "exit code of the plugin, 0 to 2; 3 or a timeout is no sample"),
+    counter("log.hits", Class::Log, "lines of the source that matched the pattern"),
+    gauge("beat.seen", Class::Beat, Base::Number, "when the job last reported, seconds since 1970"),
+    attribute("beat.period", Class::Beat, Base::Seconds, "how often the job should report"),
+    attribute("beat.grace", Class::Beat, Base::Seconds, "how much later it may report"),
+    counter("slo.total", Class::Slo, "requests, or other things that can go well or wrong"),
+    counter("slo.bad", Class::Slo, "those that went wrong"),
+    attribute("slo.target", Class::Slo, Base::Ratio, "share that is to go well"),
     gauge("sexton.ok", Class::Sexton, Base::Bool, "this part of sexton works"),
     gauge("sexton.used", Class::Sexton, Base::Ratio, "share of this part's budget in use"),
     gauge("sexton.age", Class::Sexton, Base::Seconds, "time since this part last made progress"),

@@ -8,17 +8,28 @@
 //! *Polled* signals count sample by sample, and the window is unknown below the coverage asked for: samples
 //! seen over samples expected, w / interval. *Told* signals (interval 0) hold their value until the next
 //! word: means and shares weigh by time, and the window is known as long as a value is held, for what has
-//! been seen of it. This file must not know what an expression is; it is fed numbers, truths as 0 and 1.
+//! been seen of it. Which form a window has is settled by its first sample. This file must not know what an
+//! expression is; it is fed numbers, truths as 0 and 1.
 
 pub mod fold;
+mod medians;
 mod quantile;
+mod reading;
 pub mod ring;
+mod slots;
+mod smooth;
 
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::plan::STALE_LEAST;
 use fold::{Ends, Extremes, Line, Stretch, Total};
+use medians::Medians;
 use quantile::Quantiles;
-use ring::{Fold, Ring, join};
+use ring::{Fold, Ring};
+use slots::{Newest, Slots};
+use smooth::Smooth;
+
+pub use reading::Reading;
+pub use slots::PERIODS;
 
 /// Exact samples up to this many intervals, and the number of buckets beyond.
 pub const SLOTS: i64 = 60;
@@ -29,6 +40,8 @@ pub const SHORTEST: i64 = SECOND;
 /// Most cells of a ring; a door that samples faster than it says has its samples joined in buckets from here
 /// on.
 const CELLS: usize = 2 * SLOTS as usize;
+/// After so many time constants an average has reached the value that is held, to the last bit.
+const SETTLED: i64 = 40;
 
 /// What a window is asked for; windows of one kind over one expression and span are kept once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +58,18 @@ pub enum Keeps {
     Changes,
     /// Least-squares line.
     Line,
+    /// Theil–Sen line.
+    Medians,
     /// Quantiles.
     Quantiles,
+    /// Quantiles of the samples themselves, for deviations.
+    Spread,
+    /// Exponentially weighted average; the span is its time constant.
+    Smooth,
+    /// The same slot over so many periods; the span is the period.
+    Slots(u8),
+    /// Number of events.
+    Events,
     /// Since when a condition is true without a break; has no span.
     Held,
 }
@@ -57,7 +80,11 @@ pub struct Window {
     keeps: Keeps,
     span: i64,
     interval: i64,
+    /// Samples are joined in buckets rather than kept one by one.
+    bucketed: bool,
     origin: i64,
+    /// When the last word came, "no value" included.
+    stamp: i64,
     newest: Option<Sample>,
     before: Option<f64>,
     body: Body,
@@ -78,78 +105,166 @@ enum Body {
     Ends(Ring<Ends>),
     Line(Box<Ring<Line>>),
     Told(Box<Ring<Stretch>>),
+    Medians(Box<Medians>),
     Quantiles(Box<Quantiles>),
-    Since(Option<i64>),
+    Smooth(Option<Smooth>),
+    Slots(Box<Slots>),
+    Since(Since),
+}
+
+/// Since when a condition has been true, the newest sample apart.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    start: Option<i64>,
+    /// When it was last broken for want of a value, and what was known then: a value with the same stamp
+    /// takes that back.
+    broken: Option<(i64, Option<i64>)>,
 }
 
 impl Window {
     /// An empty window of `span` ns.
     pub fn new(keeps: Keeps, span: i64) -> Self {
-        Self { keeps, span, interval: 0, origin: 0, newest: None, before: None, body: Body::Empty }
+        let (interval, bucketed, origin, stamp) = (0, false, 0, i64::MIN);
+        let (newest, before, body) = (None, None, Body::Empty);
+        Self { keeps, span, interval, bucketed, origin, stamp, newest, before, body }
+    }
+
+    /// The stamp of its last word; nothing older is taken in.
+    pub fn stamp(&self) -> i64 {
+        self.stamp
+    }
+
+    /// Its length, ns; 0 until it is known.
+    pub fn span(&self) -> i64 {
+        self.span
     }
 
     /// Takes in a sample; one with an equal stamp replaces the last, an older one is ignored. `interval` is
-    /// the expected distance to the next, 0 when the value is told and held.
+    /// the expected distance to the next, 0 when the value is told and held. A series that was polled and is
+    /// told now, or the other way round, starts a new window.
     pub fn push(&mut self, at: i64, value: f64, interval: i64) {
-        self.interval = interval;
+        let is_other = (self.interval == 0) != (interval == 0) && self.keeps != Keeps::Held;
+        if is_other && !matches!(self.body, Body::Empty) {
+            *self = Self::new(self.keeps, self.span);
+        }
         if matches!(self.body, Body::Empty) {
+            self.interval = interval;
             self.origin = at;
+            self.bucketed = self.needs_buckets();
             self.body = self.empty_body();
         }
+        if at < self.stamp {
+            return;
+        }
+        self.stamp = at;
         match self.newest {
-            Some(newest) if at < newest.at => return,
             Some(newest) if at == newest.at => {}
             Some(newest) => {
                 self.commit(newest, at);
                 self.before = Some(newest.value);
             }
-            None => {}
+            None => self.mend(at),
         }
         self.newest = Some(Sample { at, value });
+        self.interval = interval;
         self.advance(at);
     }
 
-    /// There is no value from `at` on: a told value is held no longer, an unbroken truth is broken.
+    /// There is no value from `at` on: a told value is held no longer, an unbroken truth is broken, a sample
+    /// with that very stamp is withdrawn.
     pub fn stop(&mut self, at: i64) {
-        if self.interval != 0 && self.keeps != Keeps::Held {
+        if at < self.stamp {
             return;
         }
-        if let Some(newest) = self.newest.take() {
+        self.stamp = at;
+        let since = self.since();
+        if let Some(newest) = self.newest.take_if(|newest| newest.at < at) {
             self.commit(newest, at);
             self.before = Some(newest.value);
         }
-        if let Body::Since(since) = &mut self.body {
-            *since = None;
+        self.newest = None;
+        if let Body::Since(body) = &mut self.body {
+            let broken = body.broken.filter(|(when, _)| *when == at).unwrap_or((at, since));
+            *body = Since { start: None, broken: Some(broken) };
+        }
+    }
+
+    /// A value comes with the stamp at which there was none: the truth was not broken.
+    fn mend(&mut self, at: i64) {
+        if let Body::Since(Since { start, broken }) = &mut self.body
+            && let Some((_, since)) = broken.take_if(|(when, _)| *when == at)
+        {
+            *start = since;
+        }
+    }
+
+    /// Notes an event.
+    pub fn tally(&mut self, at: i64) {
+        if matches!(self.body, Body::Empty) {
+            self.body = Body::Total(Ring::default());
+        }
+        let bucket = self.bucket();
+        if let Body::Total(ring) = &mut self.body {
+            let at = ring.newest().map_or(at, |newest| newest.max(at));
+            ring.evict(at.saturating_sub(self.span));
+            Cell { at, bucket, bucketed: false }.put(ring, Total { n: 1.0, sum: 1.0 });
         }
     }
 
     fn empty_body(&self) -> Body {
         match self.keeps {
-            Keeps::Held => Body::Since(None),
+            Keeps::Held => Body::Since(Since::default()),
             Keeps::Total | Keeps::Extremes | Keeps::Ends if self.interval == 0 => Body::Told(Box::default()),
-            Keeps::Total | Keeps::Growth | Keeps::Changes => Body::Total(Ring::default()),
+            Keeps::Total | Keeps::Growth | Keeps::Changes | Keeps::Events => Body::Total(Ring::default()),
             Keeps::Extremes => Body::Extremes(Ring::default()),
             Keeps::Ends => Body::Ends(Ring::default()),
             Keeps::Line => Body::Line(Box::default()),
+            Keeps::Medians => Body::Medians(Box::new(Medians::new(self.span, self.interval))),
             Keeps::Quantiles => Body::Quantiles(Box::new(Quantiles::new(self.span, self.interval))),
+            Keeps::Spread => Body::Quantiles(Box::new(Quantiles::thinned(self.span, self.interval))),
+            Keeps::Smooth => Body::Smooth(None),
+            Keeps::Slots(periods) => Body::Slots(Box::new(Slots::new(self.span, periods.into()))),
         }
     }
 
     /// Puts a sample that can no longer be replaced into the ring; `until` is when the next one came.
     fn commit(&mut self, sample: Sample, until: i64) {
         let Sample { at, value } = sample;
-        let cell = Cell { at, bucket: self.bucket(), bucketed: self.is_bucketed() };
+        let cell = Cell { at, bucket: self.bucket(), bucketed: self.bucketed };
         let total = self.total_of(sample);
         let line = self.point_of(sample);
+        let (smooth, slot) = (self.smoothed(sample, until), self.slot_of(sample, until));
         match &mut self.body {
             Body::Total(ring) => cell.put(ring, total),
             Body::Extremes(ring) => cell.put(ring, Extremes { n: 1.0, min: value, max: value }),
             Body::Ends(ring) => cell.put(ring, Ends { n: 1.0, first: value, last: value }),
             Body::Line(ring) => cell.put(ring, line),
             Body::Told(ring) => Cell { at: until, ..cell }.put_told(ring, Stretch::held(value, at, until)),
+            Body::Medians(medians) => medians.push(at, value),
             Body::Quantiles(quantiles) => quantiles.push(at, value),
-            Body::Since(since) => *since = if value == 0.0 { None } else { since.or(Some(at)) },
+            Body::Smooth(state) => *state = smooth,
+            Body::Slots(slots) => slots.put(slot),
+            Body::Since(since) => {
+                let start = if value == 0.0 { None } else { since.start.or(Some(at)) };
+                *since = Since { start, broken: None };
+            }
             Body::Empty => {}
+        }
+    }
+
+    /// The average with a sample that was held, or is waited on, until `until`.
+    fn smoothed(&self, sample: Sample, until: i64) -> Option<Smooth> {
+        let Body::Smooth(before) = self.body else { return None };
+        Some(match self.interval {
+            0 => Smooth::told(before, sample.value, sample.at, until, self.span),
+            interval => Smooth::polled(before, sample.at, sample.value, self.span, interval),
+        })
+    }
+
+    fn slot_of(&self, sample: Sample, until: i64) -> Newest {
+        match self.interval {
+            0 => Newest::Held(sample.at, until, sample.value),
+            _ => Newest::Sample(sample.at, sample.value),
         }
     }
 
@@ -168,9 +283,13 @@ impl Window {
         Line::point((sample.at - self.origin) as f64 / 1e9, sample.value)
     }
 
-    /// Whether samples are joined in buckets rather than kept one by one.
-    fn is_bucketed(&self) -> bool {
-        let exact = if self.keeps == Keeps::Quantiles { quantile::EXACT as i64 } else { SLOTS };
+    fn needs_buckets(&self) -> bool {
+        let exact = match self.keeps {
+            Keeps::Medians => return true,
+            Keeps::Spread => return false,
+            Keeps::Quantiles => quantile::EXACT as i64,
+            _ => SLOTS,
+        };
         self.interval > 0 && self.span > self.interval.saturating_mul(exact)
     }
 
@@ -180,7 +299,7 @@ impl Window {
 
     /// Keys at or below this have left the window at `t`.
     fn bound(&self, t: i64) -> i64 {
-        if self.is_bucketed() {
+        if self.bucketed {
             (t.div_euclid(self.bucket()) - SLOTS) * self.bucket()
         } else {
             t.saturating_sub(self.span)
@@ -188,7 +307,7 @@ impl Window {
     }
 
     fn is_inside(&self, at: i64, t: i64) -> bool {
-        let key = if self.is_bucketed() { at.div_euclid(self.bucket()) * self.bucket() } else { at };
+        let key = if self.bucketed { at.div_euclid(self.bucket()) * self.bucket() } else { at };
         key > self.bound(t)
     }
 
@@ -201,25 +320,46 @@ impl Window {
             Body::Ends(ring) => ring.evict(bound),
             Body::Line(ring) => ring.evict(bound),
             Body::Told(ring) => ring.evict(bound),
+            Body::Medians(medians) => medians.advance(t, bound),
             Body::Quantiles(quantiles) => quantiles.evict(t),
-            Body::Empty | Body::Since(_) => {}
+            Body::Slots(slots) => slots.evict(t),
+            Body::Empty | Body::Smooth(_) | Body::Since(_) => {}
         }
     }
 
     /// What the window says at `t`, after [`Window::advance`] to it; `None` when it is unknown: fewer than
     /// `min_coverage` of the expected samples, or a told value that is no longer held.
     pub fn read(&self, t: i64, min_coverage: f64) -> Option<Reading<'_>> {
-        let reading = Reading { window: self, t };
-        if self.keeps == Keeps::Held {
-            return self.newest.map(|_| reading);
-        }
-        if self.interval == 0 {
-            return self.newest.map(|_| reading);
-        }
-        let seen = reading.count();
-        let expected = (self.span as f64 / self.interval as f64).max(1.0);
-        // The hair's breadth keeps 0.3 of 10 samples at 3 in spite of binary fractions.
-        (seen > 0.0 && seen + 1e-9 >= min_coverage * expected).then_some(reading)
+        let reading = Reading { window: self, t, min_coverage };
+        let is_known = match self.keeps {
+            _ if self.span == 0 && self.keeps != Keeps::Held => false,
+            Keeps::Events => true,
+            Keeps::Held => self.newest.is_some(),
+            _ if self.interval == 0 => self.newest.is_some(),
+            Keeps::Slots(_) => true,
+            Keeps::Smooth => {
+                let smooth = self.smooth(t);
+                smooth.is_some_and(|s| {
+                    t.saturating_sub(s.at) <= silence(self.interval) && s.is_covered(min_coverage)
+                })
+            }
+            _ => {
+                let seen = reading.count();
+                let expected = (self.span as f64 / self.interval as f64).max(1.0);
+                // A thinned window cannot hold more.
+                let most = if self.keeps == Keeps::Spread { quantile::EXACT as f64 } else { f64::MAX };
+                let expected = expected.min(most);
+                // The hair's breadth keeps 0.3 of 10 samples at 3 in spite of binary fractions.
+                seen > 0.0 && seen + 1e-9 >= min_coverage * expected
+            }
+        };
+        is_known.then_some(reading)
+    }
+
+    /// The average as it stands at `t`.
+    fn smooth(&self, t: i64) -> Option<Smooth> {
+        let Body::Smooth(committed) = self.body else { return None };
+        self.newest.map_or(committed, |newest| self.smoothed(newest, t))
     }
 
     /// When the window may read differently although no sample comes: while a polled signal is alive the next
@@ -232,17 +372,26 @@ impl Window {
         if self.interval > 0 && last.is_some_and(|at| t.saturating_sub(at) <= silence(self.interval)) {
             return None;
         }
-        if self.is_bucketed() {
-            let oldest = self.oldest_key().or(last.filter(|at| self.is_inside(*at, t)));
-            return oldest.map(|_| (t.div_euclid(self.bucket()) + 1) * self.bucket());
+        let step = (t.div_euclid(self.bucket()) + 1) * self.bucket();
+        match &self.body {
+            // What moves all the while is looked at in steps of w/60.
+            Body::Smooth(_) => {
+                let moves = |at| t.saturating_sub(at) < self.span.saturating_mul(SETTLED);
+                last.filter(|at| self.interval == 0 && moves(*at)).map(|_| step)
+            }
+            Body::Slots(slots) => slots.next_change(t).or(last.map(|_| step)),
+            Body::Told(ring) => {
+                ring.oldest().map(|key| key.saturating_add(self.span).min(step)).filter(|at| *at > t)
+            }
+            _ if self.bucketed => {
+                let oldest = self.oldest_key().or(last.filter(|at| self.is_inside(*at, t)));
+                oldest.map(|_| step)
+            }
+            _ => {
+                let oldest = self.oldest_key().or(last).map(|at| at.saturating_add(self.span));
+                oldest.filter(|at| *at > t)
+            }
         }
-        if let Body::Told(ring) = &self.body {
-            // A mean over time moves all the while; it is looked at in steps of w/60.
-            let step = (t.div_euclid(self.bucket()) + 1) * self.bucket();
-            return ring.oldest().map(|key| key.saturating_add(self.span).min(step)).filter(|at| *at > t);
-        }
-        let oldest = self.oldest_key().or(last).map(|at| at.saturating_add(self.span));
-        oldest.filter(|at| *at > t)
     }
 
     fn oldest_key(&self) -> Option<i64> {
@@ -252,15 +401,16 @@ impl Window {
             Body::Ends(ring) => ring.oldest(),
             Body::Line(ring) => ring.oldest(),
             Body::Told(ring) => ring.oldest(),
+            Body::Medians(medians) => medians.oldest(),
             Body::Quantiles(quantiles) => quantiles.oldest(),
-            Body::Empty | Body::Since(_) => None,
+            Body::Empty | Body::Smooth(_) | Body::Slots(_) | Body::Since(_) => None,
         }
     }
 
     /// Since when the condition of a [`Keeps::Held`] window is true.
     pub fn since(&self) -> Option<i64> {
         match (&self.body, self.newest) {
-            (Body::Since(since), Some(newest)) if newest.value != 0.0 => since.or(Some(newest.at)),
+            (Body::Since(since), Some(newest)) if newest.value != 0.0 => since.start.or(Some(newest.at)),
             _ => None,
         }
     }
@@ -301,140 +451,6 @@ impl Cell {
             }
             _ => ring.push(self.at, fold),
         }
-    }
-}
-
-/// What a window says at one moment. Every figure is NaN when there is nothing to take it from.
-#[derive(Clone, Copy)]
-pub struct Reading<'a> {
-    window: &'a Window,
-    t: i64,
-}
-
-impl Reading<'_> {
-    fn newest(&self) -> Option<Sample> {
-        let told = matches!(self.window.body, Body::Told(_));
-        self.window.newest.filter(|s| told || self.window.is_inside(s.at, self.t))
-    }
-
-    fn total(&self) -> Option<Total> {
-        match &self.window.body {
-            Body::Total(ring) => join(ring.total(), self.newest().map(|s| self.window.total_of(s))),
-            _ => None,
-        }
-    }
-
-    fn stretch(&self) -> Option<Stretch> {
-        match &self.window.body {
-            Body::Told(ring) => {
-                let held = self.newest().map(|s| Stretch::held(s.value, s.at, self.t));
-                join(ring.total(), held)
-            }
-            _ => None,
-        }
-    }
-
-    fn line(&self) -> Option<Line> {
-        match &self.window.body {
-            Body::Line(ring) => join(ring.total(), self.newest().map(|s| self.window.point_of(s))),
-            _ => None,
-        }
-    }
-
-    /// The window's length in seconds.
-    pub fn span(&self) -> f64 {
-        self.window.span as f64 / 1e9
-    }
-
-    /// Samples in the window; for a told signal the value held at its start counts as one.
-    pub fn count(&self) -> f64 {
-        let newest = self.newest().map(|_| 1.0);
-        match &self.window.body {
-            Body::Total(_) => self.total().map_or(0.0, |f| f.n),
-            Body::Told(_) => self.stretch().map_or(0.0, |f| f.n),
-            Body::Extremes(ring) => ring.total().map_or(0.0, |f| f.n) + newest.unwrap_or(0.0),
-            Body::Ends(ring) => ring.total().map_or(0.0, |f| f.n) + newest.unwrap_or(0.0),
-            Body::Line(ring) => ring.total().map_or(0.0, |f| f.n) + newest.unwrap_or(0.0),
-            Body::Quantiles(quantiles) => quantiles.count() + newest.unwrap_or(0.0),
-            Body::Empty | Body::Since(_) => 0.0,
-        }
-    }
-
-    /// Sum of the samples, of the growth or of the changes; a told counter that is not heard of does not
-    /// grow.
-    pub fn sum(&self) -> f64 {
-        let told = self.stretch().map(|f| f.sum);
-        told.or(self.total().map(|f| f.sum)).unwrap_or(0.0)
-    }
-
-    /// Mean of the samples; for a told signal weighted by time.
-    pub fn mean(&self) -> f64 {
-        if let Some(told) = self.stretch() {
-            let mean = told.mean_since(self.t.saturating_sub(self.window.span));
-            return if mean.is_nan() { self.last() } else { mean };
-        }
-        self.total().map_or(f64::NAN, |f| f.sum / f.n)
-    }
-
-    fn extremes(&self) -> Option<Extremes> {
-        match &self.window.body {
-            Body::Told(_) => self.stretch().map(|f| Extremes { n: f.n, min: f.min, max: f.max }),
-            Body::Extremes(ring) => {
-                let newest = self.newest().map(|s| Extremes { n: 1.0, min: s.value, max: s.value });
-                join(ring.total(), newest)
-            }
-            _ => None,
-        }
-    }
-
-    /// The smallest sample.
-    pub fn min(&self) -> f64 {
-        self.extremes().map_or(f64::NAN, |f| f.min)
-    }
-
-    /// The largest sample.
-    pub fn max(&self) -> f64 {
-        self.extremes().map_or(f64::NAN, |f| f.max)
-    }
-
-    /// Newest less oldest sample.
-    pub fn change(&self) -> f64 {
-        match &self.window.body {
-            Body::Told(_) => self.stretch().map_or(f64::NAN, |f| self.last() - f.first),
-            Body::Ends(ring) => {
-                let newest = self.newest().map(|s| Ends { n: 1.0, first: s.value, last: s.value });
-                join(ring.total(), newest).map_or(f64::NAN, |f| f.last - f.first)
-            }
-            _ => f64::NAN,
-        }
-    }
-
-    /// Least-squares change per second; NaN below two samples.
-    pub fn slope(&self) -> f64 {
-        self.line().map_or(f64::NAN, |f| f.slope())
-    }
-
-    /// The oldest value of the line.
-    pub fn first(&self) -> f64 {
-        self.line().map_or(f64::NAN, |f| f.first)
-    }
-
-    /// The newest sample, also when it has left the window.
-    pub fn last(&self) -> f64 {
-        self.window.newest.map_or(f64::NAN, |s| s.value)
-    }
-
-    /// The quantile `q` (0..1) by nearest rank.
-    pub fn quantile(&self, q: f64) -> f64 {
-        match &self.window.body {
-            Body::Quantiles(quantiles) => quantiles.at(q, self.newest().map(|s| s.value)),
-            _ => f64::NAN,
-        }
-    }
-
-    /// Seconds for which a condition has been true without a break; 0 while it is false.
-    pub fn held(&self) -> f64 {
-        self.window.since().map_or(0.0, |since| (self.t - since).max(0) as f64 / 1e9)
     }
 }
 

@@ -91,7 +91,10 @@ fn category(class: Class) -> &'static str {
         Class::Net => "network/interface",
         Class::Unit => "service/unit",
         Class::Proc => "service/process",
-        Class::Check => "service/endpoint",
+        Class::Check | Class::Plugin => "service/endpoint",
+        Class::Log => "log/pattern",
+        Class::Beat => "job/heartbeat",
+        Class::Slo => "service/slo",
         Class::Sexton => "monitoring/sexton",
     }
 }

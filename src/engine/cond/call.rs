@@ -1,24 +1,19 @@
-//! Checking of function calls: shapes of arguments, the windows they need, the type they give.
+//! Checking of function calls: how many arguments, of which shape, and the type they give. Windows are
+//! checked in `windowed`.
 //!
-//! A window takes any expression over signals of the bound instance and of the host, as long as no window
-//! stands inside it; counters (`rate`, `increase`) and `age`, `nodata`, `changes` take the bare name of a
-//! signal.
+//! Counters (`rate`, `increase`) and `age`, `nodata`, `changes` take the bare name of a signal.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::CondError;
-use super::check::{BOOL, Checker, Typed};
+use super::check::{Checker, Typed};
 use super::expr::{Expr, Node};
 use super::hint;
-use super::program::{Clock, Input, Num, Truth, WindowSpec, Words};
-use crate::engine::func::{self, FUNCTIONS, Form, Gives, MOST_ARGUMENTS, Shape, Spec};
-use crate::engine::moment::human;
+use super::program::{Clock, Num, Truth, Words};
+use crate::engine::func::{self, FUNCTIONS, Form, Gives, MOST_ARGUMENTS, Spec};
 use crate::engine::signal::{Base, Kind, Type};
-use crate::engine::window::{Keeps, LONGEST, SHORTEST};
 
 const SECONDS: Type = Type::of(Base::Seconds);
-const RATIO: Type = Type::of(Base::Ratio);
 
 impl Checker<'_> {
     /// A function call.
@@ -35,14 +30,20 @@ impl Checker<'_> {
             let near = hint::did_you_mean(name, names.iter().copied());
             return Err(error.help(near.unwrap_or_else(|| format!("functions are {}", names.join(" ")))));
         };
-        let (least, most) =
-            (spec.params.len(), if spec.repeats { MOST_ARGUMENTS } else { spec.params.len() });
+        let (least, most) = (spec.least(), if spec.repeats { MOST_ARGUMENTS } else { spec.params.len() });
         if args.len() < least || args.len() > most {
-            let text = format!("`{name}` takes {least} argument{}, here are {}", plural(least), args.len());
+            let wanted = match (spec.repeats, most - least) {
+                (true, _) => format!("{least} arguments or more"),
+                (false, 0) => format!("{least} argument{}", plural(least)),
+                (false, _) => format!("{least} or {most} arguments"),
+            };
+            let text = format!("`{name}` takes {wanted}, here are {}", args.len());
             return Err(CondError::new(whole.span.clone(), text).help(format!("write {}", spec.usage())));
         }
         match spec.form {
             Form::Window { keeps, value } => self.window_call(spec, keeps, value, args),
+            Form::Events => self.events_call(spec, args),
+            Form::Formula { class, source } => self.formula(spec, class, source, whole, args),
             Form::Map(f) => {
                 let (num, ty) = self.numeric(spec, &args[0])?;
                 Ok(Typed::Num(Num::Map(f, Box::new(num)), ty))
@@ -62,9 +63,9 @@ impl Checker<'_> {
             }
             Form::Silent => {
                 let slot = self.signal(spec, &args[0], false)?;
-                let ns = self.duration(spec, &args[1], "time")?;
-                self.clocks.push(Clock::Silent(slot, ns));
-                Ok(Typed::Truth(Truth::Silent(slot, ns)))
+                let span = self.duration(spec, &spec.params[1], &args[1])?;
+                self.clocks.push(Clock::Silent(slot, span.clone()));
+                Ok(Typed::Truth(Truth::Silent(slot, span)))
             }
             Form::If => self.either(spec, args),
             Form::Coalesce => {
@@ -102,7 +103,8 @@ impl Checker<'_> {
         }
     }
 
-    fn numeric(&mut self, spec: &Spec, arg: &Expr) -> Result<(Num, Type), CondError> {
+    /// A quantity for that function.
+    pub(super) fn numeric(&mut self, spec: &Spec, arg: &Expr) -> Result<(Num, Type), CondError> {
         let need = format!("`{}` takes a number", spec.name);
         self.number(arg, &need).map_err(|error| match (&arg.node, error.help.is_none()) {
             (Node::Name(_), true) if matches!(spec.form, Form::Window { .. }) => {
@@ -112,7 +114,8 @@ impl Checker<'_> {
         })
     }
 
-    fn like(&mut self, spec: &Spec, first: (&Expr, Type), arg: &Expr) -> Result<Num, CondError> {
+    /// A quantity of the type of the first argument.
+    pub(super) fn like(&mut self, spec: &Spec, first: (&Expr, Type), arg: &Expr) -> Result<Num, CondError> {
         let (num, ty) = self.numeric(spec, arg)?;
         if ty == first.1 {
             return Ok(num);
@@ -122,7 +125,7 @@ impl Checker<'_> {
     }
 
     /// The slot of an argument that must be the bare name of a signal, or of a counter.
-    fn signal(&mut self, spec: &Spec, arg: &Expr, counter: bool) -> Result<u16, CondError> {
+    pub(super) fn signal(&mut self, spec: &Spec, arg: &Expr, counter: bool) -> Result<u16, CondError> {
         let Node::Name(name) = &arg.node else {
             let what = if counter { "counter" } else { "signal" };
             let text = format!("`{}` takes the name of a {what}, not an expression", spec.name);
@@ -135,130 +138,6 @@ impl Checker<'_> {
             return Err(CondError::new(arg.span.clone(), text).help(format!("write {other}({name}, …)")));
         }
         Ok(slot)
-    }
-
-    /// A constant duration in ns.
-    fn duration(&mut self, spec: &Spec, arg: &Expr, noun: &str) -> Result<i64, CondError> {
-        let need = format!("the {noun} of `{}` is a duration", spec.name);
-        let (num, ty) = self.number(arg, &need)?;
-        let error = |text: String| CondError::new(arg.span.clone(), text);
-        if ty != SECONDS {
-            let error = error(format!("{need}, `{}` is {}", hint::shown(arg), hint::with_article(ty)));
-            return Err(match num.constant() {
-                Some(n) if ty == Type::of(Base::Number) => error.help(format!("write {n}s or {n}m")),
-                _ => error.help("write 10m"),
-            });
-        }
-        let Some(seconds) = num.constant() else {
-            return Err(error(format!("the {noun} of `{}` must be constant", spec.name)).help("write 10m"));
-        };
-        let ns = seconds * 1e9;
-        if ns < SHORTEST as f64 || ns > LONGEST as f64 {
-            let (from, to) = (human(SHORTEST), human(LONGEST));
-            return Err(error(format!("the {noun} of `{}` must be from {from} to {to}", spec.name)));
-        }
-        Ok(ns.round() as i64)
-    }
-
-    /// A duration that need not be constant.
-    fn seconds(&mut self, spec: &Spec, name: &str, arg: &Expr) -> Result<Num, CondError> {
-        let (num, ty) = self.numeric(spec, arg)?;
-        if ty == SECONDS {
-            return Ok(num);
-        }
-        let text = format!("`{name}` of `{}` is a duration, here is {}", spec.name, hint::with_article(ty));
-        Err(CondError::new(arg.span.clone(), text).help("write 4h"))
-    }
-
-    fn share(&mut self, spec: &Spec, arg: &Expr) -> Result<Num, CondError> {
-        let (num, ty) = self.numeric(spec, arg)?;
-        let error = |text: String| CondError::new(arg.span.clone(), text).help("write 95%");
-        match num.constant() {
-            Some(share) if ty == RATIO && (0.0..=1.0).contains(&share) => Ok(Num::Const(share)),
-            Some(_) if ty == RATIO => Err(error("a quantile lies between 0% and 100%".to_owned())),
-            _ => Err(error(format!("the quantile of `{}` must be a constant ratio", spec.name))),
-        }
-    }
-
-    fn window_call(
-        &mut self,
-        spec: &'static Spec,
-        keeps: Keeps,
-        value: func::Value,
-        args: &[Expr],
-    ) -> Result<Typed, CondError> {
-        let (input, slots, first) = self.input(spec, &args[0])?;
-        let (mut span, mut more) = (0, Vec::new());
-        for (param, arg) in spec.params.iter().zip(args).skip(1) {
-            match param.shape {
-                Shape::Window | Shape::Duration => span = self.duration(spec, arg, "window")?,
-                Shape::Share => more.push(self.share(spec, arg)?),
-                Shape::Seconds => more.push(self.seconds(spec, param.name, arg)?),
-                _ => more.push(self.like(spec, (&args[0], first), arg)?),
-            }
-        }
-        let key = format!("{keeps:?} {span} {}", args[0]);
-        let index = self.windows.iter().position(|w| w.key == key).unwrap_or_else(|| {
-            self.windows.push(Arc::new(WindowSpec { keeps, span, input, slots, key }));
-            self.windows.len() - 1
-        }) as u16;
-        if keeps == Keeps::Held {
-            self.clocks.push(Clock::Held(index, None));
-        }
-        let ty = match spec.gives {
-            Gives::SameAsFirst | Gives::SameAsSecond => first,
-            Gives::FirstPerSecond if first.per_second => {
-                let text = format!("`{}` of a quantity that is per second already", spec.name);
-                return Err(CondError::new(args[0].span.clone(), text));
-            }
-            Gives::FirstPerSecond => Type::per_second(first.base),
-            Gives::Number => Type::of(Base::Number),
-            Gives::Ratio => RATIO,
-            Gives::Seconds => SECONDS,
-            Gives::Bool => BOOL,
-        };
-        Ok(Typed::Num(Num::Window(index, value, more.into()), ty))
-    }
-
-    /// What goes into a window: an expression with slots of its own.
-    fn input(
-        &mut self,
-        spec: &'static Spec,
-        arg: &Expr,
-    ) -> Result<(Input, Vec<crate::engine::signal::Metric>, Type), CondError> {
-        if let Some(outer) = self.inside {
-            let text = format!("a window cannot stand inside another: `{}` in `{outer}`", spec.name);
-            return Err(CondError::new(arg.span.clone(), text));
-        }
-        let mut inner = Checker::new(self.class, self.lets);
-        inner.inside = Some(spec.name);
-        let (input, ty) = match spec.params[0].shape {
-            Shape::Condition => (Input::Truth(inner.truth(arg)?), BOOL),
-            Shape::Signal => (Input::Signal(inner.signal(spec, arg, false)?), BOOL),
-            Shape::Counter => {
-                let slot = inner.signal(spec, arg, true)?;
-                (Input::Num(Num::Slot(slot)), inner.slots[usize::from(slot)].spec().ty)
-            }
-            _ => {
-                let (num, ty) = inner.numeric(spec, arg)?;
-                (Input::Num(num), ty)
-            }
-        };
-        if inner.slots.is_empty() {
-            let text =
-                format!("`{}` needs a signal to follow, `{}` is constant", spec.name, hint::shown(arg));
-            return Err(CondError::new(arg.span.clone(), text));
-        }
-        if !inner.clocks.is_empty() {
-            let text = "`age` and `nodata` grow between samples and cannot stand inside a window".to_owned();
-            return Err(CondError::new(arg.span.clone(), text));
-        }
-        for metric in &inner.metrics {
-            if !self.metrics.contains(metric) {
-                self.metrics.push(*metric);
-            }
-        }
-        Ok((input, inner.slots, ty))
     }
 }
 

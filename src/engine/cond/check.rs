@@ -9,7 +9,7 @@ use super::expr::{Expr, Math, Node, Relation};
 use super::hint;
 use super::program::{Clock, Compare, CompareWords, Num, Program, Root, Truth, WindowSpec, Words};
 use super::{CondError, Lets};
-use crate::engine::signal::{Base, Class, Metric, Type};
+use crate::engine::signal::{Base, Class, Kind, Metric, Type};
 
 /// The type of truths.
 pub const BOOL: Type = Type::of(Base::Bool);
@@ -206,16 +206,27 @@ impl<'a> Checker<'a> {
     /// `age(x) > 5m` turns when x is five minutes old: gives the clock that was noted on the way its turning
     /// point.
     fn set_turning_point(&mut self, compare: &Compare, since: usize) {
-        let limit = compare.left.constant().or(compare.right.constant());
-        let ns = limit.filter(|s| s.is_finite()).map(|s| (s * 1e9) as i64);
+        let limit = [&compare.left, &compare.right].into_iter().find(|n| is_fixed(n, &self.slots));
         let plain = |n: &Num| matches!(n, Num::Age(_) | Num::Window(..));
         let [clock] = &mut self.clocks[since..] else { return };
         if plain(&compare.left) || plain(&compare.right) {
             match clock {
-                Clock::Age(_, turn) | Clock::Held(_, turn) => *turn = ns,
+                Clock::Age(_, turn) | Clock::Held(_, turn) => *turn = limit.cloned(),
                 Clock::Silent(..) => {}
             }
         }
+    }
+}
+
+/// Whether a quantity is the same for as long as an instance is bound: made of literals and attributes.
+fn is_fixed(num: &Num, slots: &[Metric]) -> bool {
+    match num {
+        Num::Const(_) => true,
+        Num::Slot(slot) => slots.get(usize::from(*slot)).is_some_and(|m| m.spec().kind == Kind::Attribute),
+        Num::Neg(one) | Num::Map(_, one) => is_fixed(one, slots),
+        Num::Math(_, sides) => sides.iter().all(|side| is_fixed(side, slots)),
+        Num::Fold(_, many) => many.iter().all(|one| is_fixed(one, slots)),
+        Num::Window(..) | Num::Age(_) | Num::If(_) | Num::Coalesce(_) => false,
     }
 }
 

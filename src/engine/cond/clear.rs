@@ -117,9 +117,10 @@ fn counts(num: &Num, program: &Program) -> bool {
             None => false,
             Some(window) => match window.keeps {
                 Keeps::Growth | Keeps::Total => is_whole(*value),
-                Keeps::Changes => true,
+                Keeps::Changes | Keeps::Events => true,
                 Keeps::Extremes | Keeps::Ends => window.slots.iter().all(|m| COUNTS.contains(m)),
-                Keeps::Line | Keeps::Quantiles | Keeps::Held => false,
+                Keeps::Line | Keeps::Medians | Keeps::Quantiles | Keeps::Spread => false,
+                Keeps::Smooth | Keeps::Slots(_) | Keeps::Held => false,
             },
         },
     }

@@ -16,6 +16,7 @@ mod parse;
 pub mod program;
 mod title;
 mod units;
+mod windowed;
 
 use std::ops::Range;
 use std::sync::Arc;

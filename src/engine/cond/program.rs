@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::expr::{Math, Relation};
 use crate::engine::func::Value as FuncValue;
 use crate::engine::signal::{Metric, Type};
-use crate::engine::window::{Keeps, Reading};
+use crate::engine::window::{Keeps, LONGEST, Reading, SHORTEST};
 
 /// Numbers differing by less than this, relative to the larger, are equal.
 pub const EPSILON: f64 = 1e-9;
@@ -43,7 +43,7 @@ pub enum Truth {
     /// Equality of truths; the flag turns it into inequality.
     Same(Box<(Truth, Truth)>, bool),
     Words(Box<CompareWords>),
-    Silent(u16, i64),
+    Silent(u16, Span),
     If(Box<(Truth, Truth, Truth)>),
     Coalesce(Box<(Truth, Truth)>),
 }
@@ -100,14 +100,36 @@ pub enum Root {
 pub struct WindowSpec {
     /// What is kept of the samples.
     pub keeps: Keeps,
-    /// Its length, ns; 0 for [`Keeps::Held`].
-    pub span: i64,
+    /// Its length; 0 for [`Keeps::Held`].
+    pub span: Span,
     /// What is sampled.
     pub input: Input,
-    /// The signals of `input`, by slot.
+    /// The signals of `input` and `span`, by slot.
     pub slots: Vec<Metric>,
     /// Kind, expression and length as text: windows of one instance with equal keys are one.
     pub key: String,
+}
+
+/// A duration that is constant for as long as an instance is bound.
+#[derive(Clone, Debug)]
+pub enum Span {
+    /// In ns, from [`SHORTEST`] to [`LONGEST`].
+    Fixed(i64),
+    /// Seconds made of the instance's attributes.
+    Bound(Box<Num>),
+}
+
+impl Span {
+    /// Its ns, brought into the range of windows; `None` while an attribute is unknown.
+    pub fn ns<V: View>(&self, view: &V) -> Option<i64> {
+        match self {
+            Span::Fixed(ns) => Some(*ns),
+            Span::Bound(seconds) => {
+                let ns = seconds.eval(view) * 1e9;
+                (!ns.is_nan()).then(|| (ns.round() as i64).clamp(SHORTEST, LONGEST))
+            }
+        }
+    }
 }
 
 /// What goes into a window.
@@ -118,17 +140,20 @@ pub enum Input {
     Truth(Truth),
     /// Any signal, for counting its changes; texts count by a hash.
     Signal(u16),
+    /// Events by a glob on `kind/rule`.
+    Events(Box<str>),
 }
 
 /// Something that grows or turns by time alone.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Clock {
-    /// `age(x)` of a slot, and the age (ns) at which a comparison turns, when there is one.
-    Age(u16, Option<i64>),
-    /// `nodata(x, d)` of a slot: turns at `d` ns.
-    Silent(u16, i64),
-    /// `held(c)` of a window, and the ns at which a comparison turns, when there is one.
-    Held(u16, Option<i64>),
+    /// `age(x)` of a slot, and the age (seconds) at which a comparison turns, when it is the same for as long
+    /// as the instance is bound.
+    Age(u16, Option<Num>),
+    /// `nodata(x, d)` of a slot: turns at `d`.
+    Silent(u16, Span),
+    /// `held(c)` of a window, and the same.
+    Held(u16, Option<Num>),
 }
 
 /// A checked program.
@@ -276,11 +301,13 @@ impl Truth {
                 let (a, b) = (compare.left.eval(view)?, compare.right.eval(view)?);
                 Some((a == b) != compare.differ)
             }
-            Truth::Silent(slot, ns) => match view.age(*slot) {
-                Some(age) => Some(age >= *ns),
-                None if view.waited(*slot) >= *ns => Some(true),
-                None => None,
-            },
+            Truth::Silent(slot, span) => {
+                let ns = span.ns(view)?;
+                match view.age(*slot) {
+                    Some(age) => Some(age >= ns),
+                    None => (view.waited(*slot) >= ns).then_some(true),
+                }
+            }
             Truth::If(parts) => {
                 if parts.0.eval(view)? {
                     parts.1.eval(view)

@@ -76,6 +76,60 @@ fn every_mistake_has_its_message() {
             "eta(fs.used, 100, 6h) < 3d",
             "[100] cannot mix in `eta` ratio and number: `fs.used` is ratio (write 100%)",
         ),
+        (
+            "eta(fs.used, 100%, 6h, 'theilsen') < 3d",
+            "['theilsen'] no method is called 'theilsen' (did you mean `theil-sen`?)",
+        ),
+        (
+            "deriv(fs.used, 6h, 80%) > 1%/h",
+            "[80%] the method of `deriv` stands in quotes (write 'theil-sen', or leave it out)",
+        ),
+        (
+            "fit(fs.used) > 90%",
+            "[fit(fs.used)] `fit` takes 2 or 3 arguments, here are 1 (write fit(x, w[, method]))",
+        ),
+        (
+            "min(fs.used, 90%) > 1%",
+            "[90%] the window of `min` is a duration, `90%` is a ratio (of two values least(a, b) is the smaller, greatest(a, b) the larger)",
+        ),
+        (
+            "least(fs.used) > 1%",
+            "[least(fs.used)] `least` takes 2 arguments or more, here are 1 (write least(a, b, …))",
+        ),
+        (
+            "ewma(fs.used, 5) > 1%",
+            "[5] the time constant of `ewma` is a duration, `5` is a number (write 5s or 5m)",
+        ),
+        ("baseline(fs.used, 10s, 7) > 1%", "[10s] the period of `baseline` must be from 1m to 400d"),
+        (
+            "baseline(fs.used, 1d, 100) > 1%",
+            "[100] `baseline` looks back a whole number of periods, 1 to 31 (write 7)",
+        ),
+        (
+            "baseline(fs.used, 1d, 7d) > 1%",
+            "[7d] `baseline` looks back a whole number of periods, 1 to 31 (write 7)",
+        ),
+        ("baseline(fs.used, 30d, 20) > 1%", "[20] `baseline` would look back 600d, at most 400d"),
+        (
+            "events(fs.used, 1h) > 3",
+            "[fs.used] `events` takes a glob in quotes: kind, `/`, id of the rule (write 'raise/disk-*')",
+        ),
+        (
+            "events('disk-*', 1h) > 3",
+            "['disk-*'] an event is named by its kind and the id of its rule (write 'raise/disk-*')",
+        ),
+        (
+            "events('rase/disk-*', 1h) > 3",
+            "['rase/disk-*'] no kind of event is called `rase` (did you mean `raise`?)",
+        ),
+        (
+            "avg(events('raise/x', 1h), 5m) > 3",
+            "['raise/x'] a window cannot stand inside another: `events` in `avg`",
+        ),
+        (
+            "burn(slo, 1h) > 6",
+            "[burn(slo, 1h)] `burn` is about slo, this rule is about fs (write on = \"slo\" in the rule)",
+        ),
         ("fs.used = 90%", "[=] `=` has no meaning here (write `==` to compare)"),
         ("fs.readonly && true", "[&&] `&&` has no meaning here (write `and`)"),
         ("fs.readonly AND true", "[AND] expected an operator or the end, found `AND` (write `and`)"),
@@ -104,6 +158,56 @@ fn every_mistake_has_its_message() {
 }
 
 #[test]
+fn mistakes_about_objectives_and_beats_have_theirs() {
+    for (class, source, text) in [
+        (
+            Class::Slo,
+            "burn(slo.bad, 1h) > 6",
+            "[slo.bad] `burn` takes the word `slo`, for the one the rule is judged for (write burn(slo, 1h))",
+        ),
+        (
+            Class::Slo,
+            "burn(slo, 1) > 6",
+            "[1] the window of `burn` is a duration, `1` is a number (write 1s or 1m)",
+        ),
+        (
+            Class::Slo,
+            "burn(slo, 1h) > 6%",
+            "[6%] cannot compare number and ratio: `burn(slo, 1h)` is number (write 6)",
+        ),
+        (
+            Class::Slo,
+            "avg(burn(slo, 1h), 5m) > 6",
+            "[burn(slo, 1h)] a window cannot stand inside another: `burn` in `avg`",
+        ),
+        (
+            Class::Slo,
+            "rate(slo.target, 1h) > 6/m",
+            "[slo.target] `rate` needs a counter, `slo.target` is a gauge (write deriv(slo.target, …))",
+        ),
+        (
+            Class::Beat,
+            "nodata(beat.seen, beat.seen) and true",
+            "[beat.seen] the time of `nodata` is a duration, `beat.seen` is a number (write 10m)",
+        ),
+        (
+            Class::Beat,
+            "nodata(beat.seen, host.uptime + beat.grace)",
+            "[host.uptime + beat.grace] the time of `nodata` must be constant (write 10m)",
+        ),
+        (
+            Class::Log,
+            "rate(log.hits, 5m) > 6",
+            "[6] cannot compare number/s and number: `rate(log.hits, 5m)` is number/s (write 6/s)",
+        ),
+    ] {
+        let error = compile(source, class, &[]).unwrap_err();
+        let help = error.help.map(|h| format!(" ({h})")).unwrap_or_default();
+        assert_eq!(format!("[{}] {}{help}", &source[error.span], error.message), text, "in {source}");
+    }
+}
+
+#[test]
 fn what_the_reference_shows_compiles() {
     let left = compile_any("eta(fs.used, 100%, 6h)", Class::Fs, &[]).unwrap();
     assert_eq!(left.ty(), Type::of(Base::Seconds));
@@ -121,6 +225,18 @@ fn what_the_reference_shows_compiles() {
         (Class::Host, "load.avg1 / cpu.count > 2"),
         (Class::Host, "load.avg1 > 80% * cpu.count and 2 * cpu.busy > cpu.user * 2"),
         (Class::Host, "swap.in * 1m > 100MiB"),
+        (Class::Log, "rate(log.hits, 5m) > 6/m or increase(log.hits, 6h) == 0"),
+        (Class::Plugin, "count(plugin.status == 1, 3m) >= 3 or plugin.status in [0, 1]"),
+        (Class::Beat, "nodata(beat.seen, beat.period + beat.grace) or age(beat.seen) < beat.period"),
+        (Class::Beat, "count(beat.seen, 3 * beat.period) < 2"),
+        (Class::Slo, "burn(slo, 6h) > 6 and burn(slo, 30m) > 6 and increase(slo.total, 1h) >= 50"),
+        (Class::Net, "net.rx > 3 * baseline(net.rx, 1w, 4) and zscore(net.rx, 1d) > 6"),
+        (Class::Fs, "eta(fs.used, 100%, 6h, 'theil-sen') < 3d and fit(fs.used, 6h, 'theil-sen') > 80%"),
+        (Class::Fs, "forecast(fs.used, 6h, 1d, 'least-squares') > 100% or deriv(fs.used, 400d) > 1%/h"),
+        (
+            Class::Host,
+            "cpu.busy > 20% + ewma(cpu.busy, 1d) and count(cpu.busy, 5m) > 3 and events('*', 5m) > 1",
+        ),
         (Class::Unit, "unit.state == 'failed' or increase(unit.restarts, 10m) >= 3"),
         (Class::Unit, "unit.state not in ['active', 'reloading'] and changes(unit.state, 1h) > 3"),
         (Class::Proc, "proc.count < 1"),

@@ -6,7 +6,12 @@ use crate::engine::window::{Keeps, Reading};
 /// See the module.
 pub const SPEC: Spec = Spec {
     name: "eta",
-    params: &[param("x", Shape::Numeric), param("limit", Shape::Like), param("w", Shape::Window)],
+    params: &[
+        param("x", Shape::Numeric),
+        param("limit", Shape::Like),
+        param("w", Shape::Window),
+        param("method", Shape::Method),
+    ],
     repeats: false,
     gives: Gives::Seconds,
     form: Form::Window { keeps: Keeps::Line, value: |r, [limit, _]| eta(r, limit) },

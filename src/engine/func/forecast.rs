@@ -7,7 +7,12 @@ use crate::engine::window::Keeps;
 /// See the module.
 pub const SPEC: Spec = Spec {
     name: "forecast",
-    params: &[param("x", Shape::Numeric), param("w", Shape::Window), param("ahead", Shape::Seconds)],
+    params: &[
+        param("x", Shape::Numeric),
+        param("w", Shape::Window),
+        param("ahead", Shape::Seconds),
+        param("method", Shape::Method),
+    ],
     repeats: false,
     gives: Gives::SameAsFirst,
     form: Form::Window { keeps: Keeps::Line, value: |r, [ahead, _]| r.last() + r.slope() * ahead },

@@ -6,12 +6,17 @@
 mod abs;
 mod age;
 mod avg;
+mod baseline;
+mod burn;
 mod changes;
 mod coalesce;
 mod count;
 mod delta;
 mod deriv;
 mod eta;
+mod events;
+mod ewma;
+mod fit;
 mod forecast;
 mod frac;
 mod greatest;
@@ -26,7 +31,9 @@ mod nodata;
 mod p;
 mod rate;
 mod sum;
+mod zscore;
 
+use super::signal::Class;
 use super::window::{Keeps, Reading};
 
 /// Every function of this version, by name.
@@ -34,12 +41,17 @@ pub const FUNCTIONS: &[&Spec] = &[
     &abs::SPEC,
     &age::SPEC,
     &avg::SPEC,
+    &baseline::SPEC,
+    &burn::SPEC,
     &changes::SPEC,
     &coalesce::SPEC,
     &count::SPEC,
     &delta::SPEC,
     &deriv::SPEC,
     &eta::SPEC,
+    &events::SPEC,
+    &ewma::SPEC,
+    &fit::SPEC,
     &forecast::SPEC,
     &frac::SPEC,
     &greatest::SPEC,
@@ -53,6 +65,7 @@ pub const FUNCTIONS: &[&Spec] = &[
     &p::SPEC,
     &rate::SPEC,
     &sum::SPEC,
+    &zscore::SPEC,
 ];
 
 /// The function of that name.
@@ -80,10 +93,17 @@ pub struct Spec {
 pub const MOST_ARGUMENTS: usize = 16;
 
 impl Spec {
-    /// How it is written: `avg(x, w)`.
+    /// How it is written: `avg(x, w)`, what may be left out in brackets: `deriv(x, w[, method])`.
     pub fn usage(&self) -> String {
-        let names: Vec<_> = self.params.iter().map(|p| p.name).collect();
-        format!("{}({}{})", self.name, names.join(", "), if self.repeats { ", …" } else { "" })
+        let (must, may) = self.params.split_at(self.least());
+        let names: Vec<_> = must.iter().map(|p| p.name).collect();
+        let may: String = may.iter().map(|p| format!("[, {}]", p.name)).collect();
+        format!("{}({}{may}{})", self.name, names.join(", "), if self.repeats { ", …" } else { "" })
+    }
+
+    /// Fewest arguments.
+    pub fn least(&self) -> usize {
+        self.params.iter().filter(|p| p.shape != Shape::Method).count()
     }
 }
 
@@ -102,6 +122,8 @@ pub enum Shape {
     Numeric,
     /// A condition.
     Condition,
+    /// A condition, or a numeric expression, of which every sample counts.
+    Counted,
     /// Anything.
     Any,
     /// The name of a counter.
@@ -112,12 +134,20 @@ pub enum Shape {
     Like,
     /// A numeric expression in seconds.
     Seconds,
-    /// A constant duration: the window.
+    /// A duration that is constant for an instance: the window.
     Window,
-    /// A constant duration that is no window.
+    /// Such a duration that is no window.
     Duration,
     /// A constant ratio from 0% to 100%.
     Share,
+    /// How many periods: a whole number.
+    Periods,
+    /// A glob on events, in quotes.
+    Glob,
+    /// The name of the rule's class, for the instance itself.
+    Subject,
+    /// How a line is drawn, in quotes; may be left out. Such an argument is the last one.
+    Method,
 }
 
 /// The type of a function's value.
@@ -150,6 +180,15 @@ pub enum Form {
     Map(fn(f64) -> f64),
     /// Of two numbers, folded over all arguments; unknown as soon as one is.
     Fold(fn(f64, f64) -> f64),
+    /// Counts events.
+    Events,
+    /// Stands for an expression over the signals of a class, in which `w` is the second argument.
+    Formula {
+        /// The class it is about.
+        class: Class,
+        /// The expression.
+        source: &'static str,
+    },
     /// Seconds since the last value.
     Age,
     /// No value for a time.
@@ -166,6 +205,9 @@ const fn param(name: &'static str, shape: Shape) -> Param {
 
 /// `x, w`: a numeric expression over a window.
 const X_W: &[Param] = &[param("x", Shape::Numeric), param("w", Shape::Window)];
+/// `x, w[, method]`: a line through a numeric expression over a window.
+const X_W_METHOD: &[Param] =
+    &[param("x", Shape::Numeric), param("w", Shape::Window), param("method", Shape::Method)];
 /// `c, w`: a condition over a window.
 const C_W: &[Param] = &[param("c", Shape::Condition), param("w", Shape::Window)];
 /// `x, w`: a counter over a window.

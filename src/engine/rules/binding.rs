@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::cond::program::WindowSpec;
+use crate::engine::cond::program::{Input, WindowSpec};
 use crate::engine::event::Event;
 use crate::engine::moment::Moment;
 use crate::engine::plan::Plan;
@@ -216,7 +216,8 @@ impl Rules {
     /// The window of an instance; made when it is new, shared by all conditions that ask for the same.
     fn bind_pane(&mut self, subject: u32, spec: &Arc<WindowSpec>, t: Moment) -> Option<u32> {
         let class = self.subjects.get(subject)?.instance.class;
-        let is_own = spec.slots.iter().any(|m| m.spec().class == class);
+        let is_event = matches!(spec.input, Input::Events(_));
+        let is_own = is_event || spec.slots.iter().any(|m| m.spec().class == class);
         let owner = if is_own { subject } else { self.host(t) };
         if let Some(id) = self.subjects.get(owner)?.panes.get(&spec.key).copied() {
             self.panes.get_mut(id)?.users += 1;
@@ -224,7 +225,7 @@ impl Rules {
         }
         let slots: Box<[u32]> =
             spec.slots.iter().filter_map(|metric| self.bind_series(owner, *metric, t)).collect();
-        let window = Window::new(spec.keeps, spec.span);
+        let window = Window::new(spec.keeps, 0);
         let (feeds, spec) = (slots.clone(), Arc::clone(spec));
         let key = spec.key.clone();
         let id = self.panes.insert(Pane { window, spec, slots, subject: owner, users: 1, mark: 0 });
@@ -235,7 +236,10 @@ impl Rules {
         }
         self.subjects.get_mut(owner)?.panes.insert(key, id);
         // What is known already is the first sample: a told value may never be told again.
-        self.feed(id, t.mono);
+        self.feed(id, t.mono, true);
+        if is_event {
+            self.ears.push(id);
+        }
         Some(id)
     }
 
@@ -248,6 +252,7 @@ impl Rules {
                 continue;
             }
             let Some(pane) = self.panes.remove(*id) else { continue };
+            self.ears.retain(|ear| ear != id);
             for series in &pane.slots {
                 if let Some(series) = self.series.get_mut(*series) {
                     series.panes.retain(|p| p != id);
@@ -262,7 +267,9 @@ impl Rules {
     /// Ends machines that have no rule or instance any more.
     fn retire_all(&mut self, machines: Vec<Machine>, now: Moment, why: &str, out: &mut Vec<Event>) {
         for machine in machines {
-            out.extend(self.retirement(&machine, now, why));
+            let event = self.retirement(&machine, now, why);
+            event.iter().for_each(|event| self.tally(event, now.mono));
+            out.extend(event);
             if machine.is_stored {
                 let key = machine.bound.rule.id.as_str();
                 let instance = self.subjects.get(machine.subject).map(|s| s.instance.key().to_owned());

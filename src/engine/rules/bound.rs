@@ -7,7 +7,7 @@ use crate::engine::cond::program::{Num, Program, Root, Truth, View};
 use crate::engine::cond::{Piece, Title};
 use crate::engine::plan::Rule;
 use crate::engine::signal::{Metric, Value};
-use crate::engine::window::{Reading, Window};
+use crate::engine::window::{Keeps, Reading, Window};
 
 use super::series::Series;
 use super::slab::Slab;
@@ -49,7 +49,9 @@ impl Bound {
             .flat_map(|s| [Arc::clone(s.raise.program()), Arc::clone(s.clear.program())])
             .collect();
         let is_timed = programs.iter().any(|p| p.is_timed());
-        let has_clocks = programs.iter().any(|p| p.stale_matters || !p.clocks.is_empty());
+        // An event comes when it likes, so a window of events has no next sample to wait for.
+        let waits = |p: &Arc<Program>| p.windows.iter().any(|w| w.keeps == Keeps::Events);
+        let has_clocks = programs.iter().any(|p| p.stale_matters || !p.clocks.is_empty() || waits(p));
         // Titles were checked with the configuration; one that was not is shown as it stands.
         let title = Title::parse(&rule.title, rule.class, &rule.lets).map(|t| t.0);
         let mut title = title.unwrap_or_else(|_| vec![Piece::Text(rule.title.clone())]);

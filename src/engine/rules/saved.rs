@@ -213,7 +213,9 @@ impl Rules {
         let gone: Vec<String> = self.saved.iter().filter(|(_, s)| which(s)).map(|(k, _)| k.clone()).collect();
         for key in gone {
             if let Some(saved) = self.saved.remove(&key) {
-                out.extend(saved.retirement(&self.plan, now, why));
+                let event = saved.retirement(&self.plan, now, why);
+                event.iter().for_each(|event| self.tally(event, now.mono));
+                out.extend(event);
                 self.dropped.insert(key);
             }
         }

@@ -14,6 +14,9 @@ pub struct Series {
     pub value: Option<Value>,
     /// When the last real value was read; `None` when there never was one.
     pub at: Option<i64>,
+    /// When the last real value before the newest stamp was read: a second word with that stamp may take the
+    /// first one back.
+    pub before: Option<i64>,
     /// When the last word came, "no value" included.
     pub newest: i64,
     /// Since when it is waited for.
@@ -24,6 +27,8 @@ pub struct Series {
     pub machines: Vec<u32>,
     /// Windows it feeds.
     pub panes: Vec<u32>,
+    /// It is an attribute: never too old.
+    pub is_fixed: bool,
     /// A timer watches for its silence.
     pub watched: bool,
     /// Its last ten minutes, when a raise condition names it.
@@ -32,15 +37,33 @@ pub struct Series {
 
 impl Series {
     /// A signal nothing is known of yet.
-    pub fn new(since: i64) -> Self {
+    pub fn new(since: i64, is_fixed: bool) -> Self {
         let (machines, panes) = (Vec::new(), Vec::new());
-        let (value, at, newest) = (None, None, i64::MIN);
-        Self { value, at, newest, since, interval: 0, machines, panes, watched: false, trail: None }
+        let (value, at, before, newest, interval) = (None, None, None, i64::MIN, 0);
+        let (watched, trail) = (false, None);
+        Self { value, at, before, newest, since, interval, machines, panes, is_fixed, watched, trail }
+    }
+
+    /// Takes in a word at `t`, which is not older than the newest.
+    pub fn hear(&mut self, t: i64, value: Option<&Value>, interval: i64) {
+        if t > self.newest {
+            self.before = self.at;
+        }
+        self.newest = t;
+        self.interval = interval;
+        self.at = if value.is_some() { Some(t) } else { self.before };
+        if let Some(trail) = &mut self.trail {
+            trail.push(t, value);
+        }
+        if self.value.as_ref() != value {
+            self.value = value.cloned();
+        }
     }
 
     /// How old a value may be; `stale` is the rule's own wish, 0 for none. Told values hold for ever.
     fn stale_after(&self, stale: i64) -> i64 {
         match (self.interval, stale) {
+            _ if self.is_fixed => i64::MAX,
             (0, _) => i64::MAX,
             (interval, 0) => silence(interval),
             (_, stale) => stale,

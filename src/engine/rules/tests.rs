@@ -1,8 +1,11 @@
 //! The machines of the rules: each test a story of samples and the transitions it makes.
 
+mod agree;
 mod binding;
 mod conditions;
+mod functions;
 mod naive;
+mod random;
 mod restart;
 
 use std::collections::BTreeMap;

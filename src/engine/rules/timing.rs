@@ -1,6 +1,6 @@
 //! Deadlines: when a machine wants to be judged although no sample came, and the playing of what is due.
 
-use crate::engine::cond::program::Clock;
+use crate::engine::cond::program::{Clock, Num};
 use crate::engine::event::Event;
 use crate::engine::moment::{MINUTE, Moment, SECOND};
 use crate::engine::window::silence;
@@ -120,15 +120,20 @@ impl Rules {
             }
         }
         let series = |slot: u16| slots.get(usize::from(slot)).and_then(|s| self.series.get(*s));
+        let t = due.t;
+        let seconds = |limit: &Num| limit.eval(&self.sight(machine, t).at(part));
         for clock in &part.program.clocks {
-            match *clock {
-                Clock::Age(slot, limit) => due.grows(series(slot).and_then(|s| s.at), limit),
-                Clock::Silent(slot, ns) => {
-                    due.at(series(slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
+            match clock {
+                Clock::Age(slot, limit) => {
+                    due.grows(series(*slot).and_then(|s| s.at), limit.as_ref().map(seconds));
+                }
+                Clock::Silent(slot, span) => {
+                    let ns = span.ns(&self.sight(machine, due.t).at(part)).unwrap_or(i64::MAX);
+                    due.at(series(*slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
                 }
                 Clock::Held(index, limit) => {
-                    let pane = panes.get(usize::from(index)).and_then(|p| self.panes.get(*p));
-                    due.grows(pane.and_then(|p| p.window.since()), limit);
+                    let pane = panes.get(usize::from(*index)).and_then(|p| self.panes.get(*p));
+                    due.grows(pane.and_then(|p| p.window.since()), limit.as_ref().map(seconds));
                 }
             }
         }
@@ -156,10 +161,12 @@ impl Due {
 
     /// Something grows since `since` and is compared with `limit`, or used in a way that must be looked at
     /// now and then.
-    fn grows(&mut self, since: Option<i64>, limit: Option<i64>) {
+    fn grows(&mut self, since: Option<i64>, limit: Option<f64>) {
         let Some(since) = since else { return };
         match limit {
-            Some(limit) => {
+            Some(seconds) if !seconds.is_finite() => {}
+            Some(seconds) => {
+                let limit = (seconds * 1e9) as i64;
                 let turn = since.saturating_add(limit);
                 self.at(turn);
                 // `>` turns only beyond what counts as equal.

@@ -88,6 +88,16 @@ impl Line {
             tt => self.tx / tt,
         }
     }
+
+    /// R², the share of the variance that the line explains; 1 when there is none, NaN for fewer than two
+    /// moments.
+    pub fn fit(&self) -> f64 {
+        match self.tt {
+            tt if tt <= 0.0 => f64::NAN,
+            _ if self.xx <= 0.0 => 1.0,
+            tt => (self.tx / tt * (self.tx / self.xx)).clamp(0.0, 1.0),
+        }
+    }
 }
 
 impl Fold for Line {

@@ -79,6 +79,76 @@ fn rings_are_bounded_whatever_a_door_does() {
 }
 
 #[test]
+fn no_window_grows_beyond_its_bound() {
+    for interval in [0, 10 * SECOND] {
+        for keeps in [Keeps::Medians, Keeps::Spread, Keeps::Slots(31), Keeps::Quantiles, Keeps::Events] {
+            let mut window = Window::new(keeps, 600 * SECOND);
+            for i in 0..400_000_i64 {
+                window.push(i * SECOND / 20, (i * 7919 % 1009) as f64, interval);
+                window.tally(i * SECOND / 20);
+            }
+            let most = match &window.body {
+                Body::Medians(medians) => medians.cells().into_iter().max() <= Some(128),
+                Body::Slots(slots) => slots.cells() <= 60 * 32,
+                Body::Quantiles(quantiles) => quantiles.count() <= quantile::EXACT as f64,
+                Body::Total(ring) => ring.cells() <= CELLS + SLOTS as usize,
+                _ => false,
+            };
+            assert!(most, "{keeps:?} {interval}");
+        }
+    }
+}
+
+#[test]
+fn a_word_with_an_equal_stamp_takes_the_last_one_back() {
+    let mut window = polled(Keeps::Growth, 100, &[1.0, 2.0, 4.0, 5.0, 6.0, 7.0]);
+    window.stop(50 * SECOND);
+    assert_eq!(read(&mut window, 50, |r| (r.count(), r.sum(), r.last())), Some((5.0, 5.0, 6.0)));
+    window.push(50 * SECOND, 9.0, 10 * SECOND);
+    assert_eq!(read(&mut window, 50, |r| (r.count(), r.sum())), Some((6.0, 8.0)));
+    // An unbroken truth is not broken by "no value" that was taken back.
+    let mut held = polled(Keeps::Held, 0, &[0.0, 1.0, 1.0]);
+    held.stop(30 * SECOND);
+    assert_eq!((held.since(), read(&mut held, 30, |r| r.held())), (None, None));
+    held.push(30 * SECOND, 1.0, 10 * SECOND);
+    assert_eq!(read(&mut held, 40, |r| r.held()), Some(30.0));
+    // A told value that was taken back was never held.
+    let mut told = Window::new(Keeps::Extremes, 100 * SECOND);
+    told.push(0, 1.0, 0);
+    told.push(10 * SECOND, 9.0, 0);
+    told.stop(10 * SECOND);
+    told.push(20 * SECOND, 2.0, 0);
+    assert_eq!(read(&mut told, 30, |r| (r.count(), r.max())), Some((2.0, 2.0)));
+}
+
+#[test]
+fn a_series_that_is_told_from_now_on_starts_anew() {
+    let mut window = polled(Keeps::Total, 100, &[5.0; 10]);
+    window.push(100 * SECOND, 1.0, 0);
+    assert_eq!(read(&mut window, 150, |r| r.mean()), Some(1.0));
+    window.push(160 * SECOND, 3.0, 10 * SECOND);
+    assert_eq!(window.read(160 * SECOND, 0.1).map(|r| r.mean()), Some(3.0));
+}
+
+#[test]
+fn a_slot_is_compared_with_the_same_slot_of_each_period() {
+    // Slots of 10 s, a sample in each; period k has the value k throughout, but 100 in the second.
+    let mut window = Window::new(Keeps::Slots(3), 600 * SECOND);
+    for i in 0..240_i64 {
+        let value = if i / 60 == 1 { 100.0 } else { (i / 60) as f64 };
+        window.push(i * 10 * SECOND, value, 10 * SECOND);
+    }
+    assert_eq!(read(&mut window, 2390, |r| r.baseline()), Some(2.0));
+    // Two of three periods are enough, one is not.
+    let young = |seconds: i64| {
+        let mut window = Window::new(Keeps::Slots(3), 600 * SECOND);
+        (0..=seconds / 10).for_each(|i| window.push(i * 10 * SECOND, 7.0, 10 * SECOND));
+        read(&mut window, seconds, |r| r.baseline()).filter(|v| !v.is_nan())
+    };
+    assert_eq!((young(1190), young(1200)), (None, Some(7.0)));
+}
+
+#[test]
 fn a_told_mean_weighs_by_time() {
     let mut window = Window::new(Keeps::Total, 100 * SECOND);
     window.push(0, 1.0, 0);

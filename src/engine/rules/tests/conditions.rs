@@ -1,190 +1,351 @@
-//! Random conditions and random series, for the comparison with the reference.
+//! Conditions as trees that know their text, for the comparison with the reference.
 
-use proptest::prelude::*;
+use std::fmt;
 
-pub const NAMES: [&str; 3] = ["load.avg1", "load.avg5", "kernel.oom_kills"];
-/// Seconds; 600 s is the longest exact window at 10 s.
-pub const SPANS: [i64; 7] = [20, 50, 100, 600, 660, 1200, 3600];
+use crate::engine::signal::Class;
 
-/// A numeric expression; signals by index into `NAMES`, windows by index into `SPANS`.
-#[derive(Clone, Copy, Debug)]
-pub enum Num {
-    Ref(usize),
-    Age(usize),
-    Held(f64),
-    Over(Over, usize),
-    Quantile(f64, usize),
-    Eta(f64, usize),
-    Forecast(usize),
+/// The signals of one class and of the host that conditions are made of.
+pub struct World {
+    pub class: Class,
+    pub labels: &'static [(&'static str, &'static str)],
+    pub signals: [Signal; 5],
 }
 
-/// What a window is taken over, and how.
+#[derive(Clone, Copy)]
+pub struct Signal {
+    pub name: &'static str,
+    pub what: What,
+    pub on_host: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    Gauge,
+    Counter,
+    Bool,
+    Text,
+    /// An attribute of that unit.
+    Fixed(Unit),
+}
+
+const fn own(name: &'static str, what: What) -> Signal {
+    Signal { name, what, on_host: false }
+}
+
+const fn host(name: &'static str, what: What) -> Signal {
+    Signal { name, what, on_host: true }
+}
+
+pub const WORLDS: [World; 3] = [
+    World {
+        class: Class::Unit,
+        labels: &[("unit", "x.service")],
+        signals: [
+            host("load.avg1", What::Gauge),
+            host("load.avg5", What::Gauge),
+            own("unit.restarts", What::Counter),
+            own("unit.active", What::Bool),
+            own("unit.state", What::Text),
+        ],
+    },
+    World {
+        class: Class::Slo,
+        labels: &[("slo", "shop")],
+        signals: [
+            host("load.avg1", What::Gauge),
+            host("load.avg5", What::Gauge),
+            own("slo.total", What::Counter),
+            own("slo.bad", What::Counter),
+            own("slo.target", What::Fixed(Unit::Ratio)),
+        ],
+    },
+    World {
+        class: Class::Beat,
+        labels: &[("job", "x")],
+        signals: [
+            host("load.avg1", What::Gauge),
+            own("beat.seen", What::Gauge),
+            host("kernel.oom_kills", What::Counter),
+            own("beat.grace", What::Fixed(Unit::Seconds)),
+            own("beat.period", What::Fixed(Unit::Seconds)),
+        ],
+    },
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unit {
+    Number,
+    Seconds,
+    Ratio,
+    PerSecond,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Span {
+    Seconds(i64),
+    /// So many times an attribute.
+    Times(i64, usize),
+}
+
+#[derive(Clone, Debug)]
+pub enum Num {
+    Signal(usize),
+    /// As written: 3, 3s, 3%, 3/m.
+    Literal(i64, Unit),
+    Neg(Box<Num>),
+    Math(char, Box<[Num; 2]>),
+    Abs(Box<Num>),
+    Least(Vec<Num>),
+    Greatest(Vec<Num>),
+    If(Box<(Cond, Num, Num)>),
+    Coalesce(Box<(Num, Num)>),
+    Age(usize),
+    Held(Box<Cond>),
+    Over(Over, Box<Num>, Span),
+    Count(Box<Cond>, Span),
+    Frac(Box<Cond>, Span),
+    Increase(usize, Span),
+    Rate(usize, Span),
+    Changes(usize, Span),
+    Events(&'static str, Span),
+    Burn(Span),
+}
+
+/// What is made of the samples of an expression; `bool`: by Theil–Sen.
 #[derive(Clone, Copy, Debug)]
 pub enum Over {
-    Avg(Of),
-    Sum(Of),
-    Min(Of),
-    Max(Of),
-    Delta(Of),
-    Deriv(Of),
-    Count(f64),
-    Frac(f64),
-    Increase,
-    Rate,
-    Changes(usize),
+    Avg,
+    Sum,
+    Min,
+    Max,
+    Delta,
+    CountAll,
+    Ewma,
+    Zscore,
+    Deriv(bool),
+    Fit(bool),
+    Quantile(i64),
+    Eta(i64, bool),
+    Forecast(i64, bool),
+    Baseline(u8),
 }
 
-/// One signal, or the sum of two.
-#[derive(Clone, Copy, Debug)]
-pub enum Of {
-    One(usize),
-    Both,
+#[derive(Clone, Debug)]
+pub enum Words {
+    Signal(usize),
+    Literal(&'static str),
+    If(Box<(Cond, Words, Words)>),
+    Coalesce(Box<(Words, Words)>),
 }
 
 #[derive(Clone, Debug)]
 pub enum Cond {
-    Compare(Num, &'static str, f64),
-    Silent(usize, i64),
+    Const(bool),
+    Signal(usize),
     Not(Box<Cond>),
-    And(Box<Cond>, Box<Cond>),
-    Or(Box<Cond>, Box<Cond>),
+    And(Vec<Cond>),
+    Or(Vec<Cond>),
+    Compare(Box<Num>, &'static str, Box<Num>),
+    In(Box<Num>, Vec<Num>, bool),
+    Same(Box<Cond>, Box<Cond>, bool),
+    Words(Box<Words>, Box<Words>, bool),
+    WordsIn(Box<Words>, Vec<&'static str>, bool),
+    Silent(usize, Span),
+    If(Box<(Cond, Cond, Cond)>),
+    Coalesce(Box<(Cond, Cond)>),
 }
 
-impl Of {
-    pub fn text(self) -> String {
-        match self {
-            Of::One(i) => NAMES[i].to_owned(),
-            Of::Both => format!("{} + {}", NAMES[0], NAMES[1]),
+/// A tree and the world it speaks of, which has the names.
+pub struct Text<'a, T>(pub &'a World, pub &'a T);
+
+impl World {
+    fn show<'a, T>(&'a self, one: &'a T) -> Text<'a, T> {
+        Text(self, one)
+    }
+
+    fn list<'a, T>(&'a self, many: &'a [T], joint: &str) -> String
+    where
+        Text<'a, T>: fmt::Display,
+    {
+        many.iter().map(|one| format!("({})", self.show(one))).collect::<Vec<_>>().join(joint)
+    }
+}
+
+impl fmt::Display for Text<'_, Span> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self.1 {
+            Span::Seconds(s) => write!(f, "{s}s"),
+            Span::Times(n, i) => write!(f, "{n} * {}", self.0.signals[i].name),
         }
     }
 }
 
-impl Num {
-    pub fn text(self) -> String {
-        let span = |w: usize| format!("{}s", SPANS[w]);
-        match self {
-            Num::Ref(i) => NAMES[i].to_owned(),
-            Num::Age(i) => format!("age({})", NAMES[i]),
-            Num::Held(limit) => format!("held({} > {limit})", NAMES[0]),
-            Num::Quantile(q, w) => format!("p({}, {}%, {})", NAMES[0], q * 100.0, span(w)),
-            Num::Eta(limit, w) => format!("eta({}, {limit}, {})", NAMES[0], span(w)),
-            Num::Forecast(w) => format!("forecast({}, {}, 1m)", NAMES[0], span(w)),
-            Num::Over(over, w) => {
-                let (name, of) = match over {
-                    Over::Avg(of) => ("avg", of.text()),
-                    Over::Sum(of) => ("sum", of.text()),
-                    Over::Min(of) => ("min", of.text()),
-                    Over::Max(of) => ("max", of.text()),
-                    Over::Delta(of) => ("delta", of.text()),
-                    Over::Deriv(of) => ("deriv", of.text()),
-                    Over::Count(limit) => ("count", format!("{} > {limit}", NAMES[0])),
-                    Over::Frac(limit) => ("frac", format!("{} > {limit}", NAMES[0])),
-                    Over::Increase => ("increase", NAMES[2].to_owned()),
-                    Over::Rate => ("rate", NAMES[2].to_owned()),
-                    Over::Changes(i) => ("changes", NAMES[i].to_owned()),
-                };
-                format!("{name}({of}, {})", span(w))
+impl fmt::Display for Text<'_, Num> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Text(w, num) = *self;
+        let name = |i: &usize| w.signals[*i].name;
+        match num {
+            Num::Signal(i) => f.write_str(name(i)),
+            Num::Literal(n, Unit::Number) => write!(f, "{n}"),
+            Num::Literal(n, Unit::Seconds) => write!(f, "{n}s"),
+            Num::Literal(n, Unit::Ratio) => write!(f, "{n}%"),
+            Num::Literal(n, Unit::PerSecond) => write!(f, "{n}/m"),
+            Num::Neg(one) => write!(f, "-({})", w.show(&**one)),
+            Num::Math(op, two) => write!(f, "({}) {op} ({})", w.show(&two[0]), w.show(&two[1])),
+            Num::Abs(one) => write!(f, "abs({})", w.show(&**one)),
+            Num::Least(many) => write!(f, "least({})", w.list(many, ", ")),
+            Num::Greatest(many) => write!(f, "greatest({})", w.list(many, ", ")),
+            Num::If(three) => {
+                write!(f, "if({}, {}, {})", w.show(&three.0), w.show(&three.1), w.show(&three.2))
+            }
+            Num::Coalesce(two) => write!(f, "coalesce({}, {})", w.show(&two.0), w.show(&two.1)),
+            Num::Age(i) => write!(f, "age({})", name(i)),
+            Num::Held(c) => write!(f, "held({})", w.show(&**c)),
+            Num::Count(c, s) => write!(f, "count({}, {})", w.show(&**c), w.show(s)),
+            Num::Frac(c, s) => write!(f, "frac({}, {})", w.show(&**c), w.show(s)),
+            Num::Increase(i, s) => write!(f, "increase({}, {})", name(i), w.show(s)),
+            Num::Rate(i, s) => write!(f, "rate({}, {})", name(i), w.show(s)),
+            Num::Changes(i, s) => write!(f, "changes({}, {})", name(i), w.show(s)),
+            Num::Events(glob, s) => write!(f, "events('{glob}', {})", w.show(s)),
+            Num::Burn(s) => write!(f, "burn(slo, {})", w.show(s)),
+            Num::Over(over, x, s) => {
+                let (x, s) = (w.show(&**x), w.show(s));
+                let by = |robust: bool| if robust { ", 'theil-sen'" } else { "" };
+                match over {
+                    Over::Avg => write!(f, "avg({x}, {s})"),
+                    Over::Sum => write!(f, "sum({x}, {s})"),
+                    Over::Min => write!(f, "min({x}, {s})"),
+                    Over::Max => write!(f, "max({x}, {s})"),
+                    Over::Delta => write!(f, "delta({x}, {s})"),
+                    Over::CountAll => write!(f, "count({x}, {s})"),
+                    Over::Ewma => write!(f, "ewma({x}, {s})"),
+                    Over::Zscore => write!(f, "zscore({x}, {s})"),
+                    Over::Deriv(robust) => write!(f, "deriv({x}, {s}{})", by(*robust)),
+                    Over::Fit(robust) => write!(f, "fit({x}, {s}{})", by(*robust)),
+                    Over::Quantile(q) => write!(f, "p({x}, {q}%, {s})"),
+                    Over::Eta(limit, robust) => write!(f, "eta({x}, {limit}, {s}{})", by(*robust)),
+                    Over::Forecast(ahead, robust) => write!(f, "forecast({x}, {s}, {ahead}s{})", by(*robust)),
+                    Over::Baseline(n) => write!(f, "baseline({x}, {s}, {n})"),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Text<'_, Words> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Text(w, words) = *self;
+        match words {
+            Words::Signal(i) => f.write_str(w.signals[*i].name),
+            Words::Literal(text) => write!(f, "'{text}'"),
+            Words::If(three) => {
+                write!(f, "if({}, {}, {})", w.show(&three.0), w.show(&three.1), w.show(&three.2))
+            }
+            Words::Coalesce(two) => write!(f, "coalesce({}, {})", w.show(&two.0), w.show(&two.1)),
+        }
+    }
+}
+
+impl fmt::Display for Text<'_, Cond> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Text(w, cond) = *self;
+        let not = |not: &bool| if *not { "not in" } else { "in" };
+        let differ = |differ: &bool| if *differ { "!=" } else { "==" };
+        match cond {
+            Cond::Const(value) => write!(f, "{value}"),
+            Cond::Signal(i) => f.write_str(w.signals[*i].name),
+            Cond::Not(one) => write!(f, "not ({})", w.show(&**one)),
+            Cond::And(many) => f.write_str(&w.list(many, " and ")),
+            Cond::Or(many) => f.write_str(&w.list(many, " or ")),
+            Cond::Compare(a, op, b) => write!(f, "({}) {op} ({})", w.show(&**a), w.show(&**b)),
+            Cond::In(a, set, n) => write!(f, "({}) {} [{}]", w.show(&**a), not(n), w.list(set, ", ")),
+            Cond::Same(a, b, d) => write!(f, "({}) {} ({})", w.show(&**a), differ(d), w.show(&**b)),
+            Cond::Words(a, b, d) => write!(f, "({}) {} ({})", w.show(&**a), differ(d), w.show(&**b)),
+            Cond::WordsIn(a, set, n) => {
+                let set: Vec<_> = set.iter().map(|text| format!("'{text}'")).collect();
+                write!(f, "({}) {} [{}]", w.show(&**a), not(n), set.join(", "))
+            }
+            Cond::Silent(i, s) => write!(f, "nodata({}, {})", w.signals[*i].name, w.show(s)),
+            Cond::If(three) => {
+                write!(f, "if({}, {}, {})", w.show(&three.0), w.show(&three.1), w.show(&three.2))
+            }
+            Cond::Coalesce(two) => write!(f, "coalesce({}, {})", w.show(&two.0), w.show(&two.1)),
+        }
+    }
+}
+
+/// The signals an expression names, in order of first mention.
+#[derive(Default)]
+pub struct Names(pub Vec<usize>);
+
+impl Names {
+    fn note(&mut self, i: usize) {
+        if !self.0.contains(&i) {
+            self.0.push(i);
+        }
+    }
+
+    pub fn num(&mut self, num: &Num) {
+        match num {
+            Num::Signal(i) | Num::Age(i) => self.note(*i),
+            Num::Neg(one) | Num::Abs(one) => self.num(one),
+            Num::Math(_, two) => two.iter().for_each(|one| self.num(one)),
+            Num::Least(many) | Num::Greatest(many) => many.iter().for_each(|one| self.num(one)),
+            Num::If(three) => {
+                self.cond(&three.0);
+                self.num(&three.1);
+                self.num(&three.2);
+            }
+            Num::Coalesce(two) => {
+                self.num(&two.0);
+                self.num(&two.1);
+            }
+            // A window's own names are not those of what stands around it.
+            _ => {}
+        }
+    }
+
+    fn words(&mut self, words: &Words) {
+        match words {
+            Words::Signal(i) => self.note(*i),
+            Words::Literal(_) => {}
+            Words::If(three) => {
+                self.cond(&three.0);
+                self.words(&three.1);
+                self.words(&three.2);
+            }
+            Words::Coalesce(two) => {
+                self.words(&two.0);
+                self.words(&two.1);
             }
         }
     }
 
-    pub fn unit(self) -> &'static str {
-        match self {
-            Num::Age(_) | Num::Held(_) | Num::Eta(..) => "s",
-            Num::Over(Over::Deriv(_) | Over::Rate, _) => "/s",
-            _ => "",
-        }
-    }
-}
-
-impl Cond {
-    pub fn text(&self) -> String {
-        match self {
-            // A ratio is written as such.
-            Cond::Compare(num @ Num::Over(Over::Frac(_), _), op, limit) => {
-                format!("{} {op} {}%", num.text(), (limit / 6.0 * 100.0).round())
+    pub fn cond(&mut self, cond: &Cond) {
+        match cond {
+            Cond::Const(_) => {}
+            Cond::Signal(i) | Cond::Silent(i, _) => self.note(*i),
+            Cond::Not(one) => self.cond(one),
+            Cond::And(many) | Cond::Or(many) => many.iter().for_each(|one| self.cond(one)),
+            Cond::Compare(a, _, b) => {
+                self.num(a);
+                self.num(b);
             }
-            Cond::Compare(num, op, limit) => format!("{} {op} {limit}{}", num.text(), num.unit()),
-            Cond::Silent(i, d) => format!("nodata({}, {d}s)", NAMES[*i]),
-            Cond::Not(a) => format!("not ({})", a.text()),
-            Cond::And(a, b) => format!("({}) and ({})", a.text(), b.text()),
-            Cond::Or(a, b) => format!("({}) or ({})", a.text(), b.text()),
+            Cond::In(a, set, _) => {
+                self.num(a);
+                set.iter().for_each(|one| self.num(one));
+            }
+            Cond::Same(a, b, _) => {
+                self.cond(a);
+                self.cond(b);
+            }
+            Cond::Words(a, b, _) => {
+                self.words(a);
+                self.words(b);
+            }
+            Cond::WordsIn(a, ..) => self.words(a),
+            Cond::If(three) => [&three.0, &three.1, &three.2].into_iter().for_each(|one| self.cond(one)),
+            Cond::Coalesce(two) => [&two.0, &two.1].into_iter().for_each(|one| self.cond(one)),
         }
     }
-}
-
-pub fn of() -> impl Strategy<Value = Of> {
-    prop_oneof![(0..2_usize).prop_map(Of::One), Just(Of::Both)]
-}
-
-pub fn over() -> impl Strategy<Value = Over> {
-    prop_oneof![
-        of().prop_map(Over::Avg),
-        of().prop_map(Over::Sum),
-        of().prop_map(Over::Min),
-        of().prop_map(Over::Max),
-        of().prop_map(Over::Delta),
-        of().prop_map(Over::Deriv),
-        (0..6).prop_map(|n| Over::Count(f64::from(n))),
-        (0..6).prop_map(|n| Over::Frac(f64::from(n))),
-        Just(Over::Increase),
-        Just(Over::Rate),
-        (0..3_usize).prop_map(Over::Changes),
-    ]
-}
-
-pub fn num() -> impl Strategy<Value = Num> {
-    let span = 0..SPANS.len();
-    prop_oneof![
-        1 => (0..3_usize).prop_map(Num::Ref),
-        1 => (0..3_usize).prop_map(Num::Age),
-        1 => (0..6).prop_map(|n| Num::Held(f64::from(n))),
-        6 => (over(), span.clone()).prop_map(|(o, w)| Num::Over(o, w)),
-        1 => ((1..20_i32).prop_map(|q| f64::from(q * 5) / 100.0), span.clone())
-            .prop_map(|(q, w)| Num::Quantile(q, w)),
-        1 => ((0..8).prop_map(f64::from), span.clone()).prop_map(|(l, w)| Num::Eta(l, w)),
-        1 => span.prop_map(Num::Forecast),
-    ]
-}
-
-/// What depends on no window.
-pub fn plain() -> impl Strategy<Value = Num> {
-    prop_oneof![
-        (0..3_usize).prop_map(Num::Ref),
-        (0..3_usize).prop_map(Num::Age),
-        (0..6).prop_map(|n| Num::Held(f64::from(n))),
-    ]
-}
-
-pub fn cond(num: impl Strategy<Value = Num> + 'static) -> impl Strategy<Value = Cond> {
-    let op = proptest::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]);
-    let leaf = prop_oneof![
-        8 => (num, op, 0..8_i32).prop_map(|(n, op, l)| Cond::Compare(n, op, f64::from(l))),
-        1 => (0..3_usize, 1..300_i64).prop_map(|(i, d)| Cond::Silent(i, d)),
-    ];
-    leaf.prop_recursive(3, 8, 2, |inner| {
-        let two = (inner.clone(), inner.clone());
-        prop_oneof![
-            inner.prop_map(|a| Cond::Not(Box::new(a))),
-            two.clone().prop_map(|(a, b)| Cond::And(Box::new(a), Box::new(b))),
-            two.prop_map(|(a, b)| Cond::Or(Box::new(a), Box::new(b))),
-        ]
-    })
-}
-
-/// Seconds to the next observation, what it says of each signal, and seconds after which it is looked at once
-/// more.
-pub type Beat = (i64, [Option<Option<i32>>; 3], i64);
-
-pub fn beat() -> impl Strategy<Value = Beat> {
-    let gap = prop_oneof![20 => Just(10), 4 => 1..20_i64, 1 => 30..400_i64, 1 => Just(0)];
-    let word =
-        || prop_oneof![12 => (0..7).prop_map(|n| Some(Some(n))), 1 => Just(Some(None)), 1 => Just(None)];
-    (gap, [word(), word(), word()], prop_oneof![6 => Just(0), 1 => 1..100_i64])
-}
-
-/// All but means over time of told signals, which move all the while and are looked at in steps of w/60.
-pub fn turning() -> impl Strategy<Value = Num> {
-    let moves = |n: &Num| matches!(n, Num::Over(Over::Avg(_) | Over::Frac(_), _));
-    num().prop_filter("moves all the while", move |n| !moves(n))
 }
