@@ -11,6 +11,12 @@ use super::moment::{DAY, HOUR, MINUTE, SECOND};
 use super::record::{HostRef, Nature, Priority, Severity};
 use super::signal::{Class, Instance};
 
+mod action;
+mod silence;
+
+pub use action::{Action, Argument, Budget, Mode, OnFail, Part};
+pub use silence::{Cause, EXPECTED_WITHIN, OnMissing, Silence};
+
 /// Everything the engine goes by.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -22,6 +28,8 @@ pub struct Plan {
     pub overrides: Vec<Override>,
     /// `[[service]]` tables in the order of the files; the first that matches wins.
     pub services: Vec<Service>,
+    /// Objects that the configuration names outright, by key: that nothing is ever seen of them is a finding.
+    pub declared: Vec<Arc<Instance>>,
     /// Correlation settings.
     pub correlate: Correlate,
     /// Priority for `[impact-1][urgency-1]`.
@@ -124,6 +132,14 @@ pub struct Rule {
     pub steps: Vec<StepPlan>,
     /// Named expressions for titles and conditions, in the order written.
     pub lets: Vec<(String, Cond)>,
+    /// What missing data means.
+    pub silence: Silence,
+    /// It is judged only that often; 0 = at every word.
+    pub every: i64,
+    /// What is most likely behind it.
+    pub cause_hint: Option<Cause>,
+    /// The repair it names.
+    pub action: Option<Arc<Action>>,
 }
 
 /// One step of a rule; a rule without `step` has exactly one.
@@ -242,12 +258,17 @@ impl Plan {
             return None;
         }
         let mut effective = Arc::clone(rule);
-        for patch in self.overrides.iter().filter(|o| o.rule.accepts(&rule.id) && o.matches.accepts(instance))
-        {
-            if patch.set.enabled == Some(false) {
+        for patch in self.overrides.iter().filter(|o| o.matches.accepts(instance)) {
+            // A rule that is switched off is not missed either.
+            let is_off = patch.set.enabled == Some(false);
+            let speaks_for = rule.silence.of.as_ref().is_some_and(|of| patch.rule.accepts(of));
+            let is_about = patch.rule.accepts(&rule.id);
+            if is_off && (is_about || speaks_for) {
                 return None;
             }
-            patch.set.apply(Arc::make_mut(&mut effective));
+            if is_about {
+                patch.set.apply(Arc::make_mut(&mut effective));
+            }
         }
         Some(effective)
     }
