@@ -125,6 +125,8 @@ fn gather(
 ) -> (Layers, BTreeMap<String, Known>, Below) {
     let (mut layers, mut below) = (Layers::default(), Below::default());
     let mut rules = BTreeMap::new();
+    // The defaults of the main file stand for all files, also for the one below it.
+    let mut with_own = Vec::with_capacity(files.len());
     for (role, mut file) in files {
         let own = std::mem::take(&mut file.defaults);
         let own = match role {
@@ -138,6 +140,9 @@ fn gather(
             }
             Role::DropIn => Some(own),
         };
+        with_own.push((own, file));
+    }
+    for (own, file) in with_own {
         let chain: Vec<_> = own.iter().chain([&below.main, &below.builtin]).collect();
         let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         door::unique("rule", in_file.iter(), report);

@@ -259,15 +259,12 @@ impl Plan {
         }
         let mut effective = Arc::clone(rule);
         for patch in self.overrides.iter().filter(|o| o.matches.accepts(instance)) {
-            // A rule that is switched off is not missed either.
-            let is_off = patch.set.enabled == Some(false);
-            let speaks_for = rule.silence.of.as_ref().is_some_and(|of| patch.rule.accepts(of));
-            let is_about = patch.rule.accepts(&rule.id);
-            if is_off && (is_about || speaks_for) {
-                return None;
-            }
-            if is_about {
-                patch.set.apply(Arc::make_mut(&mut effective));
+            match patch.concern(rule) {
+                Concern::None => {}
+                Concern::Companion if patch.set.enabled == Some(false) => return None,
+                Concern::Companion => Arc::make_mut(&mut effective).labels.extend(patch.set.labels.clone()),
+                Concern::Whole if patch.set.enabled == Some(false) => return None,
+                Concern::Whole => patch.set.apply(Arc::make_mut(&mut effective)),
             }
         }
         Some(effective)
@@ -285,6 +282,32 @@ impl Plan {
         match self.services.iter().find(by_match) {
             Some(s) => (Some(s.name.clone()), s.tier.or(self.host.tier)),
             None => (self.host.service.clone(), self.host.tier),
+        }
+    }
+}
+
+/// What an override has to do with a rule.
+enum Concern {
+    None,
+    /// It edits the rule that this one is the companion of: a rule that is switched off is not missed either,
+    /// and both go to the same people.
+    Companion,
+    Whole,
+}
+
+impl Override {
+    /// A companion is edited by globs that name companions, which have a `/` in their ids.
+    fn concern(&self, rule: &Rule) -> Concern {
+        let Some(of) = &rule.silence.of else {
+            return if self.rule.accepts(&rule.id) { Concern::Whole } else { Concern::None };
+        };
+        let names_companions = self.rule.0.iter().any(|g| g.contains('/'));
+        if names_companions && self.rule.accepts(&rule.id) {
+            Concern::Whole
+        } else if self.rule.accepts(of) {
+            Concern::Companion
+        } else {
+            Concern::None
         }
     }
 }

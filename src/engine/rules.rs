@@ -295,7 +295,11 @@ impl Rules {
     /// the sample that called for it, 0 for a told one or a timer.
     fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
         if let Some(next) = self.next_look(id, t.mono) {
-            return self.wake(id, next);
+            // Another sample follows this one; without one it has to be woken.
+            if pace == 0 {
+                self.wake(id, next);
+            }
+            return;
         }
         let absent = self.absent(id, t.mono);
         let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {

@@ -1,5 +1,6 @@
 //! The machines of the rules: each test a story of samples and the transitions it makes.
 
+mod absence;
 mod binding;
 mod conditions;
 mod naive;
