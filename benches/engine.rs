@@ -42,6 +42,10 @@ fn rule(id: usize, raise: &str) -> Arc<Rule> {
         min_coverage: 0.5,
         steps: vec![step],
         lets: Vec::new(),
+        silence: Default::default(),
+        every: 0,
+        cause_hint: None,
+        action: None,
     })
 }
 
@@ -49,7 +53,16 @@ fn plan(rules: Vec<Arc<Rule>>) -> Arc<Plan> {
     let host = HostRef { id: String::new(), name: String::new() };
     let host = Host { host, labels: BTreeMap::new(), service: None, tier: None };
     let (overrides, services, correlate) = (Vec::new(), Vec::new(), Correlate::default());
-    Arc::new(Plan { host, rules, overrides, services, correlate, matrix: MATRIX, sla: SLA })
+    Arc::new(Plan {
+        host,
+        rules,
+        overrides,
+        services,
+        declared: Vec::new(),
+        correlate,
+        matrix: MATRIX,
+        sla: SLA,
+    })
 }
 
 /// A running engine: `judgements` rule instances see `instances` samples per round.

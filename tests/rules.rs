@@ -160,7 +160,8 @@ fn every_built_in_rule_does_what_its_cases_say() {
     let config = built_in();
     let rewrite = std::env::var_os("REWRITE").is_some();
     let mut wrong = Vec::new();
-    for rule in &config.plan.rules {
+    // Companions are made, and shown with the rule that they speak for.
+    for rule in config.plan.rules.iter().filter(|r| r.silence.of.is_none()) {
         let file = format!("{FOLDER}/{}.txt", rule.id);
         let Ok(text) = fs::read_to_string(&file) else {
             wrong.push(format!("{file}: a built-in rule without cases: write {}", CASES.join(", ")));

@@ -25,10 +25,15 @@ use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Servi
 use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
 
+mod action;
+mod companion;
 mod hash;
+mod origin;
 mod overrides;
 mod rule;
 mod title;
+
+pub use origin::{Origin, Origins};
 
 /// Sampling interval when nothing is said.
 const INTERVAL: i64 = 10 * SECOND;
@@ -66,13 +71,17 @@ struct Below {
 
 /// Compiles files in the order of their layers.
 pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
-    let (layers, rules, below) = gather(files, report);
+    let mut origins = Origins::new(report);
+    let (layers, mut rules, below) = gather(files, &mut origins, report);
     limits(&layers, rules.len(), report);
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
+    companion::add(&mut rules);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
     let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
     let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
+    layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
+        declared: companion::declared(&plans, &layers.checks),
         host: host(&layers.host, tier, facts, report),
         overrides,
         services: services(&layers, report),
@@ -94,6 +103,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         interval,
         hash: String::new(),
         files: Vec::new(),
+        origins,
         warnings: Vec::new(),
     };
     config.hash = hash::config(&config);
@@ -108,9 +118,15 @@ pub struct Known {
     plan: Option<Rule>,
 }
 
-fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap<String, Known>, Below) {
+fn gather(
+    files: Vec<(Role, RawFile)>,
+    origins: &mut Origins,
+    report: &mut Report,
+) -> (Layers, BTreeMap<String, Known>, Below) {
     let (mut layers, mut below) = (Layers::default(), Below::default());
     let mut rules = BTreeMap::new();
+    // The defaults of the main file stand for all files, also for the one below it.
+    let mut with_own = Vec::with_capacity(files.len());
     for (role, mut file) in files {
         let own = std::mem::take(&mut file.defaults);
         let own = match role {
@@ -124,10 +140,14 @@ fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap
             }
             Role::DropIn => Some(own),
         };
+        with_own.push((own, file));
+    }
+    for (own, file) in with_own {
         let chain: Vec<_> = own.iter().chain([&below.main, &below.builtin]).collect();
         let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         door::unique("rule", in_file.iter(), report);
         for raw in file.rules {
+            origins.rule(&raw, &chain, report);
             take(raw, &chain, &mut rules, report);
         }
         layers.host.extend(file.host);

@@ -251,6 +251,11 @@ impl Report {
                 || !(f.absence || line_of(f.at).is_some_and(|l| broken.contains(&l)))
         });
         findings.sort_by_key(|f| (f.level, f.at));
+        // A piece that several rules share is read for each of them: a mistake in it is told once.
+        findings.dedup_by(|later, first| {
+            (later.level, later.at, later.absence) == (first.level, first.at, first.absence)
+                && (!later.absence || later.message == first.message)
+        });
         let warnings = findings.iter().filter(|f| f.level == Level::Warning).count();
         let errors = self.troubles.len() + findings.len() - warnings;
         let troubles = self.troubles.iter().take(MOST).map(unreadable);

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnose::{At, Finding, Report};
 use super::suggest::{names_a_secret, nearest, one_of};
 use super::value;
-use super::walk::{Keys, Text, Walk, shorten};
+use super::walk::{Item, Keys, Text, Walk, shorten};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Options, SecretRef};
 
 /// Most entries in a map option.
@@ -159,12 +158,7 @@ fn map(walk: &Walk<'_>, prefix: &str, entries: &mut BTreeMap<String, String>, re
 }
 
 /// A secret by reference: `{ credential = "…" }`, `{ file = "…" }` or `{ env = "…" }`.
-pub fn secret(
-    walk: &Walk<'_>,
-    key: &str,
-    value: &Spanned<DeValue<'_>>,
-    report: &mut Report,
-) -> Option<SecretRef> {
+pub fn secret(walk: &Walk<'_>, key: &str, value: Item<'_>, report: &mut Report) -> Option<SecretRef> {
     const SOURCES: [&str; 3] = ["credential", "file", "env"];
     let at = walk.at(value);
     let DeValue::Table(items) = value.get_ref() else {

@@ -23,6 +23,8 @@ mod value;
 mod walk;
 pub mod watch;
 
+pub use compile::{Origin, Origins};
+
 use diagnose::{Diagnostic, Diagnostics, Report};
 use source::{Role, Source, Trouble};
 
@@ -77,6 +79,8 @@ pub struct Config {
     /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not
     /// differ do not matter.
     pub hash: String,
+    /// Where every key of every rule was written.
+    pub origins: Origins,
     /// Files that were read.
     pub files: Vec<PathBuf>,
     /// What works but is probably not meant.
@@ -132,10 +136,15 @@ fn build(
     for trouble in troubles {
         report.trouble(trouble);
     }
+    let mut tables = Vec::with_capacity(texts.len());
+    for (index, (_, text)) in texts.iter().enumerate() {
+        tables.push(syntax::parse(index as u32, text, &mut report));
+    }
+    let templates = raw::Templates::gather(tables.iter().map(|t| t.get_ref()), &mut report);
     let mut files = Vec::with_capacity(texts.len());
-    for (index, (role, text)) in texts.iter().enumerate() {
-        let table = syntax::parse(index as u32, text, &mut report);
-        files.push((*role, raw::read(index as u32, *role, table.get_ref(), doors, &mut report)));
+    for (index, ((role, _), table)) in texts.iter().zip(&tables).enumerate() {
+        let read = raw::read(index as u32, *role, table.get_ref(), &templates, doors, &mut report);
+        files.push((*role, read));
     }
     let config = compile::compile(files, doors, facts, &mut report);
     let warnings = report.finish()?;

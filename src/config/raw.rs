@@ -12,14 +12,20 @@ use super::diagnose::{At, Finding, Report};
 use super::source::Role;
 use super::walk::{Keys, LATER, Walk};
 
+mod action;
 mod outside;
+mod places;
 mod routing;
 mod rule;
 mod tables;
+mod template;
 
+pub use action::RawAction;
 pub use outside::{RawCheck, RawCollect, RawDestination};
+pub use places::Places;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+pub use template::Templates;
 
 /// The only version of the configuration format so far.
 const SCHEMA: i64 = 1;
@@ -65,8 +71,9 @@ const TOP: Keys = Keys {
         "defaults",
         "rule",
         "override",
+        "template",
     ],
-    later: &["window", "test", "template"],
+    later: &["window", "test"],
     instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
@@ -75,6 +82,7 @@ const TOP: Keys = Keys {
         ("destinations", "[[destination]]"),
         ("overrides", "[[override]]"),
         ("default", "[defaults]"),
+        ("templates", "[template.NAME]"),
         ("version", "schema = 1"),
         ("agent", "[host] or [collect]"),
         ("alert", "[[rule]]"),
@@ -86,7 +94,14 @@ const TOP: Keys = Keys {
 const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
 
 /// Reads one parsed file.
-pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &mut Report) -> RawFile {
+pub fn read<'t>(
+    file: u32,
+    role: Role,
+    items: &'t DeTable<'t>,
+    templates: &Templates<'t>,
+    doors: &Doors,
+    report: &mut Report,
+) -> RawFile {
     let top = Walk::new(At::new(file, 0..0), "the top level", items);
     if !schema(&top, report) {
         return RawFile::default();
@@ -126,7 +141,10 @@ pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &
             .table("defaults", "[defaults]", report)
             .map(|w| rule::defaults(&w, role, report))
             .unwrap_or_default(),
-        rules: each("rule", "[[rule]]", report).iter().filter_map(|w| rule::rule(w, report)).collect(),
+        rules: each("rule", "[[rule]]", report)
+            .iter()
+            .filter_map(|w| rule::rule(w, templates, report))
+            .collect(),
         overrides: each("override", "[[override]]", report)
             .iter()
             .filter_map(|w| rule::override_(w, report))

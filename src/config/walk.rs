@@ -1,16 +1,19 @@
 //! Walks a parsed TOML table by hand: typed getters that say what is wrong, where, and what is allowed.
 //!
 //! A [`Walk`] is one table. Getters return `None` both for an absent key and for a wrong value; the wrong
-//! value has then been reported, so that whoever reads goes on and finds the next mistake. It must not know
-//! what the keys mean.
+//! value has then been reported, so that whoever reads goes on and finds the next mistake. A table may lie
+//! over another one (that of a template), which gives the keys that it has not; tables within are laid over
+//! one another likewise. It must not know what the keys mean.
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnose::{At, Finding, Report};
 use super::suggest::{names_a_secret, nearest};
 
+mod layers;
 mod values;
+
+pub use layers::Item;
 
 /// A value with its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,26 +76,30 @@ pub const LATER: &str = "take the key out; it is refused so that nobody relies o
 pub type Range = std::ops::RangeInclusive<i64>;
 
 /// One table that is being read.
+#[derive(Clone)]
 pub struct Walk<'t> {
     /// Its header or braces.
     pub at: At,
     /// How a message calls it, such as `[[rule]]`.
     pub what: String,
     items: &'t DeTable<'t>,
+    /// The table that gives what this one does not say.
+    below: Option<Box<Walk<'t>>>,
 }
 
 impl<'t> Walk<'t> {
     /// A table of a file.
     pub fn new(at: At, what: impl Into<String>, items: &'t DeTable<'t>) -> Self {
-        Self { at, what: what.into(), items }
+        Self { at, what: what.into(), items, below: None }
     }
 
     /// The same table under another name in messages.
     pub fn named(&self, what: &str) -> Walk<'t> {
-        Walk { at: self.at, what: what.to_owned(), items: self.items }
+        Walk { what: what.to_owned(), ..self.clone() }
     }
 
-    /// Reports every key that does not belong here; `more` are known keys beside those of `keys`.
+    /// Reports every key that does not belong here; `more` are known keys beside those of `keys`. What lies
+    /// below is checked where it was written.
     pub fn check(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
         for (key, value) in self.items {
             let name: &str = key.get_ref();
@@ -100,7 +107,7 @@ impl<'t> Walk<'t> {
                 continue;
             }
             if names_a_secret(name) {
-                report.secret(self.at(value));
+                report.secret(self.own(value).at());
             }
             let at = At::new(self.at.file, key.span());
             let known = || keys.known.iter().chain(more).copied();
@@ -125,74 +132,43 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Keys and values in the order written.
-    pub fn entries(&self) -> Vec<(Text, &'t Spanned<DeValue<'t>>)> {
-        let mut all: Vec<_> = self
-            .items
-            .iter()
-            .map(|(k, v)| {
-                let at = At::new(self.at.file, k.span());
-                (Text { value: k.get_ref().to_string(), at, inner: None }, v)
-            })
-            .collect();
-        all.sort_by_key(|(k, _)| k.at);
-        all
-    }
-
     /// The value of a key, whatever it is.
-    pub fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
-        self.items.get(key)
+    pub fn get(&self, key: &str) -> Option<Item<'t>> {
+        self.owner(key).and_then(|w| w.items.get(key).map(|v| w.own(v)))
     }
 
     /// True when the key stands here, right or wrong.
     pub fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
+        self.owner(key).is_some()
     }
 
     /// Where the key's name stands.
     pub fn key_at(&self, key: &str) -> At {
-        self.items.get_key_value(key).map_or(self.at, |(k, _)| At::new(self.at.file, k.span()))
+        let owner = self.owner(key);
+        let found = owner.and_then(|w| w.items.get_key_value(key).map(|(k, _)| At::new(w.at.file, k.span())));
+        found.unwrap_or(self.at)
     }
 
     /// Where a value stands.
-    pub fn at(&self, value: &Spanned<DeValue<'_>>) -> At {
-        At::new(self.at.file, value.span())
+    pub fn at(&self, value: Item<'_>) -> At {
+        value.at()
     }
 
     /// Reports that a key is missing, unless it stands there misspelt, which has been reported.
     pub fn missing(&self, key: &'static str, help: &str, report: &mut Report) {
-        if self.items.keys().any(|k| nearest(k.get_ref(), [key]).is_some()) {
+        if self.entries().iter().any(|(k, _)| nearest(&k.value, [key]).is_some()) {
             return;
         }
         report.add(Finding::error(self.at, format!("{} has no `{key}`", self.what)).help(help).absence());
     }
 
-    fn wrong(
-        &self,
-        key: &str,
-        value: &Spanned<DeValue<'_>>,
-        wanted: &str,
-        help: String,
-        report: &mut Report,
-    ) {
+    fn wrong(&self, key: &str, value: Item<'_>, wanted: &str, help: String, report: &mut Report) {
         let message = format!("`{key}` must be {wanted}, not {}", found(value.get_ref()));
         report.add(Finding::error(self.at(value), message).help(help));
     }
 
-    /// A table.
-    pub fn table(&self, key: &str, what: &str, report: &mut Report) -> Option<Walk<'t>> {
-        let value = self.get(key)?;
-        self.table_of(key, value, what, report)
-    }
-
     /// `value` as a table.
-    pub fn table_of(
-        &self,
-        key: &str,
-        value: &'t Spanned<DeValue<'t>>,
-        what: &str,
-        report: &mut Report,
-    ) -> Option<Walk<'t>> {
+    pub fn table_of(&self, key: &str, value: Item<'t>, what: &str, report: &mut Report) -> Option<Walk<'t>> {
         let help = match value.get_ref() {
             DeValue::Table(items) => return Some(Walk::new(self.at(value), what, items)),
             DeValue::Array(_) if self.is_header(value, report) => {
@@ -205,8 +181,8 @@ impl<'t> Walk<'t> {
     }
 
     /// True when the value began with a line `[[…]]`.
-    fn is_header(&self, value: &Spanned<DeValue<'_>>, report: &Report) -> bool {
-        let text = report.sources.get(self.at.file as usize).map(|s| &s.text);
+    fn is_header(&self, value: Item<'_>, report: &Report) -> bool {
+        let text = report.sources.get(value.at().file as usize).map(|s| &s.text);
         text.and_then(|t| t.get(value.span())).is_some_and(|t| t.starts_with("[["))
     }
 
@@ -219,7 +195,7 @@ impl<'t> Walk<'t> {
             return Vec::new();
         };
         let mut walks = Vec::with_capacity(items.len());
-        for item in items.iter() {
+        for item in items.iter().map(|v| value.within(v)) {
             match item.get_ref() {
                 DeValue::Table(table) => walks.push(Walk::new(self.at(item), what, table)),
                 _ => self.wrong(key, item, "a list of tables", format!("write {key} = [{{ … }}]"), report),

@@ -46,6 +46,7 @@ impl Engine {
         for raised in self.incidents.raised(now) {
             self.rules.stand_in(now, raised);
         }
+        self.rules.await_declared(now, &mut self.events);
         bad
     }
 
@@ -147,10 +148,23 @@ mod tests {
                 keep: 0,
             }],
             lets: Vec::new(),
+            silence: Default::default(),
+            every: 0,
+            cause_hint: None,
+            action: None,
         };
         let (rules, overrides, services) = (vec![Arc::new(rule)], Vec::new(), Vec::new());
         let correlate = Correlate::default();
-        Arc::new(Plan { host, rules, overrides, services, correlate, matrix: MATRIX, sla: SLA })
+        Arc::new(Plan {
+            host,
+            rules,
+            overrides,
+            services,
+            declared: Vec::new(),
+            correlate,
+            matrix: MATRIX,
+            sla: SLA,
+        })
     }
 
     /// Host seen so busy at that time.

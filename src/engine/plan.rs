@@ -11,6 +11,12 @@ use super::moment::{DAY, HOUR, MINUTE, SECOND};
 use super::record::{HostRef, Nature, Priority, Severity};
 use super::signal::{Class, Instance};
 
+mod action;
+mod silence;
+
+pub use action::{Action, Argument, Budget, Mode, OnFail, Part};
+pub use silence::{Cause, EXPECTED_WITHIN, OnMissing, Silence};
+
 /// Everything the engine goes by.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -22,6 +28,8 @@ pub struct Plan {
     pub overrides: Vec<Override>,
     /// `[[service]]` tables in the order of the files; the first that matches wins.
     pub services: Vec<Service>,
+    /// Objects that the configuration names outright, by key: that nothing is ever seen of them is a finding.
+    pub declared: Vec<Arc<Instance>>,
     /// Correlation settings.
     pub correlate: Correlate,
     /// Priority for `[impact-1][urgency-1]`.
@@ -124,6 +132,14 @@ pub struct Rule {
     pub steps: Vec<StepPlan>,
     /// Named expressions for titles and conditions, in the order written.
     pub lets: Vec<(String, Cond)>,
+    /// What missing data means.
+    pub silence: Silence,
+    /// It is judged only that often; 0 = at every word.
+    pub every: i64,
+    /// What is most likely behind it.
+    pub cause_hint: Option<Cause>,
+    /// The repair it names.
+    pub action: Option<Arc<Action>>,
 }
 
 /// One step of a rule; a rule without `step` has exactly one.
@@ -242,12 +258,14 @@ impl Plan {
             return None;
         }
         let mut effective = Arc::clone(rule);
-        for patch in self.overrides.iter().filter(|o| o.rule.accepts(&rule.id) && o.matches.accepts(instance))
-        {
-            if patch.set.enabled == Some(false) {
-                return None;
+        for patch in self.overrides.iter().filter(|o| o.matches.accepts(instance)) {
+            match patch.concern(rule) {
+                Concern::None => {}
+                Concern::Companion if patch.set.enabled == Some(false) => return None,
+                Concern::Companion => Arc::make_mut(&mut effective).labels.extend(patch.set.labels.clone()),
+                Concern::Whole if patch.set.enabled == Some(false) => return None,
+                Concern::Whole => patch.set.apply(Arc::make_mut(&mut effective)),
             }
-            patch.set.apply(Arc::make_mut(&mut effective));
         }
         Some(effective)
     }
@@ -264,6 +282,32 @@ impl Plan {
         match self.services.iter().find(by_match) {
             Some(s) => (Some(s.name.clone()), s.tier.or(self.host.tier)),
             None => (self.host.service.clone(), self.host.tier),
+        }
+    }
+}
+
+/// What an override has to do with a rule.
+enum Concern {
+    None,
+    /// It edits the rule that this one is the companion of: a rule that is switched off is not missed either,
+    /// and both go to the same people.
+    Companion,
+    Whole,
+}
+
+impl Override {
+    /// A companion is edited by globs that name companions, which have a `/` in their ids.
+    fn concern(&self, rule: &Rule) -> Concern {
+        let Some(of) = &rule.silence.of else {
+            return if self.rule.accepts(&rule.id) { Concern::Whole } else { Concern::None };
+        };
+        let names_companions = self.rule.0.iter().any(|g| g.contains('/'));
+        if names_companions && self.rule.accepts(&rule.id) {
+            Concern::Whole
+        } else if self.rule.accepts(of) {
+            Concern::Companion
+        } else {
+            Concern::None
         }
     }
 }

@@ -9,8 +9,10 @@
 //!
 //! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`,
 //! a told one when "no value" is told; "no value" is unknown at once for both. A rule that names only told
-//! signals and is new or changed is judged without waiting for the next word.
+//! signals and is new or changed is judged without waiting for the next word. An object that the plan
+//! declares is bound before it is seen.
 
+mod absence;
 mod binding;
 mod bound;
 mod machine;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use super::effect::StateChange;
 use super::event::Event;
 use super::moment::Moment;
-use super::plan::Plan;
+use super::plan::{OnMissing, Plan};
 use super::signal::{Class, Instance, Kind, Metric, Observation, SIGNALS, Value};
 use super::window::{Window, silence};
 use bound::{At, Bound, Pane, Part};
@@ -95,6 +97,8 @@ struct Subject {
     series: Vec<Option<u32>>,
     panes: BTreeMap<String, u32>,
     machines: Vec<u32>,
+    /// It is declared, and nothing has been seen of it yet.
+    is_awaited: bool,
 }
 
 /// A rule on an instance.
@@ -109,6 +113,8 @@ struct Machine {
     told: Option<(usize, super::record::Severity)>,
     /// When it stands in the timers; `i64::MAX` when it does not.
     due: i64,
+    /// When something was known at a judgement, for rules that are judged only now and then.
+    looked: i64,
     mark: u64,
     is_dirty: bool,
     is_stored: bool,
@@ -296,6 +302,14 @@ impl Rules {
     /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of
     /// the sample that called for it, 0 for a told one or a timer.
     fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
+        if let Some(next) = self.next_look(id, t.mono) {
+            // Another sample follows this one; without one it has to be woken.
+            if pace == 0 {
+                self.wake(id, next);
+            }
+            return;
+        }
+        let absent = self.absent(id, t.mono);
         let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {
             return;
         };
@@ -311,7 +325,8 @@ impl Rules {
         }
         let (series, windows) = (&self.series, &self.panes);
         let settled = self.settled;
-        let sight = Sight { bound, series, panes: windows, slots, windows: panes, t: t.mono, settled };
+        let sight =
+            Sight { bound, series, panes: windows, slots, windows: panes, t: t.mono, settled, absent };
         let outcome = machine::judge(steps, &bound.order, t, &sight);
         // A latch that stands may have another severity since the last reload.
         if outcome.changed || told.is_some() {
@@ -327,6 +342,7 @@ impl Rules {
                 out.extend(event);
             }
         }
+        self.note_look(id, t.mono);
         self.schedule(id, pace, t.mono, now.mono);
     }
 
@@ -354,6 +370,8 @@ struct Sight<'a> {
     windows: &'a [u32],
     t: i64,
     settled: i64,
+    /// What the rule makes of data that is missing, when some is.
+    absent: OnMissing,
 }
 
 impl Sight<'_> {
@@ -368,12 +386,20 @@ impl Sight<'_> {
 impl Verdicts for Sight<'_> {
     fn raise(&self, step: usize) -> Option<bool> {
         let part = self.bound.raise(step);
-        self.at(part).verdict(&part.program)
+        self.at(part).verdict(&part.program).or(match self.absent {
+            OnMissing::Hold => None,
+            OnMissing::Raise => Some(true),
+            OnMissing::Clear => Some(false),
+        })
     }
 
     fn clear(&self, step: usize) -> Option<bool> {
         let part = self.bound.clear(step);
-        self.at(part).verdict(&part.program)
+        self.at(part).verdict(&part.program).or(match self.absent {
+            OnMissing::Hold => None,
+            OnMissing::Raise => Some(false),
+            OnMissing::Clear => Some(true),
+        })
     }
 
     fn wants(&self, step: usize) -> Wants {
@@ -382,10 +408,16 @@ impl Verdicts for Sight<'_> {
         let all = self.slots.iter().filter_map(|s| self.series.get(*s));
         let patience =
             if own > 0 { own } else { all.map(|s| silence(s.interval)).max().unwrap_or(silence(0)) };
+        // One look at nothing does not end a hold.
+        let patience = match self.bound.rule.every {
+            0 => patience,
+            every => patience.max(every.saturating_add(1)),
+        };
         let (raised_by, _) = self.bound.raise(step).own(self.slots, self.windows);
         let is_polled =
             raised_by.iter().filter_map(|s| self.series.get(*s)).any(|s| s.interval > 0 && !s.is_fixed);
-        let not_before = if is_polled { self.settled } else { i64::MIN };
+        let is_missed = self.bound.rule.silence.of.is_some() || self.absent == OnMissing::Raise;
+        let not_before = if is_polled || is_missed { self.settled } else { i64::MIN };
         Wants { for_: plan.for_, keep: plan.keep, patience, not_before }
     }
 }

@@ -7,7 +7,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::engine::plan::{Rule, StepPlan};
+use crate::engine::cond::Cond;
+use crate::engine::plan::{Action, Rule, StepPlan};
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
 pub fn host_id(machine_id: &str) -> String {
@@ -32,7 +33,15 @@ pub fn rule(rule: &Rule) -> String {
     let identity = (&rule.id, rule.class.name(), &rule.matches, rule.nature, &rule.category, rule.outage);
     let words = (&rule.title, &rule.description, &rule.runbook, &rule.service, &rule.labels);
     let times = (rule.reopen, rule.stale, rule.min_coverage);
-    digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{lets:?}"))
+    let more = (&rule.silence, rule.every, rule.cause_hint, rule.action.as_deref().map(action));
+    digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{lets:?}{more:?}"))
+}
+
+fn action(action: &Action) -> String {
+    let canonical = |cond: &Option<Cond>| cond.as_ref().map(|c| c.canonical().to_owned());
+    let conditions = (canonical(&action.only_if), canonical(&action.verify));
+    let times = (action.after, action.timeout, action.cooldown, action.verify_in);
+    format!("{:?}{:?}{times:?}{conditions:?}{:?}{:?}", action.run, action.budget, action.on_fail, action.mode)
 }
 
 /// The version of a whole configuration.
@@ -40,6 +49,7 @@ pub fn config(config: &Config) -> String {
     let plan = &config.plan;
     let rules: Vec<_> = plan.rules.iter().map(|r| &r.hash).collect();
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
+    let engine = (engine, &plan.declared);
     let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
     digest(format_args!("{engine:?}{doors:?}{}", config.interval))
 }

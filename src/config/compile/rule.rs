@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{hash, title};
+use super::{action, hash, title};
 use crate::config::diagnose::{Finding, Report};
 use crate::config::raw::{RawDefaults, RawMeta, RawRule, RawStep};
 use crate::config::walk::{Text, shorten};
 use crate::engine::cond::{self, Cond};
 use crate::engine::moment::MINUTE;
-use crate::engine::plan::{Rule, StepPlan, default_reopen};
+use crate::engine::plan::{Rule, Silence, StepPlan, default_reopen};
 use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::Class;
 
@@ -36,6 +36,7 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
         if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
     let compiled = written.into_iter().map(|step| conditions.step(step, raw, defaults, report));
     let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
+    let action = raw.action.as_ref().map(|action| action::compile(action, class, &conditions, report));
     let lets = conditions.lets;
     let steps = steps.filter(|_| sound)?;
 
@@ -62,6 +63,14 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
         min_coverage: pick(&raw.meta, defaults, |m| m.min_coverage).unwrap_or(MIN_COVERAGE),
         steps,
         lets,
+        silence: Silence {
+            on_missing: pick(&raw.meta, defaults, |m| m.on_missing).unwrap_or_default(),
+            nodata_after: pick(&raw.meta, defaults, |m| m.nodata_after),
+            of: None,
+        },
+        every: pick(&raw.meta, defaults, |m| m.every).unwrap_or(0),
+        cause_hint: raw.cause_hint,
+        action: action.map_or(Some(None), |a| a.map(Some))?,
     };
     rule.hash = hash::rule(&rule);
     Some(rule)
@@ -100,7 +109,7 @@ fn category(class: Class) -> &'static str {
 }
 
 /// Compiles the conditions of one rule.
-struct Conditions<'r> {
+pub struct Conditions<'r> {
     rule: &'r str,
     class: Class,
     lets: Vec<(String, Cond)>,
@@ -124,7 +133,18 @@ impl<'r> Conditions<'r> {
     }
 
     fn condition(&self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
-        match cond::compile(&text.value, self.class, &self.lets) {
+        self.compiled(key, text, cond::compile, report)
+    }
+
+    /// Compiles a text by one of the ways to compile a condition.
+    pub fn compiled(
+        &self,
+        key: &str,
+        text: &Text,
+        compile: fn(&str, Class, &cond::Lets) -> Result<Cond, cond::CondError>,
+        report: &mut Report,
+    ) -> Option<Cond> {
+        match compile(&text.value, self.class, &self.lets) {
             Ok(compiled) => Some(compiled),
             Err(error) => {
                 self.refuse(key, text, error, report);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::action::{self, RawAction};
+use super::places::{self, Places};
 use super::tables;
+use super::template::Templates;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
 use crate::config::suggest::{nearest, one_of};
@@ -10,12 +13,12 @@ use crate::config::value;
 use crate::config::walk::{Text, Walk, shorten};
 
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::plan::{Globs, Match, Patch};
+use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch};
 use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::{CLASSES, Class};
 
 mod keys;
-use keys::{DEFAULTS, OVERRIDE, RULE, SET, STEP};
+use keys::{DEFAULTS, NOT_IN_TEMPLATE, OVERRIDE, RULE, SET, STEP};
 
 /// The severities in the order of their weight.
 pub const SEVERITIES: [(&str, Severity); 3] =
@@ -28,6 +31,10 @@ pub const NATURES: [(&str, Nature); 4] = [
     ("capacity", Nature::Capacity),
     ("monitoring", Nature::Monitoring),
 ];
+
+/// What missing data means.
+const ON_MISSING: [(&str, OnMissing); 3] =
+    [("hold", OnMissing::Hold), ("raise", OnMissing::Raise), ("clear", OnMissing::Clear)];
 
 /// Longest wait that a rule can ask for.
 const WAIT: std::ops::RangeInclusive<i64> = 0..=400 * DAY;
@@ -57,6 +64,9 @@ pub struct RawMeta {
     pub min_coverage: Option<f64>,
     pub runbook: Option<String>,
     pub labels: BTreeMap<String, String>,
+    pub on_missing: Option<OnMissing>,
+    pub nodata_after: Option<i64>,
+    pub every: Option<i64>,
 }
 
 /// `[defaults]`.
@@ -66,6 +76,8 @@ pub struct RawDefaults {
     pub step: Option<RawStep>,
     /// The others.
     pub meta: RawMeta,
+    /// Where each key stands.
+    pub places: Places,
 }
 
 /// `[[rule]]`.
@@ -80,6 +92,10 @@ pub struct RawRule {
     pub meta: RawMeta,
     pub own: RawStep,
     pub steps: Vec<RawStep>,
+    pub cause_hint: Option<Cause>,
+    pub action: Option<RawAction>,
+    /// Where each key stands that is written in the rule or in a template of it.
+    pub places: Places,
     pub enabled: bool,
     /// Nothing but `id` and `enabled = false`.
     pub retires: bool,
@@ -92,10 +108,12 @@ pub struct RawOverride {
     pub set: Patch,
     /// The title in `set`, with its place.
     pub title: Option<Text>,
+    /// Where each key of `set` stands.
+    pub places: Places,
 }
 
 /// Reads one `[[rule]]`; `None` without an id, under which nothing can be said of it.
-pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {
+pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report) -> Option<RawRule> {
     let id = walk.text_that("id", |text| value::id(text).map(|()| text.to_owned()), report);
     let called = id.as_ref().map_or_else(|| "[[rule]]".to_owned(), |id| format!("rule `{}`", id.value));
     let named = walk.named(&called);
@@ -103,12 +121,14 @@ pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {
     if !walk.has("id") {
         walk.missing("id", "an id names the rule in incidents and overrides: id = \"disk-full\"", report);
     }
+    let (named, is_whole) = templates.lay(&named, report);
     let enabled = named.flag("enabled", report).unwrap_or(true);
     let retires = !enabled && named.entries().iter().all(|(k, _)| k.value == "id" || k.value == "enabled");
-    let class = on(&named, retires, report);
+    let class = on(&named, is_whole && !retires, report);
     let own = step(&named, report);
     let steps = steps(&named, &called, &own, report);
-    if steps.is_empty() && own.raise.is_none() && !retires && !named.has("raise") && !named.has("step") {
+    let says_when = named.has("raise") || named.has("step") || !steps.is_empty();
+    if !says_when && is_whole && !retires {
         named.missing("raise", "a rule says when it is a breach: raise = \"fs.used > 90%\"", report);
     }
     Some(RawRule {
@@ -121,10 +141,37 @@ pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {
         meta: meta(&named, report),
         own,
         steps,
+        cause_hint: named.word("cause_hint", &Cause::NAMES, report).map(|c| c.value),
+        action: action::action(&named, false, report),
+        places: places::of(&named),
         enabled,
         retires,
         id: id.map(|id| (id.value, id.at))?,
     })
+}
+
+/// Reads a template for its mistakes only: it need not be whole, and conditions wait for a rule.
+pub fn template(walk: &Walk<'_>, report: &mut Report) {
+    walk.check(&RULE, &[], report);
+    if walk.has(NOT_IN_TEMPLATE) {
+        let message = format!("{} has an `id`", walk.what);
+        report.add(
+            Finding::error(walk.key_at(NOT_IN_TEMPLATE), message)
+                .help("each rule that extends it has its own: take this one out"),
+        );
+    }
+    walk.flag("enabled", report);
+    if let Some(class) = on(walk, false, report) {
+        matches(walk, class, report);
+    }
+    let own = step(walk, report);
+    steps(walk, &walk.what, &own, report);
+    walk.text("title", report);
+    walk.text("description", report);
+    lets(walk, report);
+    meta(walk, report);
+    walk.word("cause_hint", &Cause::NAMES, report);
+    action::action(walk, true, report);
 }
 
 /// Reads `[defaults]`.
@@ -138,7 +185,7 @@ pub fn defaults(walk: &Walk<'_>, role: Role, report: &mut Report) -> RawDefaults
                 .help("write it in the rules, in a [[service]] as tier, or in the main file's [defaults]"),
         );
     }
-    RawDefaults { step: Some(step), meta: meta(walk, report) }
+    RawDefaults { step: Some(step), meta: meta(walk, report), places: places::of(walk) }
 }
 
 /// Reads one `[[override]]`.
@@ -154,6 +201,7 @@ pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
     }
     let set = walk.table("set", "`set` of [[override]]", report);
     let title = set.as_ref().and_then(|w| w.text("title", report));
+    let places = set.as_ref().map(places::of).unwrap_or_default();
     let set = set.map(|w| patch(&w, title.as_ref(), report));
     for (key, help) in [
         ("rule", "name the rules it edits: rule = \"disk-full\", or globs: rule = [\"disk-*\"]"),
@@ -167,12 +215,12 @@ pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
     if rules.is_empty() {
         report.add(Finding::error(walk.key_at("rule"), "`rule` is an empty list: it edits nothing"));
     }
-    Some(RawOverride { rules, matches, set: set?, title })
+    Some(RawOverride { rules, matches, set: set?, title, places })
 }
 
-fn on(walk: &Walk<'_>, retires: bool, report: &mut Report) -> Option<Class> {
+fn on(walk: &Walk<'_>, is_needed: bool, report: &mut Report) -> Option<Class> {
     if !walk.has("on") {
-        if !retires {
+        if is_needed {
             let names = one_of(CLASSES.iter().map(|c| c.name));
             walk.missing("on", &format!("`on` says what it watches: {names}"), report);
         }
@@ -282,6 +330,9 @@ fn meta(walk: &Walk<'_>, report: &mut Report) -> RawMeta {
         min_coverage: walk.ratio("min_coverage", report).map(|n| n.value),
         runbook: walk.text("runbook", report).map(|t| t.value),
         labels: tables::labels(walk, report),
+        on_missing: walk.word("on_missing", &ON_MISSING, report).map(|w| w.value),
+        nodata_after: walk.duration("nodata_after", 0..=*WAIT.end(), report).map(|n| n.value),
+        every: walk.duration("every", 0..=DAY, report).map(|n| n.value),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Getters of values: texts, words, numbers, durations, lists. What they say of a wrong one names what to
 //! write.
 
-use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Range, Sp, Text, Walk, plain, shorten};
+use super::{Item, Range, Sp, Text, Walk, plain, shorten};
 use crate::config::diagnose::{Finding, Report};
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
@@ -19,7 +18,7 @@ impl Walk<'_> {
     }
 
     /// `value` as a string; `key` names it in the message.
-    pub fn text_of(&self, key: &str, value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Text> {
+    pub fn text_of(&self, key: &str, value: Item<'_>, report: &mut Report) -> Option<Text> {
         let DeValue::String(text) = value.get_ref() else {
             let help = match value.get_ref() {
                 DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) => {
@@ -167,11 +166,12 @@ impl Walk<'_> {
     }
 
     /// `value` as a list of strings.
-    pub fn list_of(&self, key: &str, value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Vec<Text>> {
+    pub fn list_of(&self, key: &str, value: Item<'_>, report: &mut Report) -> Option<Vec<Text>> {
         match value.get_ref() {
             DeValue::String(_) => Some(vec![self.text_of(key, value, report)?]),
             DeValue::Array(items) => {
-                let texts: Vec<_> = items.iter().filter_map(|v| self.text_of(key, v, report)).collect();
+                let texts: Vec<_> =
+                    items.iter().filter_map(|v| self.text_of(key, value.within(v), report)).collect();
                 (texts.len() == items.len()).then_some(texts)
             }
             _ => {
@@ -183,7 +183,7 @@ impl Walk<'_> {
     }
 
     /// `value` as a list of globs.
-    pub fn globs_of(&self, key: &str, value: &Spanned<DeValue<'_>>, report: &mut Report) -> Option<Globs> {
+    pub fn globs_of(&self, key: &str, value: Item<'_>, report: &mut Report) -> Option<Globs> {
         let texts = self.list_of(key, value, report)?;
         if texts.is_empty() {
             let finding = Finding::error(self.at(value), format!("`{key}` is an empty list"));

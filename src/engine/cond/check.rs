@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use super::expr::{Expr, Math, Node, Relation};
-use super::hint;
 use super::program::{Clock, Compare, CompareWords, Num, Program, Root, Truth, WindowSpec, Words};
-use super::{CondError, Lets};
+use super::{CondError, Lets, guard, hint};
 use crate::engine::signal::{Base, Class, Kind, Metric, Type};
 
 /// The type of truths.
@@ -22,7 +21,18 @@ const RATIO: Type = Type::of(Base::Ratio);
 /// # Errors
 /// The first mistake, with the bytes to underline.
 pub fn program(expr: &Expr, class: Class, lets: &Lets) -> Result<Program, CondError> {
-    let mut checker = Checker::new(class, lets);
+    program_of(expr, Checker::new(class, lets))
+}
+
+/// Checks a whole tree as the guard of an action, which may name the facts of the incident.
+///
+/// # Errors
+/// As [`program`].
+pub fn guard(expr: &Expr, class: Class, lets: &Lets) -> Result<Program, CondError> {
+    program_of(expr, Checker { is_guard: true, ..Checker::new(class, lets) })
+}
+
+fn program_of(expr: &Expr, mut checker: Checker<'_>) -> Result<Program, CondError> {
     let typed = checker.any(expr)?;
     let ty = typed.ty();
     let root = match typed {
@@ -66,6 +76,8 @@ pub struct Checker<'a> {
     pub(super) stale_matters: bool,
     /// The function whose window is being filled: no second window may stand in there.
     pub(super) inside: Option<&'static str>,
+    /// The facts of an incident may be named.
+    pub(super) is_guard: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -77,7 +89,8 @@ impl<'a> Checker<'a> {
     /// A fresh one.
     pub(super) fn new(class: Class, lets: &'a Lets) -> Self {
         let (slots, windows, metrics, clocks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { class, lets, slots, windows, metrics, clocks, stale_matters: false, inside: None }
+        let (stale_matters, inside, is_guard) = (false, None, false);
+        Self { class, lets, slots, windows, metrics, clocks, stale_matters, inside, is_guard }
     }
 
     /// Any expression.
@@ -106,6 +119,9 @@ impl<'a> Checker<'a> {
     }
 
     fn named(&mut self, expr: &Expr, name: &str) -> Result<Typed, CondError> {
+        if let Some(typed) = self.fact(expr, name)? {
+            return Ok(typed);
+        }
         let (slot, metric) = self.slot(expr, name)?;
         let ty = metric.spec().ty;
         Ok(match ty.base {
@@ -196,6 +212,7 @@ impl<'a> Checker<'a> {
             }
             (Typed::Truth(left), Typed::Truth(right)) => Ok(Truth::Same(Box::new((left, right)), differ)),
             (Typed::Words(left), Typed::Words(right)) => {
+                guard::check_word((&left, a), (&right, b))?;
                 let names = [a.to_string().into(), b.to_string().into()];
                 Ok(Truth::Words(Box::new(CompareWords { left, right, differ, names })))
             }
@@ -212,7 +229,7 @@ impl<'a> Checker<'a> {
         if plain(&compare.left) || plain(&compare.right) {
             match clock {
                 Clock::Age(_, turn) | Clock::Held(_, turn) => *turn = limit.cloned(),
-                Clock::Silent(..) => {}
+                Clock::Silent(..) | Clock::Missing(..) => {}
             }
         }
     }

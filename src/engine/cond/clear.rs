@@ -133,19 +133,3 @@ fn is_whole(value: func::Value) -> bool {
         _ => false,
     })
 }
-
-/// A condition that never holds, for what stands in for a rule that is gone.
-pub fn never() -> Cond {
-    let canonical = "false".to_owned();
-    let program = Program {
-        root: Root::Truth(Truth::Const(false)),
-        ty: Type::of(Base::Bool),
-        slots: Vec::new(),
-        windows: Vec::new(),
-        metrics: Vec::new(),
-        clocks: Vec::new(),
-        stale_matters: false,
-        canonical: canonical.clone(),
-    };
-    Cond { source: canonical, program: Arc::new(program), expr: None }
-}

@@ -2,6 +2,7 @@
 
 use super::program::{Compare, CompareWords, Num, Program, Root, Truth, View};
 use super::units::human;
+use crate::engine::moment;
 use crate::engine::signal::Metric;
 
 /// Most comparisons named in one sentence.
@@ -43,6 +44,18 @@ impl Program {
                 let seconds = crate::engine::signal::Type::of(crate::engine::signal::Base::Seconds);
                 parts.push(format!("{} last seen {} ago", self.name(*slot), human(age, seconds)));
             }
+            Truth::Missing(slot, _) => parts.push(match view.missing(*slot) {
+                Some(ns) => format!("no value of {} for {}", self.name(*slot), moment::human(ns)),
+                None => format!("there is a value of {}", self.name(*slot)),
+            }),
+            Truth::Unseen(slot, _) => parts.push(match view.age(*slot) {
+                Some(_) => format!("{} was seen", self.name(*slot)),
+                None => {
+                    let waited = moment::human(view.waited(*slot));
+                    format!("{} was never seen in {waited}", self.name(*slot))
+                }
+            }),
+            Truth::Fact(fact) => parts.push(format!("{} is {verdict}", fact.name())),
             Truth::Same(two, _) => {
                 for side in [&two.0, &two.1] {
                     if let Some(value) = side.eval(view) {
@@ -104,6 +117,7 @@ fn first<'a>(truth: &'a Truth, wanted: &dyn Fn(&Compare) -> bool) -> Option<&'a 
             [&two.0, &two.1].into_iter().find_map(|t| first(t, wanted))
         }
         Truth::Const(_) | Truth::Slot(_) | Truth::Words(_) | Truth::Silent(..) => None,
+        Truth::Missing(..) | Truth::Unseen(..) | Truth::Fact(_) => None,
     }
 }
 

@@ -10,10 +10,12 @@ mod check;
 mod clear;
 mod explain;
 mod expr;
+mod guard;
 mod hint;
 mod lex;
 mod parse;
 pub mod program;
+mod silence;
 mod title;
 mod units;
 mod windowed;
@@ -24,8 +26,10 @@ use std::sync::Arc;
 use super::signal::{Base, Class, Metric, Type};
 
 pub use clear::default_clear;
-pub(super) use clear::never;
 pub use expr::{Math, Relation};
+pub use guard::{Fact, compile_guard};
+pub(super) use silence::never;
+pub use silence::{known, missing, unseen};
 pub use title::{Piece, Title, check_title};
 pub use units::human;
 

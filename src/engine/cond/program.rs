@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::expr::{Math, Relation};
+use super::guard::Fact;
 use crate::engine::func::Value as FuncValue;
 use crate::engine::signal::{Metric, Type};
 use crate::engine::window::{Keeps, LONGEST, Reading, SHORTEST};
@@ -44,6 +45,11 @@ pub enum Truth {
     Same(Box<(Truth, Truth)>, bool),
     Words(Box<CompareWords>),
     Silent(u16, Span),
+    /// Nothing that can be used is known of a slot for this long, ns.
+    Missing(u16, i64),
+    /// Nothing was ever known of a slot, and it is waited for so long, ns.
+    Unseen(u16, i64),
+    Fact(Fact),
     If(Box<(Truth, Truth, Truth)>),
     Coalesce(Box<(Truth, Truth)>),
 }
@@ -54,6 +60,7 @@ pub enum Truth {
 pub enum Words {
     Const(Arc<str>),
     Slot(u16),
+    Fact(Fact),
     If(Box<(Truth, Words, Words)>),
     Coalesce(Box<(Words, Words)>),
 }
@@ -154,6 +161,8 @@ pub enum Clock {
     Silent(u16, Span),
     /// `held(c)` of a window, and the same.
     Held(u16, Option<Num>),
+    /// [`Truth::Missing`].
+    Missing(u16, i64),
 }
 
 /// A checked program.
@@ -198,6 +207,18 @@ pub trait View {
     fn waited(&self, slot: u16) -> i64;
     /// A window; `None` when unknown.
     fn window(&self, index: u16) -> Option<Reading<'_>>;
+    /// Nanoseconds for which nothing that can be used is known of a slot; `None` while there is.
+    fn missing(&self, _slot: u16) -> Option<i64> {
+        None
+    }
+    /// Whether a fact of the incident is so; unknown to whoever judges rules.
+    fn fact(&self, _fact: Fact) -> Option<bool> {
+        None
+    }
+    /// What a fact of the incident says.
+    fn fact_words(&self, _fact: Fact) -> Option<&str> {
+        None
+    }
 }
 
 impl Num {
@@ -308,6 +329,9 @@ impl Truth {
                     None => (view.waited(*slot) >= ns).then_some(true),
                 }
             }
+            Truth::Missing(slot, ns) => Some(view.missing(*slot).is_some_and(|missing| missing >= *ns)),
+            Truth::Unseen(slot, ns) => Some(view.age(*slot).is_none() && view.waited(*slot) >= *ns),
+            Truth::Fact(fact) => view.fact(*fact),
             Truth::If(parts) => {
                 if parts.0.eval(view)? {
                     parts.1.eval(view)
@@ -339,6 +363,7 @@ impl Words {
         match self {
             Words::Const(text) => Some(text),
             Words::Slot(slot) => view.words(*slot),
+            Words::Fact(fact) => view.fact_words(*fact),
             Words::If(parts) => {
                 if parts.0.eval(view)? {
                     parts.1.eval(view)

@@ -40,6 +40,7 @@ fn plan() -> Plan {
         rules: Vec::new(),
         overrides: Vec::new(),
         services: Vec::new(),
+        declared: Vec::new(),
         correlate: Correlate::default(),
         matrix: MATRIX,
         sla: SLA,
@@ -80,6 +81,10 @@ fn rule() -> Rule {
         min_coverage: 0.5,
         steps: vec![step(Severity::Warning, 2, 3), step(Severity::Critical, 2, 1)],
         lets: Vec::new(),
+        silence: Default::default(),
+        every: 0,
+        cause_hint: None,
+        action: None,
     }
 }
 

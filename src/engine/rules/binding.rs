@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::cond::program::{Input, WindowSpec};
 use crate::engine::event::Event;
 use crate::engine::moment::Moment;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{OnMissing, Plan};
 use crate::engine::signal::{Class, Instance, Metric};
 use crate::engine::window::Window;
 
@@ -32,6 +32,7 @@ impl Rules {
             left.extend(self.rebind(subject, old, now));
         }
         self.retire_all(left, now, "the rule is gone or no longer binds this instance", out);
+        self.await_declared(now, out);
         self.check_saved(now);
     }
 
@@ -53,7 +54,9 @@ impl Rules {
     ) -> u32 {
         let address = Arc::as_ptr(instance) as usize;
         if let Some(id) = self.by_address.get(&address) {
-            return *id;
+            let id = *id;
+            self.seen(id);
+            return id;
         }
         let known = self.by_key.get(instance.key()).copied();
         if let Some(id) = known
@@ -62,6 +65,7 @@ impl Rules {
             let old = std::mem::replace(&mut subject.instance, Arc::clone(instance));
             self.by_address.remove(&(Arc::as_ptr(&old) as usize));
             self.by_address.insert(address, id);
+            self.seen(id);
             if old.labels != instance.labels {
                 let old = self.unbind(id);
                 let left = self.rebind(id, old, now);
@@ -74,11 +78,20 @@ impl Rules {
         id
     }
 
-    fn add_subject(&mut self, instance: &Arc<Instance>) -> u32 {
+    fn seen(&mut self, subject: u32) {
+        if let Some(subject) = self.subjects.get_mut(subject) {
+            subject.is_awaited = false;
+        }
+    }
+
+    pub(super) fn add_subject(&mut self, instance: &Arc<Instance>) -> u32 {
         let (series, panes, machines) = (Vec::new(), BTreeMap::new(), Vec::new());
-        let id = self.subjects.insert(Subject { instance: Arc::clone(instance), series, panes, machines });
-        self.by_key.insert(instance.key().to_owned(), id);
-        self.by_address.insert(Arc::as_ptr(instance) as usize, id);
+        let (instance, is_awaited) = (Arc::clone(instance), false);
+        let subject = Subject { instance, series, panes, machines, is_awaited };
+        let (key, address) = (subject.instance.key().to_owned(), Arc::as_ptr(&subject.instance) as usize);
+        let id = self.subjects.insert(subject);
+        self.by_key.insert(key, id);
+        self.by_address.insert(address, id);
         id
     }
 
@@ -118,7 +131,7 @@ impl Rules {
 
     /// Gives an instance the machines of the plan in force, each going on where `old` or the restored one of
     /// its rule stood. Returns the old ones that have no rule any more.
-    fn rebind(&mut self, subject: u32, old: Vec<Machine>, t: Moment) -> Vec<Machine> {
+    pub(super) fn rebind(&mut self, subject: u32, old: Vec<Machine>, t: Moment) -> Vec<Machine> {
         let Some(instance) = self.subjects.get(subject).map(|s| Arc::clone(&s.instance)) else { return old };
         let mut old: BTreeMap<String, Machine> =
             old.into_iter().map(|m| (m.bound.rule.id.clone(), m)).collect();
@@ -160,13 +173,28 @@ impl Rules {
             (told, is_stored) = (saved.told, true);
         }
         let has_hold = steps.iter().any(|s| s.hold.is_some());
+        let may_miss = bound.rule.silence.on_missing != OnMissing::Hold;
+        let looked = before.map_or(i64::MIN, |b| b.looked);
         let is_new = before.is_none_or(|b| b.bound.rule.hash != bound.rule.hash);
         let told_only = |s: &u32| self.series.get(*s).is_some_and(|s| s.interval == 0 && s.at.is_some());
-        let wants_judgement = has_hold || bound.is_timed || (is_new && slots.iter().any(told_only));
+        let wants_judgement =
+            has_hold || may_miss || bound.is_timed || (is_new && slots.iter().any(told_only));
         let (metrics, raised_by) = (bound.metrics(), bound.raised_by());
         let (slots, panes, due) = (slots.into(), panes.into(), i64::MAX);
-        let machine =
-            Machine { bound, subject, slots, panes, steps, told, due, mark: 0, is_dirty: false, is_stored };
+        let mark = 0;
+        let machine = Machine {
+            bound,
+            subject,
+            slots,
+            panes,
+            steps,
+            told,
+            due,
+            looked,
+            mark,
+            is_dirty: false,
+            is_stored,
+        };
         let id = self.machines.insert(machine);
         if let Some(subject) = self.subjects.get_mut(subject) {
             subject.machines.push(id);
@@ -299,6 +327,7 @@ impl Rules {
                 }
             }
         }
+        self.await_again(instance.key(), now);
     }
 
     /// For how many instances each rule of the plan is judged, by rule id.

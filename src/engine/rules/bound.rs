@@ -219,6 +219,11 @@ impl View for At<'_> {
         self.one(slot).map_or(0, |s| self.t.saturating_sub(s.since).max(0))
     }
 
+    fn missing(&self, slot: u16) -> Option<i64> {
+        let since = self.one(slot)?.missing_since(self.t, self.stale)?;
+        Some(self.t.saturating_sub(since).max(0))
+    }
+
     fn window(&self, index: u16) -> Option<Reading<'_>> {
         let pane = self.panes.get(*self.windows.get(usize::from(index))?)?;
         pane.window.read(self.t, self.min_coverage)

@@ -370,6 +370,10 @@ impl Saved {
             min_coverage: 0.5,
             steps: self.severities.iter().map(step).collect(),
             lets: Vec::new(),
+            silence: Default::default(),
+            every: 0,
+            cause_hint: None,
+            action: None,
         }
     }
 }

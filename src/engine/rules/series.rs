@@ -76,6 +76,33 @@ impl Series {
         if t.saturating_sub(at) > self.stale_after(stale) { None } else { self.value.as_ref() }
     }
 
+    /// Since when nothing that can be used is known; `None` while there is.
+    pub fn missing_since(&self, t: i64, stale: i64) -> Option<i64> {
+        match (self.fresh(t, stale), self.interval) {
+            (Some(_), _) => None,
+            // A told value held until it was said that there is none.
+            (None, 0) => Some(self.newest.max(self.since)),
+            (None, _) => Some(self.at.unwrap_or(self.since)),
+        }
+    }
+
+    /// When it counts as missing for `ns` if no further word comes, be that past or still to come.
+    pub fn goes_missing(&self, t: i64, stale: i64, ns: i64) -> i64 {
+        match (self.missing_since(t, stale), self.at) {
+            (Some(since), _) => since.saturating_add(ns),
+            (None, Some(at)) => {
+                let gone = self.goes_stale(t, stale).unwrap_or(i64::MAX);
+                at.saturating_add(ns).max(gone)
+            }
+            (None, None) => i64::MAX,
+        }
+    }
+
+    /// For how long it must be missing to count as such where a rule asks for no time of its own.
+    pub fn patience(&self, stale: i64) -> i64 {
+        if stale > 0 { stale } else { silence(self.interval) }
+    }
+
     /// When the value becomes too old, if that is still to come.
     pub fn goes_stale(&self, t: i64, stale: i64) -> Option<i64> {
         self.value.as_ref()?;

@@ -47,6 +47,7 @@ impl Rules {
             Some((left, _)) => over(left),
             None => String::new(),
         };
+        let why = if why.is_empty() { self.absence_in_words(machine, t.mono) } else { why };
         let (value, limit) = self.numbers(machine, step, t.mono);
         let series = self.plots(machine, step, now);
         let (rule, instance) =

@@ -1,5 +1,6 @@
 //! The machines of the rules: each test a story of samples and the transitions it makes.
 
+mod absence;
 mod agree;
 mod binding;
 mod conditions;
@@ -53,6 +54,10 @@ pub(super) fn rule(id: &str, class: Class, lets: &[(&str, &str)], steps: &[StepT
         min_coverage: 0.5,
         steps: steps.iter().map(step).collect(),
         lets: named,
+        silence: Default::default(),
+        every: 0,
+        cause_hint: None,
+        action: None,
     })
 }
 
@@ -63,6 +68,7 @@ pub(super) fn plan(rules: &[Arc<Rule>]) -> Arc<Plan> {
         rules: rules.to_vec(),
         overrides: Vec::new(),
         services: Vec::new(),
+        declared: Vec::new(),
         correlate: Correlate::default(),
         matrix: MATRIX,
         sla: SLA,

@@ -3,6 +3,7 @@
 use crate::engine::cond::program::{Clock, Num};
 use crate::engine::event::Event;
 use crate::engine::moment::{MINUTE, Moment, SECOND};
+use crate::engine::plan::OnMissing;
 use crate::engine::window::silence;
 
 use super::bound::Part;
@@ -60,11 +61,13 @@ impl Rules {
     pub(super) fn schedule(&mut self, id: u32, pace: i64, t: i64, now: i64) {
         let Some(machine) = self.machines.get(id) else { return };
         let turns = machine.bound.is_timed && (pace == 0 || machine.bound.has_clocks);
-        if !turns && machine.steps.iter().all(|s| s.hold.is_none()) {
+        let may_miss = machine.bound.rule.silence.on_missing != OnMissing::Hold;
+        if !turns && !may_miss && machine.steps.iter().all(|s| s.hold.is_none()) {
             return;
         }
         let mut due = Due { t, next: i64::MAX };
         self.holds(machine, &mut due);
+        self.absences(machine, &mut due);
         if turns {
             let mut turning = Due { t, next: i64::MAX };
             for part in machine.bound.conditions() {
@@ -131,6 +134,10 @@ impl Rules {
                     let ns = span.ns(&self.sight(machine, due.t).at(part)).unwrap_or(i64::MAX);
                     due.at(series(*slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
                 }
+                Clock::Missing(slot, ns) => {
+                    let stale = machine.bound.rule.stale;
+                    due.at(series(*slot).map_or(i64::MAX, |s| s.goes_missing(due.t, stale, *ns)));
+                }
                 Clock::Held(index, limit) => {
                     let pane = panes.get(usize::from(*index)).and_then(|p| self.panes.get(*p));
                     due.grows(pane.and_then(|p| p.window.since()), limit.as_ref().map(seconds));
@@ -142,18 +149,19 @@ impl Rules {
     pub(super) fn sight<'a>(&'a self, machine: &'a Machine, t: i64) -> Sight<'a> {
         let (series, panes) = (&self.series, &self.panes);
         let (slots, windows, settled) = (&machine.slots, &machine.panes, self.settled);
-        Sight { bound: &machine.bound, series, panes, slots, windows, t, settled }
+        let absent = self.absent_of(machine, t);
+        Sight { bound: &machine.bound, series, panes, slots, windows, t, settled, absent }
     }
 }
 
 /// The nearest deadline after `t`.
-struct Due {
-    t: i64,
+pub(super) struct Due {
+    pub(super) t: i64,
     next: i64,
 }
 
 impl Due {
-    fn at(&mut self, when: i64) {
+    pub(super) fn at(&mut self, when: i64) {
         if when > self.t {
             self.next = self.next.min(when);
         }

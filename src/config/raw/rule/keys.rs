@@ -29,19 +29,14 @@ pub const RULE: Keys = Keys {
         "runbook",
         "labels",
         "enabled",
-    ],
-    later: &[
         "extends",
-        "depends",
-        "suppresses",
-        "action",
-        "window",
-        "test",
         "on_missing",
         "nodata_after",
         "every",
         "cause_hint",
+        "action",
     ],
+    later: &["depends", "suppresses", "window", "test"],
     instead: LATER,
     renamed: &[
         ("name", "id"),
@@ -64,8 +59,20 @@ pub const RULE: Keys = Keys {
         ("annotations", "title, description and runbook"),
         ("disabled", "enabled = false"),
         ("filter", "match"),
+        ("template", "extends"),
+        ("inherits", "extends"),
+        ("no_data", "on_missing or nodata_after"),
+        ("nodata", "on_missing or nodata_after"),
+        ("missing", "on_missing"),
+        ("interval", "every"),
+        ("cause", "cause_hint"),
+        ("actions", "action"),
+        ("run", "action = { run = [\"…\"] }"),
     ],
 };
+
+/// `[template.NAME]`: a rule without its id.
+pub const NOT_IN_TEMPLATE: &str = "id";
 
 /// A table of `step`.
 pub const STEP: Keys = Keys {
@@ -92,6 +99,9 @@ pub const DEFAULTS: Keys = Keys {
         "min_coverage",
         "runbook",
         "labels",
+        "on_missing",
+        "nodata_after",
+        "every",
     ],
     later: RULE.later,
     instead: LATER,
@@ -124,6 +134,12 @@ pub const SET: Keys = Keys {
         "let",
         "match",
         "step",
+        "extends",
+        "on_missing",
+        "nodata_after",
+        "every",
+        "cause_hint",
+        "action",
     ],
     instead: "write the whole rule again, under the same id, in a file of rules.d",
     renamed: RULE.renamed,

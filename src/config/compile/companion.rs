@@ -1,0 +1,145 @@
+//! Companions: rules of nature monitoring that say that another rule is blind, and the objects that the
+//! configuration names outright, of which something must be seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Known, hash};
+use crate::config::raw::RawCheck;
+use crate::engine::cond;
+use crate::engine::moment::human;
+use crate::engine::plan::{EXPECTED_WITHIN, Globs, OnMissing, Rule, Silence, StepPlan, default_reopen};
+use crate::engine::record::{Nature, Severity};
+use crate::engine::signal::{Class, Instance, Metric};
+
+/// What the id of a companion has behind that of its rule; no written id can hold it.
+const SUFFIX: &str = "/nodata";
+/// Most objects that one rule declares.
+const MOST_DECLARED: usize = 1_000;
+
+/// Adds the companion of every rule that has one.
+pub fn add(rules: &mut BTreeMap<String, Known>) {
+    let made: Vec<_> = rules
+        .values()
+        .filter_map(|known| {
+            let plan = companion(known.plan.as_ref()?)?;
+            let id = (plan.id.clone(), known.id.1);
+            Some(Known { id, class: known.class, plan: Some(plan) })
+        })
+        .collect();
+    rules.extend(made.into_iter().map(|known| (known.id.0.clone(), known)));
+}
+
+/// Every object that is declared: each check, and what rules that would miss it name without a glob.
+pub fn declared(rules: &[Arc<Rule>], checks: &[RawCheck]) -> Vec<Arc<Instance>> {
+    let check = |c: &RawCheck| Instance::of(Class::Check, &[("check", &c.id.0), ("kind", c.door.kind)]);
+    let has_companion = |rule: &Rule| rules.iter().any(|r| r.silence.of.as_ref() == Some(&rule.id));
+    let misses = |rule: &&Arc<Rule>| {
+        rule.silence.of.is_none() && (has_companion(rule) || rule.silence.on_missing == OnMissing::Raise)
+    };
+    let named = rules.iter().filter(misses).flat_map(|rule| named_by(rule));
+    let mut all: Vec<_> = checks.iter().map(check).chain(named).collect();
+    // A check that a rule names as well is told apart by its kind: the first is the [[check]].
+    all.sort_by(|a, b| a.key().cmp(b.key()));
+    all.dedup_by(|later, first| later.key() == first.key());
+    all
+}
+
+fn companion(rule: &Rule) -> Option<Rule> {
+    let metrics = blind_without(rule);
+    if metrics.is_empty() {
+        return None;
+    }
+    let name = rule.class.spec().identity.first().map_or(String::new(), |label| format!("{{{label}}}: "));
+    let signals: Vec<_> = metrics.iter().map(|m| m.name()).collect();
+    let signals = signals.join(", ");
+    let (raise, clear, title, what) = match rule.silence.nodata_after {
+        Some(0) => return None,
+        Some(ns) => {
+            let time = human(ns);
+            let what = format!("For {time} there has been no value of a signal that it needs ({signals})");
+            let title = format!("{name}no data for {time}, rule {} is blind", rule.id);
+            (cond::missing(&metrics, ns), cond::known(&metrics, false), title, what)
+        }
+        None if named_by(rule).is_empty() => return None,
+        None => {
+            let what = format!("The rule names it, and nothing was ever seen of it ({signals})");
+            let title = format!("{name}never seen, rule {} is blind", rule.id);
+            (cond::unseen(&metrics, EXPECTED_WITHIN), cond::known(&metrics, true), title, what)
+        }
+    };
+    let step = StepPlan {
+        severity: Severity::Warning,
+        impact: rule.steps.iter().filter_map(|s| s.impact).min(),
+        urgency: 3,
+        raise,
+        clear,
+        for_: 0,
+        keep: 0,
+    };
+    let id = format!("{}{SUFFIX}", rule.id);
+    let mut companion = Rule {
+        title,
+        description: description(&rule.id, &what),
+        nature: Nature::Monitoring,
+        category: "monitoring/nodata".to_owned(),
+        outage: false,
+        reopen: default_reopen(Nature::Monitoring),
+        steps: vec![step],
+        lets: Vec::new(),
+        silence: Silence { of: Some(rule.id.clone()), ..Silence::default() },
+        every: 0,
+        cause_hint: None,
+        action: None,
+        id,
+        ..rule.clone()
+    };
+    companion.hash = hash::rule(&companion);
+    Some(companion)
+}
+
+fn description(rule: &str, what: &str) -> String {
+    format!(
+        "Rule {rule} cannot judge this object: it would neither raise nor clear. {what}.\n\
+         What to do: see whether the object still exists under this name, and whether what reads it works \
+         (sexton status, rule sexton-collector). It is no longer meant to be watched: change `match` of the \
+         rule. It may be silent for longer: change `nodata_after`, \"0s\" switches this off."
+    )
+}
+
+/// The signals without which a rule is blind: those of its own class in its raise conditions, else all.
+fn blind_without(rule: &Rule) -> Vec<Metric> {
+    let mut all = Vec::new();
+    for metric in rule.steps.iter().flat_map(|s| s.raise.metrics()) {
+        if !all.contains(metric) {
+            all.push(*metric);
+        }
+    }
+    let own: Vec<_> = all.iter().copied().filter(|m| m.spec().class == rule.class).collect();
+    if own.is_empty() { all } else { own }
+}
+
+/// The objects that a rule names outright: every identity label has a list of names without globs.
+fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
+    let spec = rule.class.spec();
+    let plain = |globs: &Globs| globs.0.iter().all(|g| !g.starts_with('!') && !g.contains(['*', '?']));
+    let names = |label: &str| rule.matches.0.get(label).filter(|g| plain(g)).map(|g| &g.0);
+    let mut named: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
+    for label in spec.identity {
+        let Some(values) = names(label) else { return Vec::new() };
+        if named.len().saturating_mul(values.len()) > MOST_DECLARED {
+            return Vec::new();
+        }
+        named = named
+            .iter()
+            .flat_map(|labels| values.iter().map(|v| [&labels[..], &[(*label, v.as_str())]].concat()))
+            .collect();
+    }
+    if spec.identity.is_empty() {
+        return Vec::new();
+    }
+    // A label that describes it and has one possible value is part of what is declared.
+    let other = spec.other.iter().filter_map(|l| Some((*l, names(l).filter(|v| v.len() == 1)?[0].as_str())));
+    let other: Vec<_> = other.collect();
+    named.iter().map(|labels| Instance::of(rule.class, &[&labels[..], &other].concat())).collect()
+}
