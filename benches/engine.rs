@@ -49,7 +49,16 @@ fn plan(rules: Vec<Arc<Rule>>) -> Arc<Plan> {
     let host = HostRef { id: String::new(), name: String::new() };
     let host = Host { host, labels: BTreeMap::new(), service: None, tier: None };
     let (overrides, services, correlate) = (Vec::new(), Vec::new(), Correlate::default());
-    Arc::new(Plan { host, rules, overrides, services, correlate, matrix: MATRIX, sla: SLA })
+    Arc::new(Plan {
+        host,
+        rules,
+        overrides,
+        services,
+        correlate,
+        matrix: MATRIX,
+        sla: SLA,
+        suppress: Default::default(),
+    })
 }
 
 /// A running engine: `judgements` rule instances see `instances` samples per round.

@@ -12,7 +12,7 @@ use super::diagnose::{At, Finding, Report};
 use super::raw::{
     RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
 };
-use super::raw::{RawOverride, RawRule, RawService, RawStore};
+use super::raw::{RawOverride, RawRelation, RawRule, RawService, RawStore, RawWindow};
 use super::source::Role;
 use super::suggest::{nearest, one_of};
 use super::walk::shorten;
@@ -24,11 +24,14 @@ use crate::engine::option::{
 use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
 use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
+use crate::engine::suppress::Terms;
 
 mod hash;
 mod overrides;
+mod relations;
 mod rule;
 mod title;
+mod windows;
 
 /// Sampling interval when nothing is said.
 const INTERVAL: i64 = 10 * SECOND;
@@ -40,6 +43,8 @@ const DESTINATION_TIMEOUT: i64 = 30 * SECOND;
 const READ_BACK: i64 = crate::engine::moment::MINUTE;
 /// Most rules, checks, services and overrides of a host, each.
 const MOST: usize = 50_000;
+/// Most maintenance windows of a host.
+const MOST_WINDOWS: usize = 1_000;
 /// Most destinations of a host.
 const MOST_DESTINATIONS: usize = 64;
 
@@ -55,6 +60,7 @@ struct Layers {
     store: Vec<RawStore>,
     desk: Vec<RawDesk>,
     overrides: Vec<RawOverride>,
+    windows: Vec<RawWindow>,
 }
 
 /// `[defaults]` of the layers below a file.
@@ -66,19 +72,22 @@ struct Below {
 
 /// Compiles files in the order of their layers.
 pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
-    let (layers, rules, below) = gather(files, report);
+    let (layers, mut rules, below) = gather(files, report);
     limits(&layers, rules.len(), report);
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
+    let ancestors = relations::compile(&mut rules, report);
+    let host = host(&layers.host, tier(&layers, &below), facts, report);
+    let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
     let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
-    let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
     let plan = Plan {
-        host: host(&layers.host, tier, facts, report),
+        host,
         overrides,
         services: services(&layers, report),
         correlate: correlate(&layers.correlate),
         matrix: MATRIX,
         sla: SLA,
+        suppress: Terms { ancestors, windows },
         rules: plans,
     };
     let collectors = collectors(&layers.collect, doors, interval, &plan.rules);
@@ -100,12 +109,19 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
     config
 }
 
+/// The tier of what belongs to no service with one.
+fn tier(layers: &Layers, below: &Below) -> Option<u8> {
+    last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact))
+}
+
 /// A rule as far as it could be compiled.
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
+    depends: Vec<RawRelation>,
+    suppresses: Vec<RawRelation>,
 }
 
 fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap<String, Known>, Below) {
@@ -139,6 +155,7 @@ fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap
         layers.store.extend(file.store);
         layers.desk.extend(file.desk);
         layers.overrides.extend(file.overrides);
+        layers.windows.extend(file.windows);
     }
     (layers, rules, below)
 }
@@ -156,7 +173,8 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
-    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, plan });
+    let RawRule { id, class, depends, suppresses, .. } = raw;
+    rules.insert(id.0.clone(), Known { id, class, plan, depends, suppresses });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {
@@ -165,6 +183,7 @@ fn limits(layers: &Layers, rules: usize, report: &mut Report) {
         ("checks", layers.checks.len(), MOST),
         ("services", layers.services.len(), MOST),
         ("overrides", layers.overrides.len(), MOST),
+        ("maintenance windows", layers.windows.len(), MOST_WINDOWS),
         ("destinations", layers.destinations.len(), MOST_DESTINATIONS),
     ] {
         if count > most {

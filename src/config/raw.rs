@@ -13,13 +13,17 @@ use super::source::Role;
 use super::walk::{Keys, LATER, Walk};
 
 mod outside;
+mod relations;
 mod routing;
 mod rule;
 mod tables;
+mod window;
 
 pub use outside::{RawCheck, RawCollect, RawDestination};
+pub use relations::RawRelation;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+pub use window::RawWindow;
 
 /// The only version of the configuration format so far.
 const SCHEMA: i64 = 1;
@@ -49,6 +53,8 @@ pub struct RawFile {
     pub rules: Vec<RawRule>,
     /// `[[override]]`.
     pub overrides: Vec<RawOverride>,
+    /// `[[window]]`.
+    pub windows: Vec<RawWindow>,
 }
 
 const TOP: Keys = Keys {
@@ -65,8 +71,9 @@ const TOP: Keys = Keys {
         "defaults",
         "rule",
         "override",
+        "window",
     ],
-    later: &["window", "test", "template"],
+    later: &["test", "template"],
     instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
@@ -74,6 +81,9 @@ const TOP: Keys = Keys {
         ("checks", "[[check]]"),
         ("destinations", "[[destination]]"),
         ("overrides", "[[override]]"),
+        ("windows", "[[window]]"),
+        ("maintenance", "[[window]]"),
+        ("downtime", "[[window]]"),
         ("default", "[defaults]"),
         ("version", "schema = 1"),
         ("agent", "[host] or [collect]"),
@@ -130,6 +140,10 @@ pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &
         overrides: each("override", "[[override]]", report)
             .iter()
             .filter_map(|w| rule::override_(w, report))
+            .collect(),
+        windows: each("window", "[[window]]", report)
+            .iter()
+            .filter_map(|w| window::window(w, report))
             .collect(),
     }
 }

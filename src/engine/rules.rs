@@ -14,6 +14,7 @@
 mod binding;
 mod bound;
 mod machine;
+mod raised;
 mod saved;
 mod series;
 mod slab;
@@ -36,6 +37,7 @@ use saved::Saved;
 use series::Series;
 use slab::Slab;
 
+pub use raised::{Latch, Trouble};
 pub use saved::Raised;
 pub use standing::{Health, Standing};
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::engine::plan::{Rule, StepPlan};
+use crate::engine::suppress::Ancestor;
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
 pub fn host_id(machine_id: &str) -> String {
@@ -35,13 +36,18 @@ pub fn rule(rule: &Rule) -> String {
     digest(format_args!("{identity:?}{words:?}{times:?}{steps:?}{lets:?}"))
 }
 
+/// The version of a rule that depends on others.
+pub fn related(hash: &str, ancestors: &[Ancestor]) -> String {
+    digest(format_args!("{hash}{ancestors:?}"))
+}
+
 /// The version of a whole configuration.
 pub fn config(config: &Config) -> String {
     let plan = &config.plan;
     let rules: Vec<_> = plan.rules.iter().map(|r| &r.hash).collect();
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
     let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
-    digest(format_args!("{engine:?}{doors:?}{}", config.interval))
+    digest(format_args!("{engine:?}{:?}{doors:?}{}", plan.suppress, config.interval))
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::relations::{self, RawRelation};
 use super::tables;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
@@ -81,6 +82,10 @@ pub struct RawRule {
     pub own: RawStep,
     pub steps: Vec<RawStep>,
     pub enabled: bool,
+    /// Rules that explain it.
+    pub depends: Vec<RawRelation>,
+    /// Rules that it explains.
+    pub suppresses: Vec<RawRelation>,
     /// Nothing but `id` and `enabled = false`.
     pub retires: bool,
 }
@@ -121,6 +126,8 @@ pub fn rule(walk: &Walk<'_>, report: &mut Report) -> Option<RawRule> {
         meta: meta(&named, report),
         own,
         steps,
+        depends: relations::read(&named, "depends", report),
+        suppresses: relations::read(&named, "suppresses", report),
         enabled,
         retires,
         id: id.map(|id| (id.value, id.at))?,

@@ -29,19 +29,10 @@ pub const RULE: Keys = Keys {
         "runbook",
         "labels",
         "enabled",
-    ],
-    later: &[
-        "extends",
         "depends",
         "suppresses",
-        "action",
-        "window",
-        "test",
-        "on_missing",
-        "nodata_after",
-        "every",
-        "cause_hint",
     ],
+    later: &["extends", "action", "window", "test", "on_missing", "nodata_after", "every", "cause_hint"],
     instead: LATER,
     renamed: &[
         ("name", "id"),
@@ -64,6 +55,11 @@ pub const RULE: Keys = Keys {
         ("annotations", "title, description and runbook"),
         ("disabled", "enabled = false"),
         ("filter", "match"),
+        ("depends_on", "depends"),
+        ("parent", "depends"),
+        ("parents", "depends"),
+        ("inhibits", "suppresses"),
+        ("suppress", "suppresses"),
     ],
 };
 
