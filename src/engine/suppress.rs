@@ -55,6 +55,8 @@ pub struct Suppression {
     kept: BTreeMap<(String, String), Kept>,
     /// Something is to be looked at again with the next observation.
     restless: bool,
+    /// Windows that have opened since the last review.
+    fresh: Vec<String>,
     /// Steady time minus wall time at the last call.
     shift: i64,
 }
@@ -86,7 +88,7 @@ impl Suppression {
     /// Nothing kept yet.
     pub fn new(plan: Arc<Plan>) -> Self {
         let windows = Windows::new(&plan.suppress.windows);
-        Self { plan, windows, kept: BTreeMap::new(), restless: false, shift: 0 }
+        Self { plan, windows, kept: BTreeMap::new(), restless: false, fresh: Vec::new(), shift: 0 }
     }
 
     /// Goes by another plan from now on; what is kept is judged again.
@@ -145,10 +147,14 @@ impl Suppression {
         let window = self.windows.start(now.stamp(), ask, out)?;
         let until = window.opening(now.stamp()).map(|o| second(o.to)).unwrap_or_default();
         let does = match window.mode {
-            Mode::Suppress => "nothing is raised for",
-            Mode::Tag => "what is raised is marked for",
+            Mode::Suppress => "nothing is raised",
+            Mode::Tag => "what is raised is marked",
         };
-        Ok(format!("maintenance {} until {until}: {does} {}", window.called(), window.covers.words()))
+        let about = match window.covers.words() {
+            all if all == "everything" => String::new(),
+            some => format!(" of {some}"),
+        };
+        Ok(format!("maintenance {} until {until}: {does}{about}", window.called()))
     }
 
     /// Ends a window early; returns what to say of it.
@@ -164,6 +170,7 @@ impl Suppression {
     fn turn_windows(&mut self, now: Moment, incidents: &mut Incidents, out: &mut Step) -> bool {
         let turned = self.windows.refresh(now.stamp(), out);
         turned.iter().for_each(|turned| tell(now, turned, incidents, out));
+        self.fresh.extend(turned.iter().filter(|t| t.is_open).map(|t| t.id.clone()));
         !turned.is_empty()
     }
 

@@ -158,7 +158,8 @@ depends = {{ rule = "t-down", same = ["{label}"] }}
     ] {
         let said = story(&same(label), &format!("00:00 down shop-a\n00:01 slow {checks}"));
         let seen: Vec<_> = said.lines().filter(|l| l.contains("t-slow")).collect();
-        let names: std::collections::BTreeSet<_> = seen.iter().map(|l| l.split(' ').nth(3).unwrap()).collect();
+        let names: std::collections::BTreeSet<_> =
+            seen.iter().map(|l| l.split(' ').nth(3).unwrap()).collect();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), raised, "{label} {checks}: {said}");
     }
 }
@@ -218,7 +219,11 @@ fn a_reload_that_takes_the_parent_away_frees_its_symptoms() {
 fn a_reload_that_takes_the_child_away_leaves_nothing() {
     let only = GATEWAY.rsplit_once("[[rule]]").expect("two rules").0;
     let configs = [("a", config(&[RULES, GATEWAY])), ("only", config(&[RULES, only]))];
-    let said = play(START, &configs, "00:00 down gateway\n00:01 down a\n00:40 reload only\n00:50 kept\n09:00 up gateway");
+    let said = play(
+        START,
+        &configs,
+        "00:00 down gateway\n00:01 down a\n00:40 reload only\n00:50 kept\n09:00 up gateway",
+    );
     assert!(!said.contains("t-down a raised") && !said.contains("kept"), "{said}");
 }
 

@@ -8,7 +8,7 @@
 //! 01:00 reload NAME          another configuration
 //! 01:00 maintain 600 WHY     a window from the shell for so many seconds; `tag` marks only
 //! 01:00 end ID               ends a window
-//! 01:00 cancel INC000001     as an operator; `resolve`, `ack`, `reopen` too
+//! 01:00 cancel INC000001     as an operator; `resolve`, `ack`, `reopen`, `hold`, `start` too
 //! 01:00 clock +3600          the wall clock is set
 //! 01:00 kept                 prints what is kept and why
 //! 01:00 windows              prints the windows
@@ -127,12 +127,14 @@ impl Stage<'_> {
                 self.step(|engine, now, out| engine.start_maintenance(now, &ask, out));
             }
             ("end", id) => self.step(|engine, now, out| engine.end_maintenance(now, id[0], out)),
-            ("cancel" | "resolve" | "ack" | "reopen", incident) => {
+            ("cancel" | "resolve" | "ack" | "reopen" | "hold" | "start", incident) => {
                 let (incident, by, note) = (incident[0].to_owned(), "ada".to_owned(), "so it is".to_owned());
                 let command = match words[1] {
                     "cancel" => Command::Cancel { incident, by, note },
                     "resolve" => Command::Resolve { incident, by, note },
                     "reopen" => Command::Reopen { incident, by, note },
+                    "hold" => Command::Hold { incident, by, reason: "the vendor has it".to_owned() },
+                    "start" => Command::Start { incident, by },
                     _ => Command::Acknowledge { incident, by },
                 };
                 self.step(|engine, now, out| engine.command(now, &command, out).map(|()| String::new()));
@@ -166,7 +168,8 @@ impl Stage<'_> {
                 Ok(String::new())
             });
         }
-        assert!(self.engine.poll_timeout().is_none_or(|due| due > until), "it asks to be called for ever");
+        let waits = self.engine.poll_timeout().is_some_and(|due| due <= until);
+        assert!(!waits, "it asks to be called for ever");
         self.now = self.now.plus((until - self.now.mono).max(0));
     }
 
@@ -231,6 +234,13 @@ impl Stage<'_> {
         let again = self.last.values().map(|seen| Observation { at: now, ..seen.clone() });
         let again = again.collect();
         self.observe(again);
+        // What a start wants to look at again.
+        if self.engine.poll_timeout().is_some_and(|due| due <= self.now.mono) {
+            self.step(|engine, now, out| {
+                engine.handle_timeout(now, out);
+                Ok(String::new())
+            });
+        }
     }
 
     fn news(&mut self, incident: &Incident) {

@@ -126,11 +126,13 @@ impl Incidents {
         self.flush(now, out);
     }
 
-    /// Stops and starts resolve clocks as the windows say that are open now.
+    /// Stops and starts resolve clocks as the windows say that are open now. For those that have just opened
+    /// (`fresh`) clocks stand still from their beginning, also when that is noticed late.
     pub(in crate::engine) fn maintain(
         &mut self,
         now: Moment,
         active: &[(Arc<Window>, Opening)],
+        fresh: &[String],
         out: &mut Step,
     ) {
         self.shift = now.mono - now.wall;
@@ -139,7 +141,7 @@ impl Incidents {
             let Some(held) = self.held.get_mut(&id).filter(|held| held.record.state.is_open()) else {
                 continue;
             };
-            if let Some(change) = held.maintain(now.stamp(), active) {
+            if let Some(change) = held.maintain(now.stamp(), active, fresh) {
                 self.mark(&id, change);
             }
         }
@@ -178,7 +180,12 @@ impl Held {
     }
 
     /// Follows the open windows; `None` when nothing has changed.
-    fn maintain(&mut self, now: Stamp, active: &[(Arc<Window>, Opening)]) -> Option<Change> {
+    fn maintain(
+        &mut self,
+        now: Stamp,
+        active: &[(Arc<Window>, Opening)],
+        fresh: &[String],
+    ) -> Option<Change> {
         let record = &self.record;
         let subject = Subject {
             rule: &record.rule.id,
@@ -196,8 +203,8 @@ impl Held {
                 (to != opening.to).then_some(Change::Row)
             }
             (Some((window, opening)), before) => {
-                // The clock stands still from the beginning, also when that is noticed late.
-                let since = opening.from.max(self.record.raised_at).min(now);
+                let is_fresh = fresh.contains(&window.id);
+                let since = if is_fresh { opening.from.max(self.record.raised_at).min(now) } else { now };
                 sla::pause(&mut self.record.sla, since);
                 self.side.window = Some((window.id.clone(), opening.to));
                 self.belongs_to(&window.id, window.change.as_deref());

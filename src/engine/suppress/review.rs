@@ -23,12 +23,20 @@ impl Suppression {
         out: &mut Step,
     ) {
         self.restless = false;
-        let keys: Vec<_> = self.kept.keys().cloned().collect();
-        for key in keys {
-            self.review_one(now, &key, view, incidents, out);
+        // What is raised in the first round may explain what came before it in the order of names.
+        for _ in 0..2 {
+            let before = self.kept.len();
+            let keys: Vec<_> = self.kept.keys().cloned().collect();
+            for key in keys {
+                self.review_one(now, &key, view, incidents, out);
+            }
+            if self.kept.len() == before {
+                break;
+            }
         }
+        let fresh = std::mem::take(&mut self.fresh);
         if !self.windows.active().is_empty() || incidents.in_windows() > 0 {
-            incidents.maintain(now, self.windows.active(), out);
+            incidents.maintain(now, self.windows.active(), &fresh, out);
         }
     }
 
