@@ -80,7 +80,7 @@ fn target<'r>(
     let finding = Finding::error(relation.rule.at, message);
     report.add(match nearest(id, rules.keys().map(String::as_str)) {
         Some(near) => finding.label(format!("did you mean `{near}`?")),
-        None => finding.help("`sexton check` lists the rules there are with their files"),
+        None => finding.label("no rule has this id"),
     });
     None
 }
@@ -92,10 +92,9 @@ fn labels(
     report: &mut Report,
 ) -> Vec<String> {
     for label in &relation.same {
-        for known in [own, other] {
-            if let Some(class) = known.class.filter(|class| !has(*class, &label.value)) {
-                report.add(no_label(key, label, &known.id.0, class, (own.class, other.class)));
-            }
+        let lacks = |known: &&Known| known.class.is_some_and(|class| !has(class, &label.value));
+        if let Some(known) = [own, other].into_iter().find(lacks) {
+            report.add(no_label(key, label, known, (own.class, other.class)));
         }
     }
     let mut same: Vec<String> = relation.same.iter().map(|text| text.value.clone()).collect();
@@ -108,18 +107,11 @@ fn has(class: Class, label: &str) -> bool {
     label == "service" || class.spec().identity.iter().chain(class.spec().other).any(|l| *l == label)
 }
 
-fn no_label(
-    key: &str,
-    label: &Text,
-    rule: &str,
-    class: Class,
-    (own, other): (Option<Class>, Option<Class>),
-) -> Finding {
-    let name = shorten(&label.value);
-    let message = format!(
-        "`same` in `{key}`: instances of rule `{rule}` (class `{}`) have no label `{name}`",
-        class.name()
-    );
+fn no_label(key: &str, label: &Text, known: &Known, (own, other): (Option<Class>, Option<Class>)) -> Finding {
+    let (name, rule) = (shorten(&label.value), &known.id.0);
+    let class = known.class.map_or("", Class::name);
+    let message =
+        format!("`same` in `{key}`: instances of rule `{rule}` (class `{class}`) have no label `{name}`");
     let mut shared = vec!["service"];
     if let (Some(own), Some(other)) = (own, other) {
         let labels = own.spec().identity.iter().chain(own.spec().other).copied();
@@ -185,9 +177,9 @@ fn circular(circle: &[(&str, At)]) -> Finding {
         1 => format!("rule `{first}` depends on itself"),
         _ => format!("rules depend on each other in a circle: {}", names.join(" → ")),
     };
-    let finding = Finding::error(at, message);
+    let finding = Finding::error(at, message).label("from here");
     let others = circle.iter().skip(1).map(|(_, at)| *at);
-    let finding = others.fold(finding, |finding, at| finding.also(at, "and here"));
+    let finding = others.fold(finding, |finding, at| finding.also(at, "on to here"));
     finding.help("each would keep the other from being raised: take one of them out")
 }
 
