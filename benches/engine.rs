@@ -62,6 +62,7 @@ fn plan(rules: Vec<Arc<Rule>>) -> Arc<Plan> {
         correlate,
         matrix: MATRIX,
         sla: SLA,
+        suppress: Default::default(),
     })
 }
 

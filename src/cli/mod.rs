@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod doors;
 pub mod handle;
 pub mod host;
+pub mod maintenance;
 pub mod outbox;
 pub mod run;
 pub mod status;
@@ -75,6 +76,8 @@ enum Verb {
     Assign(handle::AssignArgs),
     /// Write a note on an incident
     Note(handle::NoteArgs),
+    /// Announce work on this host: nothing is raised meanwhile; list and end maintenance windows
+    Maintenance(maintenance::MaintenanceArgs),
     /// Show what waits for the destinations; put dead letters back into the line
     Outbox(outbox::OutboxArgs),
     /// Try every destination from end to end
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Verb::Reopen(args) => handle::told(&args, "reopen"),
         Verb::Assign(args) => handle::assign(&args),
         Verb::Note(args) => handle::told(&args, "note"),
+        Verb::Maintenance(args) => maintenance::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => handle::reload(&args),

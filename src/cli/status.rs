@@ -69,6 +69,7 @@ pub fn plain(s: &Value, collectors: bool) -> String {
         let _ = writeln!(out, "store       {error}; everything waits for it");
     }
     incidents(s, &mut out);
+    suppressed(s, &mut out);
     problems(s, &mut out);
     destinations(s, &mut out);
     sources(s, collectors, &mut out);
@@ -102,6 +103,24 @@ fn incidents(s: &Value, out: &mut String) {
         ]
     };
     out.push_str(&lay_out(&open.iter().map(row).collect::<Vec<_>>()));
+}
+
+/// Open maintenance windows, and what is true and no incident.
+fn suppressed(s: &Value, out: &mut String) {
+    for window in items(&s["maintenance"]) {
+        let change = window["change"].as_str().map(|c| format!(", change {c}")).unwrap_or_default();
+        let to = text(&window["to"]).split(['.', 'Z']).next().unwrap_or_default().replace('T', " ");
+        let _ = writeln!(
+            out,
+            "maintenance {} until {to}Z: {}{change}",
+            text(&window["id"]),
+            text(&window["covers"])
+        );
+    }
+    if let Some(count) = s["suppressed"]["count"].as_u64().filter(|n| *n > 0) {
+        let _ = writeln!(out, "not raised  {count}");
+        out.push_str(&super::maintenance::not_raised(items(&s["suppressed"]["list"])));
+    }
 }
 
 fn problems(s: &Value, out: &mut String) {

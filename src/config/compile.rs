@@ -12,7 +12,7 @@ use super::diagnose::{At, Finding, Report};
 use super::raw::{
     RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
 };
-use super::raw::{RawOverride, RawRule, RawService, RawStore};
+use super::raw::{RawOverride, RawRelation, RawRule, RawService, RawStore, RawWindow};
 use super::source::Role;
 use super::suggest::{nearest, one_of};
 use super::walk::shorten;
@@ -24,14 +24,17 @@ use crate::engine::option::{
 use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
 use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
+use crate::engine::suppress::Terms;
 
 mod action;
 mod companion;
 mod hash;
 mod origin;
 mod overrides;
+mod relations;
 mod rule;
 mod title;
+mod windows;
 
 pub use origin::{Origin, Origins};
 
@@ -45,6 +48,8 @@ const DESTINATION_TIMEOUT: i64 = 30 * SECOND;
 const READ_BACK: i64 = crate::engine::moment::MINUTE;
 /// Most rules, checks, services and overrides of a host, each.
 const MOST: usize = 50_000;
+/// Most maintenance windows of a host.
+const MOST_WINDOWS: usize = 1_000;
 /// Most destinations of a host.
 const MOST_DESTINATIONS: usize = 64;
 
@@ -60,6 +65,7 @@ struct Layers {
     store: Vec<RawStore>,
     desk: Vec<RawDesk>,
     overrides: Vec<RawOverride>,
+    windows: Vec<RawWindow>,
 }
 
 /// `[defaults]` of the layers below a file.
@@ -77,17 +83,20 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
     companion::add(&mut rules);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
+    let ancestors = relations::compile(&mut rules, report);
+    let host = host(&layers.host, tier(&layers, &below), facts, report);
+    let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
     let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
-    let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
     layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
         declared: companion::declared(&plans, &layers.checks),
-        host: host(&layers.host, tier, facts, report),
+        host,
         overrides,
         services: services(&layers, report),
         correlate: correlate(&layers.correlate),
         matrix: MATRIX,
         sla: SLA,
+        suppress: Terms { ancestors, windows },
         rules: plans,
     };
     let collectors = collectors(&layers.collect, doors, interval, &plan.rules);
@@ -110,12 +119,19 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
     config
 }
 
+/// The tier of what belongs to no service with one.
+fn tier(layers: &Layers, below: &Below) -> Option<u8> {
+    last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact))
+}
+
 /// A rule as far as it could be compiled.
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
+    depends: Vec<RawRelation>,
+    suppresses: Vec<RawRelation>,
 }
 
 fn gather(
@@ -159,6 +175,7 @@ fn gather(
         layers.store.extend(file.store);
         layers.desk.extend(file.desk);
         layers.overrides.extend(file.overrides);
+        layers.windows.extend(file.windows);
     }
     (layers, rules, below)
 }
@@ -176,7 +193,8 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
-    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, plan });
+    let RawRule { id, class, depends, suppresses, .. } = raw;
+    rules.insert(id.0.clone(), Known { id, class, plan, depends, suppresses });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {
@@ -185,6 +203,7 @@ fn limits(layers: &Layers, rules: usize, report: &mut Report) {
         ("checks", layers.checks.len(), MOST),
         ("services", layers.services.len(), MOST),
         ("overrides", layers.overrides.len(), MOST),
+        ("maintenance windows", layers.windows.len(), MOST_WINDOWS),
         ("destinations", layers.destinations.len(), MOST_DESTINATIONS),
     ] {
         if count > most {

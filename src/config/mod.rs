@@ -24,6 +24,7 @@ mod walk;
 pub mod watch;
 
 pub use compile::{Origin, Origins};
+pub use value::duration;
 
 use diagnose::{Diagnostic, Diagnostics, Report};
 use source::{Role, Source, Trouble};

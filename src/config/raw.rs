@@ -15,17 +15,21 @@ use super::walk::{Keys, LATER, Walk};
 mod action;
 mod outside;
 mod places;
+mod relations;
 mod routing;
 mod rule;
 mod tables;
 mod template;
+mod window;
 
 pub use action::RawAction;
 pub use outside::{RawCheck, RawCollect, RawDestination};
 pub use places::Places;
+pub use relations::RawRelation;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
 pub use template::Templates;
+pub use window::RawWindow;
 
 /// The only version of the configuration format so far.
 const SCHEMA: i64 = 1;
@@ -55,6 +59,8 @@ pub struct RawFile {
     pub rules: Vec<RawRule>,
     /// `[[override]]`.
     pub overrides: Vec<RawOverride>,
+    /// `[[window]]`.
+    pub windows: Vec<RawWindow>,
 }
 
 const TOP: Keys = Keys {
@@ -72,8 +78,9 @@ const TOP: Keys = Keys {
         "rule",
         "override",
         "template",
+        "window",
     ],
-    later: &["window", "test"],
+    later: &["test"],
     instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
@@ -81,6 +88,9 @@ const TOP: Keys = Keys {
         ("checks", "[[check]]"),
         ("destinations", "[[destination]]"),
         ("overrides", "[[override]]"),
+        ("windows", "[[window]]"),
+        ("maintenance", "[[window]]"),
+        ("downtime", "[[window]]"),
         ("default", "[defaults]"),
         ("templates", "[template.NAME]"),
         ("version", "schema = 1"),
@@ -148,6 +158,10 @@ pub fn read<'t>(
         overrides: each("override", "[[override]]", report)
             .iter()
             .filter_map(|w| rule::override_(w, report))
+            .collect(),
+        windows: each("window", "[[window]]", report)
+            .iter()
+            .filter_map(|w| window::window(w, report))
             .collect(),
     }
 }

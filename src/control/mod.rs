@@ -14,6 +14,7 @@
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/outbox/DESTINATION/drop` | all that waits for a destination that is no longer configured |
+//! | `GET`, `POST /v1/maintenance`, `POST /v1/maintenance/ID/end` | maintenance windows ([`maintenance`]) |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
@@ -31,6 +32,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::effect::Command;
+use crate::engine::suppress::Ask;
+
+mod maintenance;
 
 /// Largest request body in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -56,7 +60,20 @@ pub enum Query {
     DropAll { destination: String, reason: String },
     Rules,
     Reload,
+    Maintenance,
+    StartMaintenance(Ask),
+    EndMaintenance { id: String },
     Command(Command),
+}
+
+impl Query {
+    /// It changes something, and is refused while nothing can be written down.
+    pub fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Reload | Self::Command(_) | Self::StartMaintenance(_) | Self::EndMaintenance { .. }
+        )
+    }
 }
 
 /// A question with the way back.
@@ -137,6 +154,8 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/outbox/{destination}/{record}", get(one_row))
         .route("/v1/outbox/{destination}/drop", post(give_up))
         .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
+        .route("/v1/maintenance", get(|s| ask(s, Query::Maintenance)).post(maintenance::start))
+        .route("/v1/maintenance/{id}/end", post(maintenance::end))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })

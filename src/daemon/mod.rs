@@ -282,6 +282,18 @@ impl Daemon {
                 self.command(&command).await.map_err(Refusal::Conflict).map(status::done)
             }
             Query::Reload => self.reload().await.map_err(Refusal::Failed).map(status::done),
+            Query::StartMaintenance(ask) => {
+                let mut step = Step::default();
+                let said = self.engine.start_maintenance(self.clock.now(), &ask, &mut step);
+                self.finish(step).await;
+                said.map_err(Refusal::Conflict).map(status::done)
+            }
+            Query::EndMaintenance { id } => {
+                let mut step = Step::default();
+                let said = self.engine.end_maintenance(self.clock.now(), &id, &mut step);
+                self.finish(step).await;
+                said.map_err(Refusal::Conflict).map(status::done)
+            }
             query => self.answer(query).await,
         };
         let _ = request.reply.send(answer);
@@ -291,6 +303,7 @@ impl Daemon {
         match query {
             Query::Status => Ok(self.status().await),
             Query::Rules => Ok(self.standing()),
+            Query::Maintenance => Ok(self.maintenance()),
             Query::Incidents => status::list("incidents", self.engine.incidents.incidents()),
             Query::Problems => status::list("problems", self.engine.incidents.problems()),
             Query::Incident(id) => status::one(self.engine.incidents.incident(&id), "incident", &id),
@@ -332,7 +345,9 @@ impl Daemon {
                     done.map(|rows| status::done(format!("{rows} rows of {destination} are given up")));
                 said.map_err(|e| Refusal::Failed(e.to_string()))
             }
-            Query::Reload | Query::Command(_) => Err(Refusal::Failed("not a question".to_owned())),
+            Query::Reload | Query::Command(_) | Query::StartMaintenance(_) | Query::EndMaintenance { .. } => {
+                Err(Refusal::Failed("not a question".to_owned()))
+            }
         }
     }
 
@@ -435,7 +450,7 @@ impl Daemon {
                 Some(request) = self.requests.recv() => request,
             };
             let answer = match request.query {
-                Query::Command(_) | Query::Reload => {
+                query if query.changes() => {
                     let why = self.store_error.as_deref().unwrap_or_default();
                     Err(Refusal::Failed(format!("nothing can be changed now: {why}")))
                 }

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use super::Daemon;
 use crate::control::{Answer, Refusal};
 use crate::engine::record::{Incident, Problem};
+use crate::engine::rules::Standing;
 use crate::store::{OutboxView, Store, StoreError};
 
+/// Most raises that are kept in one answer to `status`.
+const KEPT_MOST: usize = 100;
 /// Most outbox rows in one answer.
 pub const OUTBOX_ROWS: usize = 1000;
 
@@ -35,6 +38,8 @@ impl Daemon {
         for destination in &mut destinations {
             destination.rows = counts.get(&destination.id).cloned().unwrap_or_default();
         }
+        let suppression = &self.engine.suppression;
+        let kept = suppression.kept(now, &self.engine.incidents);
         json!({
             "schema": "status/1",
             "version": env!("CARGO_PKG_VERSION"),
@@ -54,6 +59,8 @@ impl Daemon {
             "rules": self.rule_counts(),
             "incidents": {"open": open.len(), "by_priority": by_priority, "list": open},
             "problems": problems,
+            "maintenance": suppression.windows(now).into_iter().filter(|w| w.active).collect::<Vec<_>>(),
+            "suppressed": {"count": kept.len(), "list": kept.iter().take(KEPT_MOST).collect::<Vec<_>>()},
             "collectors": self.collectors.status(),
             "checks": self.checks.status(),
             "destinations": destinations,
@@ -77,9 +84,26 @@ impl Daemon {
         rows
     }
 
-    /// Every rule instance with its state.
+    /// Every rule instance with its state, and why one that is raised is no incident.
     pub(super) fn standing(&self) -> Value {
-        json!({"schema": "rules/1", "instances": self.engine.rules.standing()})
+        let kept = self.engine.suppression.kept(self.clock.now(), &self.engine.incidents);
+        let why: BTreeMap<_, _> = kept.iter().map(|k| ((&k.rule, &k.instance), &k.reason)).collect();
+        let with = |standing: &Standing| {
+            let mut value = serde_json::to_value(standing).unwrap_or_default();
+            if let Some(reason) = why.get(&(&standing.rule, &standing.instance)) {
+                value["suppressed_by"] = json!(reason);
+            }
+            value
+        };
+        let instances: Vec<Value> = self.engine.rules.standing().iter().map(with).collect();
+        json!({"schema": "rules/1", "instances": instances})
+    }
+
+    /// Every maintenance window that is open or will be, and what they and dependencies keep.
+    pub(super) fn maintenance(&self) -> Value {
+        let (now, suppression) = (self.clock.now(), &self.engine.suppression);
+        let kept = suppression.kept(now, &self.engine.incidents);
+        json!({"windows": suppression.windows(now), "suppressed": kept})
     }
 
     fn rule_counts(&self) -> Value {

@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::route::Routes;
 use super::rules::Rules;
 use super::signal::Observation;
+use super::suppress::{Ask, Suppression};
 
 /// The pure engine. See the module for its contract.
 pub struct Engine {
@@ -23,6 +24,8 @@ pub struct Engine {
     pub incidents: Incidents,
     /// Where records go, as far as it depends on what happens.
     pub routes: Routes,
+    /// Raises that are kept from becoming incidents, to be read for status.
+    pub suppression: Suppression,
     events: Vec<Event>,
 }
 
@@ -31,7 +34,9 @@ impl Engine {
     /// on with its own.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let rules = Rules::new(Arc::clone(&plan));
-        Self { rules, incidents: Incidents::new(plan, seed), routes: Routes::default(), events: Vec::new() }
+        let suppression = Suppression::new(Arc::clone(&plan));
+        let (incidents, routes) = (Incidents::new(plan, seed), Routes::default());
+        Self { rules, incidents, routes, suppression, events: Vec::new() }
     }
 
     /// Takes up the saved rows `(kind, key, body)` and goes on after `seq`, the last number in the journal.
@@ -41,8 +46,14 @@ impl Engine {
         let (machines, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(kind, ..)| kind == "machine");
         self.rules.restore(now, machines.into_iter().map(|(_, key, body)| (key, body)).collect());
         others.iter().for_each(|(kind, key, body)| self.routes.restore(kind, key, body));
-        let bad = self.incidents.restore(now, others);
+        let mut bad = self.suppression.restore(now, &others);
+        bad.extend(self.incidents.restore(now, others));
         self.incidents.resume_journal(seq);
+        for (rule, instance) in self.rules.saved_raised() {
+            if !self.incidents.follows_raise(&rule, &instance) {
+                self.suppression.keep_lost(now, rule, instance);
+            }
+        }
         for raised in self.incidents.raised(now) {
             self.rules.stand_in(now, raised);
         }
@@ -56,6 +67,7 @@ impl Engine {
             self.rules.observe(now, observation, &mut self.events);
         }
         self.incidents.keep_time(now);
+        self.suppression.keep_time(now);
         self.finish(now, out);
     }
 
@@ -64,7 +76,29 @@ impl Engine {
     /// # Errors
     /// A sentence saying why it is refused.
     pub fn command(&mut self, now: Moment, command: &Command, out: &mut Step) -> Result<(), String> {
-        self.incidents.command(now, command, out)
+        let done = self.incidents.command(now, command, out);
+        self.look_again(now, out);
+        done
+    }
+
+    /// Opens a maintenance window from the shell; returns what to say of it.
+    ///
+    /// # Errors
+    /// A sentence saying why it is refused.
+    pub fn start_maintenance(&mut self, now: Moment, ask: &Ask, out: &mut Step) -> Result<String, String> {
+        let said = self.suppression.start(now, ask, out)?;
+        self.look_again(now, out);
+        Ok(said)
+    }
+
+    /// Ends a maintenance window early; returns what to say of it.
+    ///
+    /// # Errors
+    /// A sentence saying why it is refused.
+    pub fn end_maintenance(&mut self, now: Moment, id: &str, out: &mut Step) -> Result<String, String> {
+        let said = self.suppression.end(now, id, out)?;
+        self.look_again(now, out);
+        Ok(said)
     }
 
     /// Follows the state of the destinations: whether one has to step in for another.
@@ -81,13 +115,15 @@ impl Engine {
     /// Takes up a new plan; what has not changed keeps its state.
     pub fn reload(&mut self, now: Moment, plan: Arc<Plan>, out: &mut Step) {
         self.incidents.reload(Arc::clone(&plan));
+        self.suppression.reload(Arc::clone(&plan));
         self.rules.reload(now, plan, &mut self.events);
         self.finish(now, out);
     }
 
     /// When the engine wants to be called again though nothing came in; steady nanoseconds.
     pub fn poll_timeout(&self) -> Option<i64> {
-        [self.rules.poll_timeout(), self.incidents.poll_timeout()].into_iter().flatten().min()
+        let all = [self.rules.poll_timeout(), self.incidents.poll_timeout(), self.suppression.poll_timeout()];
+        all.into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -98,13 +134,21 @@ impl Engine {
             let series = self.rules.series(&rule, &instance);
             self.incidents.aftermath(now, &incident, &series, out);
         }
+        let told = out.journal.len();
         self.incidents.handle_timeout(now, out);
+        if out.journal.len() > told {
+            self.look_again(now, out);
+        }
+    }
+
+    /// What incidents have become by other means than an event may free a raise that was kept.
+    fn look_again(&mut self, now: Moment, out: &mut Step) {
+        self.suppression.look_again(now, &self.rules, &mut self.incidents, out);
     }
 
     fn finish(&mut self, now: Moment, out: &mut Step) {
-        for event in self.events.drain(..) {
-            self.incidents.event(now, &event, out);
-        }
+        let events = std::mem::take(&mut self.events);
+        self.suppression.pass(now, events, &self.rules, &mut self.incidents, out);
         self.rules.changed_state(&mut out.state);
     }
 }
@@ -164,6 +208,7 @@ mod tests {
             correlate,
             matrix: MATRIX,
             sla: SLA,
+            suppress: Default::default(),
         })
     }
 

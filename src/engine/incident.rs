@@ -15,6 +15,7 @@ mod ledger;
 mod lifecycle;
 mod person;
 mod priority;
+mod quiet;
 mod remote;
 mod save;
 mod sla;
@@ -384,9 +385,13 @@ impl Incidents {
             held.close(now, Actor::Timer, "quiet since it was resolved");
             revised = true;
         }
+        let explains = held.side.symptoms.tell_at.take_if(|due| *due <= now.mono).is_some();
+        if explains && held.record.state.is_open() && held.tell_symptoms(now.stamp()) {
+            revised = true;
+        }
         // Whoever has the series gives them before this ([`Incidents::aftermath`]); nobody did.
         let waited = held.side.aftermath_due.take_if(|due| *due <= now.mono).is_some();
-        match (revised, waited) {
+        match (revised, waited || explains) {
             (true, _) => self.mark(id, Change::Revision),
             (false, true) => self.mark(id, Change::Row),
             (false, false) => {}

@@ -17,4 +17,5 @@ pub mod record;
 pub mod route;
 pub mod rules;
 pub mod signal;
+pub mod suppress;
 pub mod window;

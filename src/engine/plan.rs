@@ -36,6 +36,8 @@ pub struct Plan {
     pub matrix: [[Priority; 3]; 3],
     /// SLA targets by `Priority::number() - 1`: (respond, resolve).
     pub sla: [(i64, i64); 5],
+    /// What keeps a raise from becoming an incident: dependencies and maintenance windows.
+    pub suppress: super::suppress::Terms,
 }
 
 /// What the configuration says of the host itself.
@@ -174,7 +176,7 @@ impl Match {
 
 /// A list of globs; `!` excludes; the last one that matches decides; a list with only exclusions starts from
 /// all.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Globs(pub Vec<String>);
 
 impl Globs {

@@ -200,6 +200,12 @@ pub struct Links {
     /// Link to the runbook of the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runbook: Option<String>,
+    /// The maintenance window in which it was raised, was kept from being raised, or was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
+    /// Id of the change that this window belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
 }
 
 /// What was counted while the incident lived.
@@ -268,7 +274,7 @@ pub struct TimelineEntry {
     /// Who.
     pub actor: Actor,
     /// `raised`, `step`, `acknowledged`, `resolved`, `reopened`, `closed`, `note`, `sla`, `evidence`,
-    /// `flapping`, `problem`, …
+    /// `flapping`, `problem`, `suppressed`, `maintenance`, …
     pub kind: String,
     /// State before, when the state changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

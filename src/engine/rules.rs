@@ -16,6 +16,7 @@ mod absence;
 mod binding;
 mod bound;
 mod machine;
+mod raised;
 mod saved;
 mod series;
 mod slab;
@@ -39,6 +40,7 @@ use saved::Saved;
 use series::Series;
 use slab::Slab;
 
+pub use raised::{Latch, Trouble};
 pub use saved::Raised;
 pub use standing::{Health, Standing};
 

@@ -24,7 +24,13 @@ pub fn add(rules: &mut BTreeMap<String, Known>) {
         .filter_map(|known| {
             let plan = companion(known.plan.as_ref()?)?;
             let id = (plan.id.clone(), known.id.1);
-            Some(Known { id, class: known.class, plan: Some(plan) })
+            Some(Known {
+                id,
+                class: known.class,
+                plan: Some(plan),
+                depends: Vec::new(),
+                suppresses: Vec::new(),
+            })
         })
         .collect();
     rules.extend(made.into_iter().map(|known| (known.id.0.clone(), known)));

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::engine::cond::Cond;
 use crate::engine::plan::{Action, Rule, StepPlan};
+use crate::engine::suppress::Ancestor;
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
 pub fn host_id(machine_id: &str) -> String {
@@ -44,6 +45,11 @@ fn action(action: &Action) -> String {
     format!("{:?}{:?}{times:?}{conditions:?}{:?}{:?}", action.run, action.budget, action.on_fail, action.mode)
 }
 
+/// The version of a rule that depends on others.
+pub fn related(hash: &str, ancestors: &[Ancestor]) -> String {
+    digest(format_args!("{hash}{ancestors:?}"))
+}
+
 /// The version of a whole configuration.
 pub fn config(config: &Config) -> String {
     let plan = &config.plan;
@@ -51,7 +57,7 @@ pub fn config(config: &Config) -> String {
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
     let engine = (engine, &plan.declared);
     let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
-    digest(format_args!("{engine:?}{doors:?}{}", config.interval))
+    digest(format_args!("{engine:?}{:?}{doors:?}{}", plan.suppress, config.interval))
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {

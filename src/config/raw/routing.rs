@@ -108,7 +108,12 @@ fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
 }
 
 /// A list of words; an empty list would let everything pass, which nobody means.
-fn words<T: Copy>(walk: &Walk<'_>, key: &str, table: &[(&'static str, T)], report: &mut Report) -> Vec<T> {
+pub(super) fn words<T: Copy>(
+    walk: &Walk<'_>,
+    key: &str,
+    table: &[(&'static str, T)],
+    report: &mut Report,
+) -> Vec<T> {
     let Some(texts) = walk.list(key, report) else { return Vec::new() };
     if texts.is_empty() {
         let finding = Finding::error(walk.key_at(key), format!("`{key}` is an empty list"));

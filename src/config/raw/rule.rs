@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::action::{self, RawAction};
 use super::places::{self, Places};
+use super::relations::{self, RawRelation};
 use super::tables;
 use super::template::Templates;
 use crate::config::diagnose::{At, Finding, Report};
@@ -97,6 +98,10 @@ pub struct RawRule {
     /// Where each key stands that is written in the rule or in a template of it.
     pub places: Places,
     pub enabled: bool,
+    /// Rules that explain it.
+    pub depends: Vec<RawRelation>,
+    /// Rules that it explains.
+    pub suppresses: Vec<RawRelation>,
     /// Nothing but `id` and `enabled = false`.
     pub retires: bool,
 }
@@ -144,6 +149,8 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
         cause_hint: named.word("cause_hint", &Cause::NAMES, report).map(|c| c.value),
         action: action::action(&named, false, report),
         places: places::of(&named),
+        depends: relations::read(&named, "depends", report),
+        suppresses: relations::read(&named, "suppresses", report),
         enabled,
         retires,
         id: id.map(|id| (id.value, id.at))?,

@@ -15,6 +15,7 @@ use crate::engine::record::{
 
 use super::facts::{self, Facts, Sight};
 use super::flapping::Flap;
+use super::quiet::Symptoms;
 use super::{priority, sla};
 
 /// A person's resolve is disputed by the rule when the condition has held on for this long.
@@ -59,6 +60,12 @@ pub(super) struct Side {
     /// Steady time at which the series after the breach are taken, when it has not ended by then.
     #[serde(default)]
     pub aftermath_due: Option<i64>,
+    /// Raises that it explains and that were not raised on their own.
+    #[serde(default, skip_serializing_if = "Symptoms::is_empty")]
+    pub symptoms: Symptoms,
+    /// The maintenance window for which the resolve clock stands still, and its end as last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<(String, Stamp)>,
     /// What each destination showed last.
     #[serde(default, skip_serializing_if = "Desks::is_empty")]
     pub desks: Desks,
@@ -72,6 +79,7 @@ impl Side {
             *due = due.map(|due| due.min(now.saturating_add(most)));
         }
         self.flap.rewind(now);
+        self.symptoms.rewind(now);
     }
 }
 
@@ -136,7 +144,7 @@ impl Held {
             assignee: None,
             flapping: false,
             disputed: false,
-            links: Links { problem: None, previous, runbook: rule.runbook.clone() },
+            links: Links { previous, runbook: rule.runbook.clone(), ..Links::default() },
             counters: Counters::default(),
             evidence: Evidence::default(),
             timeline: Vec::new(),
@@ -150,6 +158,8 @@ impl Held {
             cleared_at: None,
             dispute_due: None,
             aftermath_due: None,
+            symptoms: Symptoms::default(),
+            window: None,
             desks: Desks::default(),
         };
         Self { record, side }
@@ -209,9 +219,10 @@ impl Held {
         }
     }
 
-    /// When the steady clock has something to do here: the end of flapping, a dispute, or the aftermath.
+    /// When the steady clock has something to do here: the end of flapping, a dispute, the aftermath, symptoms.
     pub fn mono_due(&self, half_life: i64) -> Option<i64> {
         let flap = self.record.flapping.then(|| self.side.flap.ends(half_life));
-        flap.into_iter().chain(self.side.dispute_due).chain(self.side.aftermath_due).min()
+        let waits = [flap, self.side.dispute_due, self.side.aftermath_due, self.side.symptoms.tell_at];
+        waits.into_iter().flatten().min()
     }
 }

@@ -194,7 +194,12 @@ impl Held {
     pub(super) fn enter(&mut self, to: State, by: Actor, at: Stamp, kind: &str, note: String) {
         if self.record.state == State::OnHold {
             self.record.hold_reason = None;
-            sla::go_on(&mut self.record.sla, at);
+            if self.side.window.is_none() {
+                sla::go_on(&mut self.record.sla, at);
+            }
+        }
+        if !to.is_open() {
+            self.leave_window(at);
         }
         let from = std::mem::replace(&mut self.record.state, to);
         debug_assert!(permits(from, to, by), "{from:?} to {to:?} by {by:?}");
@@ -215,6 +220,7 @@ impl Held {
     ) {
         let at = self.record.intervals.last().map_or(at, |i| at.max(i.from));
         self.record.flapping = false;
+        self.tell_symptoms(at);
         self.end_at(at);
         self.record.confirmed_at = confirmed;
         self.record.closure = Some(Closure { code, note: note.clone() });

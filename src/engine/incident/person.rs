@@ -181,7 +181,8 @@ impl Held {
     }
 }
 
-fn pauses(reason: &str) -> bool {
+/// A hold for that reason stops the resolve clock.
+pub(super) fn pauses(reason: &str) -> bool {
     let words = reason.split(|c: char| !c.is_alphanumeric());
     words.map(str::to_lowercase).any(|word| PAUSES.contains(&word.as_str()))
 }

@@ -122,7 +122,7 @@ impl Incidents {
 }
 
 /// `None` when the instance is of a class that this version does not know.
-fn raise_of(held: &Held, now: Moment) -> Option<Raised> {
+pub(super) fn raise_of(held: &Held, now: Moment) -> Option<Raised> {
     let record = &held.record;
     let class = Class::parse(record.instance.split('{').next()?)?;
     // The record's labels are those of host, rule and instance.

@@ -44,6 +44,7 @@ fn plan() -> Plan {
         correlate: Correlate::default(),
         matrix: MATRIX,
         sla: SLA,
+        suppress: Default::default(),
     }
 }
 

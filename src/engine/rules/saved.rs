@@ -186,6 +186,12 @@ impl Rules {
         self.saved.remove(&format!("{rule}|{key}"))
     }
 
+    /// A restored machine that waits for its instance is raised.
+    pub(super) fn is_saved_raised(&self, rule: &str, instance_key: &str) -> bool {
+        !self.saved.is_empty()
+            && self.saved.get(&format!("{rule}|{instance_key}")).is_some_and(|saved| saved.told.is_some())
+    }
+
     /// Retires restored machines without a rule, and those whose instance is missing though its class is
     /// observed; the others go on waiting.
     pub(super) fn give_up_saved(&mut self, now: Moment, out: &mut Vec<Event>) {
@@ -315,6 +321,14 @@ fn read(rule: &str, row: Row, alive: i64, now: Moment) -> Option<Saved> {
 }
 
 impl Saved {
+    pub(super) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    pub(super) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
     /// The event that ends it, when it was raised.
     fn retirement(&self, plan: &crate::engine::plan::Plan, now: Moment, why: &str) -> Option<Event> {
         let mut order: Vec<usize> = (0..self.steps.len()).collect();

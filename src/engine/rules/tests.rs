@@ -72,6 +72,7 @@ pub(super) fn plan(rules: &[Arc<Rule>]) -> Arc<Plan> {
         correlate: Correlate::default(),
         matrix: MATRIX,
         sla: SLA,
+        suppress: Default::default(),
     })
 }
 

@@ -35,8 +35,10 @@ pub const RULE: Keys = Keys {
         "every",
         "cause_hint",
         "action",
+        "depends",
+        "suppresses",
     ],
-    later: &["depends", "suppresses", "window", "test"],
+    later: &["window", "test"],
     instead: LATER,
     renamed: &[
         ("name", "id"),
@@ -68,6 +70,11 @@ pub const RULE: Keys = Keys {
         ("cause", "cause_hint"),
         ("actions", "action"),
         ("run", "action = { run = [\"…\"] }"),
+        ("depends_on", "depends"),
+        ("parent", "depends"),
+        ("parents", "depends"),
+        ("inhibits", "suppresses"),
+        ("suppress", "suppresses"),
     ],
 };
 
