@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, HistoryPlan, StorePlan};
 use crate::engine::plan::Plan;
 
 mod compile;
@@ -70,6 +70,8 @@ pub struct Config {
     pub destinations: Vec<DestinationPlan>,
     /// `[store]`.
     pub store: StorePlan,
+    /// `[store] limits.history`.
+    pub history: HistoryPlan,
     /// `[desk]`.
     pub desk: DeskPlan,
     /// Sampling interval in nanoseconds of everything that names none.
