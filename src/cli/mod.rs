@@ -10,6 +10,7 @@ pub mod desk;
 pub mod doctor;
 pub mod doors;
 pub mod handle;
+pub mod history;
 pub mod host;
 pub mod outbox;
 pub mod run;
@@ -77,6 +78,8 @@ enum Verb {
     Note(handle::NoteArgs),
     /// Show what waits for the destinations; put dead letters back into the line
     Outbox(outbox::OutboxArgs),
+    /// Show the samples that were kept: which series there are, and what they were
+    History(history::HistoryArgs),
     /// Try every destination from end to end
     Doctor(doctor::DoctorArgs),
     /// Make the daemon read its configuration again
@@ -139,6 +142,7 @@ pub fn main() -> ExitCode {
         Verb::Assign(args) => handle::assign(&args),
         Verb::Note(args) => handle::told(&args, "note"),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::History(args) => history::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => handle::reload(&args),
     })

@@ -223,7 +223,11 @@ impl Values {
         let runs = usize::try_from(bits.varint()?).ok().filter(|runs| *runs <= left + 1)?;
         let gaps: std::collections::VecDeque<u64> =
             (0..runs).map(|_| bits.varint()).collect::<Option<_>>()?;
-        let known = if gaps.is_empty() { left as u64 } else { gaps.iter().step_by(2).fold(0, |sum: u64, n| sum.saturating_add(*n)) };
+        let known = if gaps.is_empty() {
+            left as u64
+        } else {
+            gaps.iter().step_by(2).fold(0, |sum: u64, n| sum.saturating_add(*n))
+        };
         let known = usize::try_from(known).ok().filter(|known| *known <= left)?;
         let kind = match kind {
             NUMBERS => Kind::Numbers(Column::open(&mut bits, known)?),

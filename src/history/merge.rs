@@ -18,7 +18,7 @@ use crate::engine::signal::{Instance, Metric, Observation, Value};
 pub type Taker<'a> = &'a mut dyn FnMut(Observation) -> ControlFlow<()>;
 
 /// The series that are wanted, by number.
-struct Wanted(BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
+pub struct Wanted(BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
 
 impl Reader<'_> {
     /// The observations of that time (both ends belong to it) of the series that `wants` picks, in order of
@@ -34,26 +34,45 @@ impl Reader<'_> {
         wants: &dyn Fn(&Series) -> bool,
         each: Taker<'_>,
     ) -> Result<(), HistoryError> {
-        let known = |s: &Series| s.is_end() || s.metric().is_some();
-        let picked = self.series()?.into_iter().filter(|s| known(s) && wants(s));
-        let wanted = Wanted(picked.map(|s| (s.id, (Arc::clone(&s.instance), s.metric()))).collect());
+        let wanted = self.wanted(wants)?;
         let mut within = |observation: Observation| {
             let stamp = observation.at.stamp();
             if stamp < from || stamp > to { ControlFlow::Continue(()) } else { each(observation) }
         };
         for part in self.parts(RAW, from, to)? {
-            let flow = match part {
-                Part::Packed(meta) => self.packed(&meta, &wanted, &mut within)?,
-                Part::Recent(meta) => self.recent(&meta, &wanted, &mut within)?,
-            };
-            if flow.is_break() {
+            if self.each_of(&part, &wanted, &mut within)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    fn packed(&mut self, meta: &Meta, wanted: &Wanted, each: Taker<'_>) -> Result<ControlFlow<()>, HistoryError> {
+    /// The series that `wants` picks, of signals that this version knows.
+    pub(super) fn wanted(&mut self, wants: &dyn Fn(&Series) -> bool) -> Result<Wanted, HistoryError> {
+        let known = |s: &Series| s.is_end() || s.metric().is_some();
+        let picked = self.series()?.into_iter().filter(|s| known(s) && wants(s));
+        Ok(Wanted(picked.map(|s| (s.id, (Arc::clone(&s.instance), s.metric()))).collect()))
+    }
+
+    /// The observations of one part, in order of time.
+    pub(super) fn each_of(
+        &mut self,
+        part: &Part,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        match part {
+            Part::Packed(meta) => self.packed(meta, wanted, each),
+            Part::Recent(meta) => self.recent(meta, wanted, each),
+        }
+    }
+
+    fn packed(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
         let mut columns: Vec<(u32, SampleColumn)> = Vec::new();
         for series in wanted.0.keys() {
             columns.extend(self.column(meta, *series)?.map(|column| (*series, column)));
@@ -93,7 +112,12 @@ impl Reader<'_> {
         Ok(building.map_or(ControlFlow::Continue(()), each))
     }
 
-    fn recent(&mut self, meta: &Meta, wanted: &Wanted, each: Taker<'_>) -> Result<ControlFlow<()>, HistoryError> {
+    fn recent(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
         for entry in self.entries(meta)?.into_iter().flatten() {
             let moment = Moment { mono: entry.at, wall: meta.stamp(entry.at).0 };
             let mut building: Option<Observation> = None;
@@ -121,7 +145,7 @@ impl Reader<'_> {
         to: Stamp,
         each: &mut dyn FnMut(Rollup) -> ControlFlow<()>,
     ) -> Result<(), HistoryError> {
-        let from = Stamp(from.0.div_euclid(STEP) * STEP);
+        let from = Stamp(from.0.div_euclid(STEP).saturating_mul(STEP));
         let mut last = Stamp(i64::MIN);
         let mut within = |row: Rollup| {
             // A step of which a part was rolled up and a part was not comes as two rows of one start.
@@ -143,7 +167,7 @@ impl Reader<'_> {
             }
         }
         let mut roller = Roller::default();
-        let end = Stamp(to.0.div_euclid(STEP) * STEP + STEP - 1);
+        let end = Stamp(to.0.div_euclid(STEP).saturating_mul(STEP).saturating_add(STEP - 1));
         let mut is_over = false;
         self.samples(series, from, end, &mut |sample| {
             let is_new = roller.take(sample.stamp, sample.value);

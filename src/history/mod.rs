@@ -16,6 +16,7 @@ mod merge;
 mod number;
 mod pack;
 mod read;
+mod recall;
 mod rollup;
 mod thin;
 mod whole;

@@ -239,7 +239,10 @@ pub struct Column {
 #[derive(Clone, Debug)]
 enum Coding {
     Constant(f64),
-    Xor { before: u64, window: (u32, u32) },
+    Xor {
+        before: u64,
+        window: (u32, u32),
+    },
     Whole(Guise, Whole),
     /// The second column stands behind the first and is read by a reader of its own.
     Share(Whole, Whole, Box<Reader>),

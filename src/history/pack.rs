@@ -45,16 +45,14 @@ impl Writer {
 
 /// The oldest rows that belong to one segment.
 fn next_rows(conn: &Connection) -> Result<Option<Vec<Meta>>, HistoryError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, 0, run, ahead, first, last, samples, sum FROM recent ORDER BY id",
-    )?;
+    let mut statement =
+        conn.prepare_cached("SELECT id, 0, run, ahead, first, last, samples, sum FROM recent ORDER BY id")?;
     let mut rows: Vec<Meta> = Vec::new();
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
         let (meta, _) = Meta::read(row)?;
-        let fits = |first: &Meta| {
-            meta.run == first.run && meta.ahead.saturating_sub(first.ahead).abs() <= STEP
-        };
+        let fits =
+            |first: &Meta| meta.run == first.run && meta.ahead.saturating_sub(first.ahead).abs() <= STEP;
         if rows.first().is_some_and(|first| !fits(first)) {
             break;
         }

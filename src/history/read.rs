@@ -271,7 +271,11 @@ impl<'a> Reader<'a> {
     ) -> Result<(), HistoryError> {
         for part in self.parts(RAW, from, to)? {
             let mut within = |sample: Sample| {
-                if sample.stamp < from || sample.stamp > to { ControlFlow::Continue(()) } else { each(sample) }
+                if sample.stamp < from || sample.stamp > to {
+                    ControlFlow::Continue(())
+                } else {
+                    each(sample)
+                }
             };
             if self.part(&part, series, &mut within)?.is_break() {
                 break;

@@ -47,7 +47,7 @@ impl Roller {
     /// Takes a sample in; true when it begins a new step. One without a value says nothing.
     pub fn take(&mut self, at: Stamp, value: Option<Value>) -> bool {
         let Some(value) = value else { return false };
-        let start = Stamp(at.0.div_euclid(STEP) * STEP);
+        let start = Stamp(at.0.div_euclid(STEP).saturating_mul(STEP));
         let n = number(&value);
         match self.rows.last_mut() {
             Some(row) if row.start >= start => {

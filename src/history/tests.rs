@@ -264,7 +264,7 @@ fn rollups_are_the_same_before_and_after() {
     assert!(before.len() > 330 && before.iter().map(|r| r.count).sum::<u64>() > 330 * 29);
     let (samples, all) = (samples(&writer.conn, "fs.used{mount=/m0}").len(), 30 * 360);
     assert_eq!(samples, all);
-    writer.limit = writer.size().unwrap().used * 4 / 3 - 8192;
+    writer.limit = writer.size().unwrap().used * 2 - 8192;
     writer.keep_budget().unwrap();
     let kept = self::samples(&writer.conn, "fs.used{mount=/m0}").len();
     assert!(kept < all && kept > 0, "a day of samples has gone: {kept}");

@@ -20,7 +20,7 @@ const SEGMENTS: usize = 48;
 /// Things shed in one go at most; the rest waits for the next minute.
 const ROUNDS: usize = 16;
 /// Free pages that may stay in the file to be used again, and pages given back in one go at most.
-const SPARE_PAGES: i64 = 64;
+const SPARE_PAGES: i64 = 16;
 const PAGES: i64 = 1024;
 
 /// Sizes of the history in bytes.
@@ -50,7 +50,7 @@ impl Writer {
 
     /// What pages in use may take: the rest is for the log and for what is written before other things go.
     fn goal(&self) -> u64 {
-        self.limit - (self.limit / 4).min(4 << 20)
+        self.limit - (self.limit / 2).min(4 << 20)
     }
 
     /// Sheds the oldest while there is too much, and gives free pages back.
@@ -159,7 +159,9 @@ fn drop_oldest(conn: &Connection, kind: i64) -> Result<bool, HistoryError> {
 fn thin(conn: &Connection) -> Result<bool, HistoryError> {
     let mut metas = oldest(conn, RAW, SEGMENTS)?;
     let Some(first) = metas.first().map(|meta| meta.stamp(meta.first).0) else { return Ok(false) };
-    metas.retain(|meta| meta.stamp(meta.last).0 < first.saturating_add(DAY) || meta.stamp(meta.first).0 == first);
+    metas.retain(|meta| {
+        meta.stamp(meta.last).0 < first.saturating_add(DAY) || meta.stamp(meta.first).0 == first
+    });
     let mut all = BTreeSet::new();
     for meta in &metas {
         let rows = (read::row_id(meta.id, 0), read::row_id(meta.id + 1, 0) - 1);
@@ -183,7 +185,7 @@ fn thin(conn: &Connection) -> Result<bool, HistoryError> {
         let rows = roller.finish();
         let (Some(oldest), Some(newest)) = (rows.first(), rows.last()) else { continue };
         begin = begin.min(oldest.start.0);
-        end = end.max(newest.start.0 + rollup::STEP - 1);
+        end = end.max(newest.start.0.saturating_add(rollup::STEP - 1));
         buckets += rows.len() as i64;
         let row = read::row_id(id, series);
         let body = chunk::seal(row, &rollup::write(&rows));

@@ -73,7 +73,8 @@ impl Writer {
     /// # Errors
     /// See [`HistoryError`].
     pub fn new(conn: Connection, limit: u64, now: i64) -> Result<Self, HistoryError> {
-        let run: i64 = conn.query_row("INSERT INTO run (at) VALUES (?1) RETURNING id", [now], |r| r.get(0))?;
+        let run: i64 =
+            conn.query_row("INSERT INTO run (at) VALUES (?1) RETURNING id", [now], |r| r.get(0))?;
         let rows: i64 = conn.query_row("SELECT count(*) FROM recent", [], |r| r.get(0))?;
         // Rows of an earlier run are packed with the first row of this one.
         let hour = Hour { since: (rows > 0).then_some(i64::MIN), ..Hour::default() };
@@ -153,9 +154,16 @@ impl Writer {
         let count = i64::try_from(samples).unwrap_or(i64::MAX);
         let meta = [self.run, ahead, first, last, count];
         let body = chunk::seal(id, &log::write(&entries));
-        self.conn
-            .prepare_cached("INSERT INTO recent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute((id, self.run, ahead, first, last, count, super::read::sum(id, &meta), body))?;
+        self.conn.prepare_cached("INSERT INTO recent VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute((
+            id,
+            self.run,
+            ahead,
+            first,
+            last,
+            count,
+            super::read::sum(id, &meta),
+            body,
+        ))?;
         Ok(())
     }
 

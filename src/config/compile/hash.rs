@@ -40,7 +40,14 @@ pub fn config(config: &Config) -> String {
     let plan = &config.plan;
     let rules: Vec<_> = plan.rules.iter().map(|r| &r.hash).collect();
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
-    let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.history, &config.desk);
+    let doors = (
+        &config.collectors,
+        &config.checks,
+        &config.destinations,
+        &config.store,
+        &config.history,
+        &config.desk,
+    );
     digest(format_args!("{engine:?}{doors:?}{}", config.interval))
 }
 
