@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod desk;
 pub mod engine;
 pub mod forward;
+pub mod history;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -36,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("act", DOOR),
     ("forward", DOOR),
     ("store", DOOR),
+    ("history", DOOR),
     ("control", DOOR),
     ("desk", DOOR),
 ];

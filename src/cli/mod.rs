@@ -10,6 +10,7 @@ pub mod desk;
 pub mod doctor;
 pub mod doors;
 pub mod handle;
+pub mod history;
 pub mod host;
 pub mod maintenance;
 pub mod outbox;
@@ -80,6 +81,8 @@ enum Verb {
     Maintenance(maintenance::MaintenanceArgs),
     /// Show what waits for the destinations; put dead letters back into the line
     Outbox(outbox::OutboxArgs),
+    /// Show the samples that were kept: which series there are, and what they were
+    History(history::HistoryArgs),
     /// Try every destination from end to end
     Doctor(doctor::DoctorArgs),
     /// Make the daemon read its configuration again
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Verb::Note(args) => handle::told(&args, "note"),
         Verb::Maintenance(args) => maintenance::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::History(args) => history::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => handle::reload(&args),
     })

@@ -68,12 +68,37 @@ pub fn plain(s: &Value, collectors: bool) -> String {
     if let Some(error) = s["store"]["error"].as_str() {
         let _ = writeln!(out, "store       {error}; everything waits for it");
     }
+    history(&s["history"], s, &mut out);
     incidents(s, &mut out);
     suppressed(s, &mut out);
     problems(s, &mut out);
     destinations(s, &mut out);
     sources(s, collectors, &mut out);
     out
+}
+
+fn history(h: &Value, s: &Value, out: &mut String) {
+    let Some(limit) = h["limit"].as_u64() else { return };
+    if limit == 0 {
+        let _ = writeln!(out, "history     none kept ([store] limits.history)");
+        return;
+    }
+    let mib = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+    let size = mib(h["bytes"].as_f64().unwrap_or(0.0));
+    let reach = match h["oldest"].as_str() {
+        Some(_) => format!("back {}", age(s, &h["oldest"])),
+        None => "empty".to_owned(),
+    };
+    let written = &h["written"];
+    let _ = writeln!(out, "history     {size} of {}, {reach}, {written} samples written", mib(limit as f64));
+    for (key, what) in [("dropped", "samples DROPPED"), ("damaged", "rows DAMAGED")] {
+        if let Some(n) = h[key].as_u64().filter(|n| *n > 0) {
+            let _ = writeln!(out, "            {n} {what} since the start");
+        }
+    }
+    for sentence in ["error", "recovered"].iter().filter_map(|key| h[*key].as_str()) {
+        let _ = writeln!(out, "            {sentence}");
+    }
 }
 
 fn incidents(s: &Value, out: &mut String) {

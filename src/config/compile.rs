@@ -19,7 +19,7 @@ use super::walk::shorten;
 use super::{Config, Doors, HostFacts, door};
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::option::{
-    CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, Fallback, StorePlan,
+    CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, Fallback, HistoryPlan, StorePlan,
 };
 use crate::engine::plan::{Correlate, Globs, Host, MATRIX, Plan, Rule, SLA, Service};
 use crate::engine::record::HostRef;
@@ -108,6 +108,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         checks,
         destinations,
         store: store(&layers.store),
+        history: history(&layers.store),
         desk: desk(&layers.desk),
         interval,
         hash: String::new(),
@@ -385,6 +386,10 @@ fn store(layers: &[RawStore]) -> StorePlan {
         outbox_limit: last(layers, |s| s.outbox).unwrap_or(1 << 30),
         journal_limit: last(layers, |s| s.journal).unwrap_or(400 * DAY),
     }
+}
+
+fn history(layers: &[RawStore]) -> HistoryPlan {
+    HistoryPlan { dir: store(layers).dir, limit: last(layers, |s| s.history).unwrap_or(128 << 20) }
 }
 
 fn desk(layers: &[RawDesk]) -> DeskPlan {

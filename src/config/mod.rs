@@ -9,7 +9,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::engine::option::{CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, StorePlan};
+use crate::engine::option::{
+    CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, HistoryPlan, StorePlan,
+};
 use crate::engine::plan::Plan;
 
 mod compile;
@@ -19,7 +21,7 @@ mod raw;
 pub mod source;
 mod suggest;
 mod syntax;
-mod value;
+pub(crate) mod value;
 mod walk;
 pub mod watch;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub destinations: Vec<DestinationPlan>,
     /// `[store]`.
     pub store: StorePlan,
+    /// `[store] limits.history`.
+    pub history: HistoryPlan,
     /// `[desk]`.
     pub desk: DeskPlan,
     /// Sampling interval in nanoseconds of everything that names none.

@@ -10,6 +10,7 @@
 //! | `GET /v1/status` | the daemon, its rules, collectors, checks, destinations, open incidents |
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
+//! | `GET /v1/history`, `GET /v1/history/samples?series=…&from=…&to=…&rollup=…` | series kept, a page of one |
 //! | `POST /v1/incidents/ID/{ack,start,hold,resolve,cancel,reopen,note}` | `{"note": "…"}` |
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
@@ -32,6 +33,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::effect::Command;
+use crate::engine::moment::Stamp;
 use crate::engine::suppress::Ask;
 
 mod maintenance;
@@ -59,6 +61,8 @@ pub enum Query {
     Drop { destination: String, record: String, reason: String },
     DropAll { destination: String, reason: String },
     Rules,
+    HistorySeries,
+    HistorySamples(SamplesWanted),
     Reload,
     Maintenance,
     StartMaintenance(Ask),
@@ -74,6 +78,20 @@ impl Query {
             Self::Reload | Self::Command(_) | Self::StartMaintenance(_) | Self::EndMaintenance { .. }
         )
     }
+}
+
+/// Which samples of the history a client wants.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct SamplesWanted {
+    /// The series by name: `fs.used{mount=/data}`, `cpu.busy`.
+    pub series: String,
+    /// From then on; from the oldest when absent.
+    pub from: Option<Stamp>,
+    /// Until then; to the newest when absent.
+    pub to: Option<Stamp>,
+    /// Rollups of five minutes instead of samples.
+    #[serde(default)]
+    pub rollup: bool,
 }
 
 /// A question with the way back.
@@ -157,6 +175,8 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/maintenance", get(|s| ask(s, Query::Maintenance)).post(maintenance::start))
         .route("/v1/maintenance/{id}/end", post(maintenance::end))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
+        .route("/v1/history", get(|s| ask(s, Query::HistorySeries)))
+        .route("/v1/history/samples", get(samples))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -230,6 +250,13 @@ async fn export(
     axum::extract::Query(page): axum::extract::Query<Page>,
 ) -> Response {
     ask(state, Query::OutboxExport { after: page.after }).await
+}
+
+async fn samples(
+    state: State<mpsc::Sender<Request>>,
+    axum::extract::Query(wanted): axum::extract::Query<SamplesWanted>,
+) -> Response {
+    ask(state, Query::HistorySamples(wanted)).await
 }
 
 async fn repair(

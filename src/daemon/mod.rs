@@ -7,6 +7,7 @@
 //! because only a start checks it and moves it aside.
 
 mod own;
+pub(crate) mod past;
 mod status;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::engine::moment::{Moment, Stamp};
 use crate::engine::record::{Exhibit, Record};
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
+use crate::history::History;
 use crate::store::{Commit, Store, StoreError};
 
 /// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
@@ -70,6 +72,7 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     store_error: Option<String>,
+    history: History,
     /// The store failed in a way that no retry mends; nothing takes effect any more.
     broken: Option<String>,
     collectors: Collectors,
@@ -128,6 +131,8 @@ impl Daemon {
         if let Some(what) = &loaded.recovered {
             tracing::error!(reason = what, "the store was damaged and has been started anew");
         }
+        let history = History::start(&config.history, clock);
+        past::recall(&mut engine, &history.asker(), clock.now()).await;
         let (tx, observations) = mpsc::channel(WAITING_BATCHES);
         let (request_tx, requests) = mpsc::channel(WAITING_REQUESTS);
         let control = Control::listen(&setup.socket, request_tx).await?;
@@ -143,6 +148,7 @@ impl Daemon {
             engine,
             store: store.clone(),
             store_error: loaded.recovered,
+            history,
             broken: None,
             collectors: collect::spawn(&config.collectors, clock, tx.clone()),
             checks: crate::check::spawn(&config.checks, clock, tx),
@@ -178,6 +184,7 @@ impl Daemon {
         tracing::info!("sexton is stopping");
         self.forward.stop().await;
         self.store.close().await;
+        Self::close_history(self.history).await;
         ended
     }
 
@@ -241,6 +248,7 @@ impl Daemon {
         let own = self.own_signals(now).await;
         self.look_around(now, &own, &mut step);
         self.finish(step).await;
+        self.history.keep(now, batches.into_iter().flatten().chain(own));
     }
 
     /// Judges our own signals; with them goes how the destinations are.
@@ -261,6 +269,7 @@ impl Daemon {
             let own = self.own_signals(now).await;
             self.look_around(now, &own, &mut step);
             self.finish(step).await;
+            self.history.keep(now, own);
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= now.mono) {
             let mut step = Step::default();
@@ -294,6 +303,8 @@ impl Daemon {
                 self.finish(step).await;
                 said.map_err(Refusal::Conflict).map(status::done)
             }
+            Query::HistorySeries => return self.answer_history(None, request.reply),
+            Query::HistorySamples(wanted) => return self.answer_history(Some(wanted), request.reply),
             query => self.answer(query).await,
         };
         let _ = request.reply.send(answer);
@@ -345,9 +356,12 @@ impl Daemon {
                     done.map(|rows| status::done(format!("{rows} rows of {destination} are given up")));
                 said.map_err(|e| Refusal::Failed(e.to_string()))
             }
-            Query::Reload | Query::Command(_) | Query::StartMaintenance(_) | Query::EndMaintenance { .. } => {
-                Err(Refusal::Failed("not a question".to_owned()))
-            }
+            Query::Reload
+            | Query::Command(_)
+            | Query::StartMaintenance(_)
+            | Query::EndMaintenance { .. }
+            | Query::HistorySeries
+            | Query::HistorySamples(_) => Err(Refusal::Failed("not a question".to_owned())),
         }
     }
 
@@ -369,8 +383,9 @@ impl Daemon {
         let now = self.clock.now();
         let own = self.config_signal(now);
         let mut step = Step::default();
-        self.engine.observe(now, &[own], &mut step);
+        self.engine.observe(now, std::slice::from_ref(&own), &mut step);
         self.finish(step).await;
+        self.history.keep(now, [own]);
         own::tell_ready();
         outcome
     }
@@ -389,7 +404,10 @@ impl Daemon {
         self.collectors.reconfigure(&config.collectors);
         self.checks.reconfigure(&config.checks);
         self.forward.reconfigure(&config.destinations);
-        let restart = if config.store != self.config.store || config.desk != self.config.desk {
+        let restart = if config.store != self.config.store
+            || config.history != self.config.history
+            || config.desk != self.config.desk
+        {
             "; [store] and [desk] take effect at the next start"
         } else {
             ""
@@ -453,6 +471,14 @@ impl Daemon {
                 query if query.changes() => {
                     let why = self.store_error.as_deref().unwrap_or_default();
                     Err(Refusal::Failed(format!("nothing can be changed now: {why}")))
+                }
+                Query::HistorySeries => {
+                    self.answer_history(None, request.reply);
+                    continue;
+                }
+                Query::HistorySamples(wanted) => {
+                    self.answer_history(Some(wanted), request.reply);
+                    continue;
                 }
                 query => self.answer(query).await,
             };

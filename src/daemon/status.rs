@@ -56,6 +56,7 @@ impl Daemon {
                 "warnings": self.config.warnings.len(),
             },
             "store": {"error": self.store_error},
+            "history": self.history.status(),
             "rules": self.rule_counts(),
             "incidents": {"open": open.len(), "by_priority": by_priority, "list": open},
             "problems": problems,

@@ -3,6 +3,7 @@
 //! Whatever comes in (observations, commands, a new plan, the passing of time), what comes out is appended to
 //! a [`Step`]. The daemon commits that step as one transaction before anything of it takes effect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::effect::{Command, DestinationStatus, Step};
@@ -13,7 +14,7 @@ use super::option::DestinationPlan;
 use super::plan::Plan;
 use super::route::Routes;
 use super::rules::Rules;
-use super::signal::Observation;
+use super::signal::{Metric, Observation};
 use super::suppress::{Ask, Suppression};
 
 /// The pure engine. See the module for its contract.
@@ -59,6 +60,22 @@ impl Engine {
         }
         self.rules.await_declared(now, &mut self.events);
         bad
+    }
+
+    /// Which recorded signals would fill the windows of the plan, and how far back, ns.
+    pub fn wants_past(&self) -> BTreeMap<Metric, i64> {
+        self.rules.wants_past()
+    }
+
+    /// Takes in what was recorded before the start, in order of time and before the first observation. Nothing
+    /// is judged by it: it fills windows.
+    pub fn recall(&mut self, observation: &Observation) {
+        self.rules.recall(observation);
+    }
+
+    /// All that was recorded has been given.
+    pub fn recalled(&mut self, now: Moment) {
+        self.rules.recalled(now);
     }
 
     /// Judges what the doors saw.

@@ -262,6 +262,15 @@ pub struct StorePlan {
     pub journal_limit: i64,
 }
 
+/// The sample history as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryPlan {
+    /// Its directory, which is the store's.
+    pub dir: std::path::PathBuf,
+    /// Largest size of its file in bytes; less than 1 MiB = none is kept.
+    pub limit: u64,
+}
+
 /// The desk as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeskPlan {

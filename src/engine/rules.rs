@@ -16,6 +16,7 @@ mod absence;
 mod binding;
 mod bound;
 mod machine;
+mod past;
 mod raised;
 mod saved;
 mod series;
@@ -65,6 +66,8 @@ pub struct Rules {
     /// Restored machines whose instance has not been seen yet.
     saved: BTreeMap<String, Saved>,
     alive: saved::Alive,
+    /// What was recorded before the start, until the instances have taken it up.
+    past: Option<Box<past::Past>>,
     /// Place of a metric among those of its class.
     ordinals: Vec<u16>,
     clock: Moment,
@@ -89,6 +92,8 @@ enum Timer {
     Saved,
     /// While something is pending: note in the store that we live.
     Alive,
+    /// Who has not taken up what was recorded of it will not come.
+    Past,
 }
 
 /// An instance that was observed.
@@ -125,8 +130,15 @@ struct Machine {
 impl Rules {
     /// Machines for a plan; instances come with their first observation.
     pub fn new(plan: Arc<Plan>) -> Self {
+        let mut rules = Self::blank(plan);
+        rules.index_plan();
+        rules
+    }
+
+    /// Without the plan's rules.
+    fn blank(plan: Arc<Plan>) -> Self {
         let ordinal = |i: usize| SIGNALS[..i].iter().filter(|s| s.class == SIGNALS[i].class).count() as u16;
-        let mut rules = Self {
+        Self {
             by_class: BTreeMap::new(),
             subjects: Slab::new(),
             by_key: BTreeMap::new(),
@@ -139,6 +151,7 @@ impl Rules {
             dropped: BTreeSet::new(),
             saved: BTreeMap::new(),
             alive: saved::Alive::default(),
+            past: None,
             ordinals: (0..SIGNALS.len()).map(ordinal).collect(),
             clock: Moment::default(),
             settled: i64::MIN,
@@ -148,9 +161,7 @@ impl Rules {
             touched_machines: Vec::new(),
             ears: Vec::new(),
             plan,
-        };
-        rules.index_plan();
-        rules
+        }
     }
 
     /// The plan in force.
@@ -212,13 +223,19 @@ impl Rules {
     /// The signal of that instance; made when it is new.
     fn series_of(&mut self, subject: u32, metric: Metric, since: i64) -> Option<u32> {
         let place = usize::from(*self.ordinals.get(usize::from(metric.0))?);
-        let subject = self.subjects.get_mut(subject)?;
-        if subject.series.len() <= place {
-            subject.series.resize(place + 1, None);
+        let owner = self.subjects.get_mut(subject)?;
+        if owner.series.len() <= place {
+            owner.series.resize(place + 1, None);
         }
-        let series = &mut self.series;
+        if let Some(id) = owner.series[place] {
+            return Some(id);
+        }
         let is_fixed = metric.spec().kind == Kind::Attribute;
-        Some(*subject.series[place].get_or_insert_with(|| series.insert(Series::new(since, is_fixed))))
+        let instance = Arc::clone(&owner.instance);
+        let recalled = self.recalled_series(&instance, place);
+        let id = self.series.insert(recalled.unwrap_or_else(|| Series::new(since, is_fixed)));
+        self.subjects.get_mut(subject)?.series[place] = Some(id);
+        Some(id)
     }
 
     /// Notes one sample and what it touches.

@@ -211,6 +211,14 @@ impl Window {
         }
     }
 
+    /// Nobody looked from `from` to `until`. A short while makes no difference; after a longer one nothing is
+    /// held since before.
+    pub fn away(&mut self, from: i64, until: i64) {
+        if until.saturating_sub(from) > silence(self.interval) {
+            self.stop(from);
+        }
+    }
+
     fn empty_body(&self) -> Body {
         match self.keeps {
             Keeps::Held => Body::Since(Since::default()),

@@ -55,9 +55,16 @@ pub fn config(config: &Config) -> String {
     let plan = &config.plan;
     let rules: Vec<_> = plan.rules.iter().map(|r| &r.hash).collect();
     let engine = (&plan.host, rules, &plan.overrides, &plan.services, &plan.correlate, plan.matrix, plan.sla);
-    let engine = (engine, &plan.declared);
-    let doors = (&config.collectors, &config.checks, &config.destinations, &config.store, &config.desk);
-    digest(format_args!("{engine:?}{:?}{doors:?}{}", plan.suppress, config.interval))
+    let engine = (engine, &plan.declared, &plan.suppress);
+    let doors = (
+        &config.collectors,
+        &config.checks,
+        &config.destinations,
+        &config.store,
+        &config.history,
+        &config.desk,
+    );
+    digest(format_args!("{engine:?}{doors:?}{}", config.interval))
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {

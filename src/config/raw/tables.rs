@@ -40,6 +40,7 @@ pub struct RawService {
 pub struct RawStore {
     pub dir: Option<String>,
     pub outbox: Option<u64>,
+    pub history: Option<u64>,
     pub journal: Option<i64>,
 }
 
@@ -123,8 +124,7 @@ pub fn store(walk: &Walk<'_>, report: &mut Report) -> RawStore {
     if let Some(limits) = walk.table("limits", "`limits` of [store]", report) {
         limits.check(&LIMITS, &[], report);
         raw.outbox = size(&limits, "outbox", 1 << 20, report);
-        // No history is kept by this version: any limit on it holds.
-        size(&limits, "history", 0, report);
+        raw.history = size(&limits, "history", 0, report);
         raw.journal = limits.duration("journal", HOUR..=value::LONGEST, report).map(|d| d.value);
     }
     raw

@@ -253,7 +253,10 @@ impl Rules {
         }
         let slots: Box<[u32]> =
             spec.slots.iter().filter_map(|metric| self.bind_series(owner, *metric, t)).collect();
-        let window = Window::new(spec.keeps, 0);
+        let instance = self.subjects.get(owner).map(|s| Arc::clone(&s.instance))?;
+        let recalled = self.recalled_window(&instance, &spec.key);
+        let is_new = recalled.is_none();
+        let window = recalled.unwrap_or_else(|| Window::new(spec.keeps, 0));
         let (feeds, spec) = (slots.clone(), Arc::clone(spec));
         let key = spec.key.clone();
         let id = self.panes.insert(Pane { window, spec, slots, subject: owner, users: 1, mark: 0 });
@@ -264,7 +267,9 @@ impl Rules {
         }
         self.subjects.get_mut(owner)?.panes.insert(key, id);
         // What is known already is the first sample: a told value may never be told again.
-        self.feed(id, t.mono, true);
+        if is_new {
+            self.feed(id, t.mono, true);
+        }
         if is_event {
             self.ears.push(id);
         }

@@ -32,6 +32,7 @@ impl Rules {
                 Timer::Series(id) => self.watch(id, at, now, out),
                 Timer::Saved => self.give_up_saved(now, out),
                 Timer::Alive => self.still_alive(due),
+                Timer::Past => self.past = None,
             }
         }
         if t.mono >= self.clock.mono {

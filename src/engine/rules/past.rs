@@ -1,0 +1,139 @@
+//! What was recorded before the start: windows, last values and trails that the instances take up when they
+//! are seen again.
+//!
+//! The past is lived through by machinery of its own, which judges nothing and tells nobody. An instance that
+//! is observed takes its part out of it as its rules are bound, before they are judged for the first time: a
+//! window as it would be had the daemon not stopped, short of what nobody saw. What has not been taken up after
+//! ten minutes is gone, and with it instances that are no more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::cond::program::{Clock, Num, Span};
+use crate::engine::moment::{DAY, MINUTE, Moment};
+use crate::engine::signal::{Instance, Metric, Observation};
+use crate::engine::window::{Window, silence};
+
+use super::bound::Part;
+use super::series::Series;
+use super::{Rules, Timer};
+
+/// How far back every signal of a rule is wanted: its trail, and whether it is fresh.
+const PAST: i64 = 10 * MINUTE;
+/// How long the past waits for its instances.
+const WAIT: i64 = 10 * MINUTE;
+
+/// The recorded past.
+#[derive(Debug)]
+pub struct Past {
+    rules: Rules,
+    /// Steady time of the newest observation.
+    newest: i64,
+    /// For how long nobody looked.
+    gap: i64,
+}
+
+impl Rules {
+    /// Which signals the plan's conditions need of the past, and how far back, ns.
+    pub fn wants_past(&self) -> BTreeMap<Metric, i64> {
+        let mut wants = BTreeMap::new();
+        let mut want = |metric: Metric, span: i64| {
+            let most = wants.entry(metric).or_insert(0);
+            *most = span.max(*most);
+        };
+        for bound in self.by_class.values().flatten() {
+            bound.metrics().into_iter().for_each(|metric| want(metric, PAST));
+            for part in &bound.parts {
+                spans(part).into_iter().for_each(|(metric, span)| want(metric, span));
+            }
+        }
+        wants
+    }
+
+    /// Takes in what was recorded, in order of time and before anything is observed.
+    pub fn recall(&mut self, observation: &Observation) {
+        let past = self.past.get_or_insert_with(|| {
+            let mut rules = Rules::blank(Arc::clone(&self.plan));
+            rules.by_class = self.by_class.clone();
+            Box::new(Past { rules, newest: i64::MIN, gap: 0 })
+        });
+        past.newest = past.newest.max(observation.at.mono);
+        past.rules.relive(observation);
+    }
+
+    /// Nothing more was recorded; the present begins.
+    pub fn recalled(&mut self, now: Moment) {
+        let Some(past) = &mut self.past else { return };
+        past.gap = now.mono.saturating_sub(past.newest);
+        let panes: Vec<u32> = past.rules.panes.iter().map(|(id, _)| id).collect();
+        for id in panes {
+            if let Some(pane) = past.rules.panes.get_mut(id) {
+                pane.window.away(past.newest, now.mono);
+            }
+        }
+        self.timers.insert((now.mono.saturating_add(WAIT), Timer::Past));
+    }
+
+    /// Feeds series and windows; judges nothing.
+    fn relive(&mut self, observation: &Observation) {
+        let (t, instance) = (observation.at, &observation.instance);
+        if observation.gone {
+            return self.forget(instance, t, &mut Vec::new());
+        }
+        let subject = self.subject_of(instance, t, t, &mut Vec::new());
+        self.mark += 1;
+        for (metric, value) in &observation.samples {
+            self.take(subject, *metric, value.as_ref(), t, observation.interval);
+        }
+        for id in std::mem::take(&mut self.touched_panes) {
+            self.feed(id, t.mono, false);
+        }
+        self.touched_machines.clear();
+    }
+
+    /// What was recorded of a signal, by its place in the class.
+    pub(super) fn recalled_series(&mut self, instance: &Instance, place: usize) -> Option<Series> {
+        let Past { rules, gap, .. } = &mut **self.past.as_mut()?;
+        let subject = rules.subjects.get_mut(*rules.by_key.get(instance.key())?)?;
+        let mut series = rules.series.remove(subject.series.get_mut(place)?.take()?)?;
+        series.machines.clear();
+        series.panes.clear();
+        series.watched = false;
+        // What was told is held for ever, but not what changed while nobody listened.
+        if series.interval == 0 && *gap > silence(0) {
+            series.value = None;
+        }
+        Some(series)
+    }
+
+    /// The recorded window of that key.
+    pub(super) fn recalled_window(&mut self, instance: &Instance, key: &str) -> Option<Window> {
+        let rules = &mut self.past.as_mut()?.rules;
+        let subject = rules.subjects.get_mut(*rules.by_key.get(instance.key())?)?;
+        Some(rules.panes.remove(subject.panes.remove(key)?)?.window)
+    }
+}
+
+/// What one condition needs: the length of its windows, and how far back its clocks look.
+fn spans(part: &Part) -> Vec<(Metric, i64)> {
+    let program = &part.program;
+    let length = |span: &Span| if let Span::Fixed(ns) = span { *ns } else { DAY };
+    let seconds = |limit: &Option<Num>| match limit {
+        Some(Num::Const(seconds)) => (seconds * 1e9) as i64,
+        _ => PAST,
+    };
+    let windows = program.windows.iter().flat_map(|spec| spec.slots.iter().map(|m| (*m, length(&spec.span))));
+    let slot = |slot: u16| program.slots.get(usize::from(slot)).copied();
+    let clocks = program.clocks.iter().flat_map(|clock| match clock {
+        Clock::Age(of, limit) => slot(*of).map(|m| (m, seconds(limit))).into_iter().collect(),
+        Clock::Silent(of, span) => slot(*of).map(|m| (m, length(span))).into_iter().collect(),
+        Clock::Missing(of, ns) => slot(*of).map(|m| (m, *ns)).into_iter().collect(),
+        Clock::Held(index, limit) => {
+            let spec = program.windows.get(usize::from(*index));
+            let held = spec.into_iter().flat_map(|spec| spec.slots.iter().copied());
+            held.map(|m| (m, seconds(limit))).collect::<Vec<_>>()
+        }
+    });
+    // A little more than the limit, so that what is just beyond it is known to be.
+    windows.chain(clocks.collect::<Vec<_>>()).map(|(m, span)| (m, span.saturating_add(PAST))).collect()
+}

@@ -1,0 +1,189 @@
+//! Reading all at once: observations as the doors gave them, in order of time; and rollups of any time.
+//!
+//! Series of a segment are merged sample by sample: of each only its packed row is held.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::chunk;
+use super::error::HistoryError;
+use super::read::{Meta, Part, RAW, ROLLUP, Reader, SampleColumn, Series};
+use super::rollup::{self, Roller, Rollup, STEP};
+use crate::engine::moment::{Moment, Stamp};
+use crate::engine::signal::{Instance, Metric, Observation, Value};
+
+/// Takes observations until it breaks.
+pub type Taker<'a> = &'a mut dyn FnMut(Observation) -> ControlFlow<()>;
+
+/// The series that are wanted, by number.
+pub struct Wanted(BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
+
+impl Reader<'_> {
+    /// The observations of that time (both ends belong to it) of the series that `wants` picks, in order of
+    /// time, until `each` breaks. Samples of one instance at one moment are one observation; steady time is
+    /// that of the run that took them. Signals that this version does not know are left out.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn observations(
+        &mut self,
+        from: Stamp,
+        to: Stamp,
+        wants: &dyn Fn(&Series) -> bool,
+        each: Taker<'_>,
+    ) -> Result<(), HistoryError> {
+        let wanted = self.wanted(wants)?;
+        let mut within = |observation: Observation| {
+            let stamp = observation.at.stamp();
+            if stamp < from || stamp > to { ControlFlow::Continue(()) } else { each(observation) }
+        };
+        for part in self.parts(RAW, from, to)? {
+            if self.each_of(&part, &wanted, &mut within)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The series that `wants` picks, of signals that this version knows.
+    pub(super) fn wanted(&mut self, wants: &dyn Fn(&Series) -> bool) -> Result<Wanted, HistoryError> {
+        let known = |s: &Series| s.is_end() || s.metric().is_some();
+        let picked = self.series()?.into_iter().filter(|s| known(s) && wants(s));
+        Ok(Wanted(picked.map(|s| (s.id, (Arc::clone(&s.instance), s.metric()))).collect()))
+    }
+
+    /// The observations of one part, in order of time.
+    pub(super) fn each_of(
+        &mut self,
+        part: &Part,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        match part {
+            Part::Packed(meta) => self.packed(meta, wanted, each),
+            Part::Recent(meta) => self.recent(meta, wanted, each),
+        }
+    }
+
+    fn packed(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        let mut columns: Vec<(u32, SampleColumn)> = Vec::new();
+        for series in wanted.0.keys() {
+            columns.extend(self.column(meta, *series)?.map(|column| (*series, column)));
+        }
+        // Series of one instance stand side by side, so that their samples of one moment come together.
+        columns.sort_by(|a, b| wanted.0[&a.0].0.key().cmp(wanted.0[&b.0].0.key()).then(a.0.cmp(&b.0)));
+        let mut next: Vec<Option<(i64, i64, Option<Value>)>> =
+            columns.iter_mut().map(|(_, column)| column.next()).collect();
+        let mut heap: BinaryHeap<Reverse<(i64, usize)>> =
+            next.iter().enumerate().filter_map(|(i, n)| Some(Reverse((n.as_ref()?.0, i)))).collect();
+        let mut building: Option<Observation> = None;
+        while let Some(Reverse((at, i))) = heap.pop() {
+            let Some((_, interval, value)) = next[i].take() else { continue };
+            next[i] = columns[i].1.next();
+            if let Some((next_at, ..)) = &next[i] {
+                heap.push(Reverse((*next_at, i)));
+            }
+            let (instance, metric) = &wanted.0[&columns[i].0];
+            let joins = |o: &Observation| {
+                o.at.mono == at && o.interval == interval && Arc::ptr_eq(&o.instance, instance)
+                    // A second sample of a series at the same moment is another observation.
+                    && !o.samples.iter().any(|(m, _)| Some(*m) == *metric)
+            };
+            if !building.as_ref().is_some_and(joins) {
+                let moment = Moment { mono: at, wall: meta.stamp(at).0 };
+                let new = Observation::new(moment, Arc::clone(instance), interval);
+                if let Some(done) = building.replace(new)
+                    && each(done).is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            if let Some(observation) = &mut building {
+                add(observation, *metric, value);
+            }
+        }
+        Ok(building.map_or(ControlFlow::Continue(()), each))
+    }
+
+    fn recent(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        each: Taker<'_>,
+    ) -> Result<ControlFlow<()>, HistoryError> {
+        for entry in self.entries(meta)?.into_iter().flatten() {
+            let moment = Moment { mono: entry.at, wall: meta.stamp(entry.at).0 };
+            let mut building: Option<Observation> = None;
+            for (series, value) in entry.samples {
+                let Some((instance, metric)) = wanted.0.get(&series) else { continue };
+                let new = || Observation::new(moment, Arc::clone(instance), entry.interval);
+                add(building.get_or_insert_with(new), *metric, value);
+            }
+            if building.is_some_and(|observation| each(observation).is_break()) {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The rollups of a series in that time, in order: as they are kept, and made of samples where there still
+    /// are such.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn rollups(
+        &mut self,
+        series: u32,
+        from: Stamp,
+        to: Stamp,
+        each: &mut dyn FnMut(Rollup) -> ControlFlow<()>,
+    ) -> Result<(), HistoryError> {
+        let from = Stamp(from.0.div_euclid(STEP).saturating_mul(STEP));
+        let mut last = Stamp(i64::MIN);
+        let mut within = |row: Rollup| {
+            // A step of which a part was rolled up and a part was not comes as two rows of one start.
+            last = last.max(row.start);
+            if row.start < from || row.start > to { ControlFlow::Continue(()) } else { each(row) }
+        };
+        for part in self.parts(ROLLUP, from, to)? {
+            let meta = part.meta();
+            let Some(row) = self.rollup_row(meta, series)? else { continue };
+            let row = chunk::unseal(super::read::row_id(meta.id, series), row);
+            let Some(rows) = row.and_then(|mut bits| rollup::read(&mut bits)) else {
+                self.damaged += 1;
+                continue;
+            };
+            for row in rows {
+                if within(row).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        let mut roller = Roller::default();
+        let end = Stamp(to.0.div_euclid(STEP).saturating_mul(STEP).saturating_add(STEP - 1));
+        let mut is_over = false;
+        self.samples(series, from, end, &mut |sample| {
+            let is_new = roller.take(sample.stamp, sample.value);
+            is_over = is_new && roller.over().into_iter().any(|row| within(row).is_break());
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if !is_over {
+            let _ = roller.finish().into_iter().try_for_each(within);
+        }
+        Ok(())
+    }
+}
+
+fn add(observation: &mut Observation, metric: Option<Metric>, value: Option<Value>) {
+    match metric {
+        Some(metric) => observation.samples.push((metric, value)),
+        None => observation.gone = true,
+    }
+}
