@@ -12,7 +12,7 @@ use super::diagnose::{At, Finding, Report};
 use super::raw::{
     RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
 };
-use super::raw::{RawOverride, RawRule, RawService, RawStore};
+use super::raw::{RawOverride, RawRule, RawService, RawStore, RawTest};
 use super::source::Role;
 use super::suggest::{nearest, one_of};
 use super::walk::shorten;
@@ -28,6 +28,7 @@ use crate::engine::signal::{Class, Metric};
 mod hash;
 mod overrides;
 mod rule;
+mod test;
 mod title;
 
 /// Sampling interval when nothing is said.
@@ -55,6 +56,7 @@ struct Layers {
     store: Vec<RawStore>,
     desk: Vec<RawDesk>,
     overrides: Vec<RawOverride>,
+    tests: Vec<RawTest>,
 }
 
 /// `[defaults]` of the layers below a file.
@@ -66,10 +68,11 @@ struct Below {
 
 /// Compiles files in the order of their layers.
 pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
-    let (layers, rules, below) = gather(files, report);
+    let (mut layers, rules, below) = gather(files, report);
     limits(&layers, rules.len(), report);
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
+    let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
     let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
     let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
     let plan = Plan {
@@ -91,6 +94,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         destinations,
         store: store(&layers.store),
         desk: desk(&layers.desk),
+        tests,
         interval,
         hash: String::new(),
         files: Vec::new(),
@@ -139,6 +143,7 @@ fn gather(files: Vec<(Role, RawFile)>, report: &mut Report) -> (Layers, BTreeMap
         layers.store.extend(file.store);
         layers.desk.extend(file.desk);
         layers.overrides.extend(file.overrides);
+        layers.tests.extend(file.tests);
     }
     (layers, rules, below)
 }
@@ -165,6 +170,7 @@ fn limits(layers: &Layers, rules: usize, report: &mut Report) {
         ("checks", layers.checks.len(), MOST),
         ("services", layers.services.len(), MOST),
         ("overrides", layers.overrides.len(), MOST),
+        ("tests", layers.tests.len(), MOST),
         ("destinations", layers.destinations.len(), MOST_DESTINATIONS),
     ] {
         if count > most {

@@ -19,6 +19,7 @@ mod raw;
 pub mod source;
 mod suggest;
 mod syntax;
+pub mod test;
 mod value;
 mod walk;
 pub mod watch;
@@ -72,6 +73,8 @@ pub struct Config {
     pub store: StorePlan,
     /// `[desk]`.
     pub desk: DeskPlan,
+    /// `[[test]]`, in the order of the files.
+    pub tests: Vec<test::RuleTest>,
     /// Sampling interval in nanoseconds of everything that names none.
     pub interval: i64,
     /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not

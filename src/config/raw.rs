@@ -16,10 +16,12 @@ mod outside;
 mod routing;
 mod rule;
 mod tables;
+mod test;
 
 pub use outside::{RawCheck, RawCollect, RawDestination};
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+pub use test::RawTest;
 
 /// The only version of the configuration format so far.
 const SCHEMA: i64 = 1;
@@ -49,6 +51,8 @@ pub struct RawFile {
     pub rules: Vec<RawRule>,
     /// `[[override]]`.
     pub overrides: Vec<RawOverride>,
+    /// `[[test]]`.
+    pub tests: Vec<RawTest>,
 }
 
 const TOP: Keys = Keys {
@@ -65,8 +69,9 @@ const TOP: Keys = Keys {
         "defaults",
         "rule",
         "override",
+        "test",
     ],
-    later: &["window", "test", "template"],
+    later: &["window", "template"],
     instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
@@ -74,6 +79,7 @@ const TOP: Keys = Keys {
         ("checks", "[[check]]"),
         ("destinations", "[[destination]]"),
         ("overrides", "[[override]]"),
+        ("tests", "[[test]]"),
         ("default", "[defaults]"),
         ("version", "schema = 1"),
         ("agent", "[host] or [collect]"),
@@ -131,6 +137,7 @@ pub fn read(file: u32, role: Role, items: &DeTable<'_>, doors: &Doors, report: &
             .iter()
             .filter_map(|w| rule::override_(w, report))
             .collect(),
+        tests: each("test", "[[test]]", report).iter().filter_map(|w| test::test(w, report)).collect(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Engine {
     /// Where records go, as far as it depends on what happens.
     pub routes: Routes,
     events: Vec<Event>,
+    /// Copies of the events, for whoever listens.
+    heard: Option<Vec<Event>>,
 }
 
 impl Engine {
@@ -31,7 +33,18 @@ impl Engine {
     /// on with its own.
     pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
         let rules = Rules::new(Arc::clone(&plan));
-        Self { rules, incidents: Incidents::new(plan, seed), routes: Routes::default(), events: Vec::new() }
+        let incidents = Incidents::new(plan, seed);
+        Self { rules, incidents, routes: Routes::default(), events: Vec::new(), heard: None }
+    }
+
+    /// Keeps a copy of every event of the rule machines from now on; see [`Engine::heard`].
+    pub fn listen(&mut self) {
+        self.heard.get_or_insert_default();
+    }
+
+    /// The events since the last call, when somebody listens: what the rules said, whatever became of it.
+    pub fn heard(&mut self) -> Vec<Event> {
+        self.heard.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes up the saved rows `(kind, key, body)` and goes on after `seq`, the last number in the journal.
@@ -101,6 +114,9 @@ impl Engine {
     }
 
     fn finish(&mut self, now: Moment, out: &mut Step) {
+        if let Some(heard) = &mut self.heard {
+            heard.extend(self.events.iter().cloned());
+        }
         for event in self.events.drain(..) {
             self.incidents.event(now, &event, out);
         }

@@ -36,7 +36,6 @@ pub const RULE: Keys = Keys {
         "suppresses",
         "action",
         "window",
-        "test",
         "on_missing",
         "nodata_after",
         "every",
@@ -64,6 +63,7 @@ pub const RULE: Keys = Keys {
         ("annotations", "title, description and runbook"),
         ("disabled", "enabled = false"),
         ("filter", "match"),
+        ("test", "[[test]] beside the rule, with rule = \"…\""),
     ],
 };
 
