@@ -17,3 +17,4 @@ pub mod history;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod workshop;

@@ -114,7 +114,9 @@ fn what_stands_as_a_comment_or_in_the_documentation_loads() {
     let config = good(texts(&[&lines.join("\n")]));
     assert_eq!((config.checks.len(), config.destinations.len()), (1, 1));
     assert_eq!(rendered(&config.warnings), "");
-    for file in ["README.md", "docs/configuration.md", "docs/forwarding.md", "docs/rules.md"] {
+    for file in
+        ["README.md", "docs/configuration.md", "docs/forwarding.md", "docs/rules.md", "docs/workshop.md"]
+    {
         let text = fs::read_to_string(file).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let block = block.split("```").next().unwrap_or_default();

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("engine", &[]),
     ("config", &["engine"]),
+    ("workshop", &["engine", "config"]),
     ("clock", &["engine::moment"]),
     ("secret", &["engine::option"]),
     ("collect", DOOR),

@@ -17,6 +17,8 @@ pub mod outbox;
 pub mod run;
 pub mod status;
 pub mod table;
+pub mod terminal;
+pub mod test;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -58,6 +60,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Check the configuration: every mistake in one run
     Check(check::CheckArgs),
+    /// Play the tests of rule files: does each rule do what it is to do?
+    Test(test::TestArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -135,6 +139,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "desk")]
         Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => check::run(&args, &doors::doors(), &host::facts()),
+        Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

@@ -12,7 +12,7 @@ use super::diagnose::{At, Finding, Report};
 use super::raw::{
     RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
 };
-use super::raw::{RawOverride, RawRelation, RawRule, RawService, RawStore, RawWindow};
+use super::raw::{RawOverride, RawRelation, RawRule, RawService, RawStore, RawTest, RawWindow};
 use super::source::Role;
 use super::suggest::{nearest, one_of};
 use super::walk::shorten;
@@ -33,6 +33,7 @@ mod origin;
 mod overrides;
 mod relations;
 mod rule;
+mod test;
 mod title;
 mod windows;
 
@@ -66,6 +67,7 @@ struct Layers {
     desk: Vec<RawDesk>,
     overrides: Vec<RawOverride>,
     windows: Vec<RawWindow>,
+    tests: Vec<RawTest>,
 }
 
 /// `[defaults]` of the layers below a file.
@@ -78,7 +80,7 @@ struct Below {
 /// Compiles files in the order of their layers.
 pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
     let mut origins = Origins::new(report);
-    let (layers, mut rules, below) = gather(files, &mut origins, report);
+    let (mut layers, mut rules, below) = gather(files, &mut origins, report);
     limits(&layers, rules.len(), report);
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
     companion::add(&mut rules);
@@ -86,6 +88,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
     let ancestors = relations::compile(&mut rules, report);
     let host = host(&layers.host, tier(&layers, &below), facts, report);
     let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
+    let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
     let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
     layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
@@ -110,6 +113,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         store: store(&layers.store),
         history: history(&layers.store),
         desk: desk(&layers.desk),
+        tests,
         interval,
         hash: String::new(),
         files: Vec::new(),
@@ -177,6 +181,7 @@ fn gather(
         layers.desk.extend(file.desk);
         layers.overrides.extend(file.overrides);
         layers.windows.extend(file.windows);
+        layers.tests.extend(file.tests);
     }
     (layers, rules, below)
 }
@@ -205,6 +210,7 @@ fn limits(layers: &Layers, rules: usize, report: &mut Report) {
         ("services", layers.services.len(), MOST),
         ("overrides", layers.overrides.len(), MOST),
         ("maintenance windows", layers.windows.len(), MOST_WINDOWS),
+        ("tests", layers.tests.len(), MOST),
         ("destinations", layers.destinations.len(), MOST_DESTINATIONS),
     ] {
         if count > most {

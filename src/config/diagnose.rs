@@ -235,6 +235,16 @@ impl Report {
         self.sources.get(at.file as usize).map_or_else(String::new, |s| s.origin(at.start as usize))
     }
 
+    /// File, line and column (both from 1) of a place.
+    pub fn place(&self, at: At) -> super::test::Place {
+        let Some(source) = self.sources.get(at.file as usize) else { return super::test::Place::default() };
+        let (line, bytes) = source.line(at.start as usize);
+        let before = source.text.get(bytes.start..at.start as usize).unwrap_or("");
+        let is_builtin = source.role == super::source::Role::Builtin;
+        let column = before.chars().count() + 1;
+        super::test::Place { file: source.name.clone(), line: line + 1, column, is_builtin }
+    }
+
     /// Ends the report: the warnings if nothing is wrong, else everything.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod raw;
 pub mod source;
 mod suggest;
 mod syntax;
+pub mod test;
 pub(crate) mod value;
 mod walk;
 pub mod watch;
@@ -79,6 +80,8 @@ pub struct Config {
     pub history: HistoryPlan,
     /// `[desk]`.
     pub desk: DeskPlan,
+    /// `[[test]]`, in the order of the files.
+    pub tests: Vec<test::RuleTest>,
     /// Sampling interval in nanoseconds of everything that names none.
     pub interval: i64,
     /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not

@@ -20,6 +20,7 @@ mod routing;
 mod rule;
 mod tables;
 mod template;
+mod test;
 mod window;
 
 pub use action::RawAction;
@@ -29,6 +30,7 @@ pub use relations::RawRelation;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
 pub use template::Templates;
+pub use test::RawTest;
 pub use window::RawWindow;
 
 /// The only version of the configuration format so far.
@@ -61,6 +63,8 @@ pub struct RawFile {
     pub overrides: Vec<RawOverride>,
     /// `[[window]]`.
     pub windows: Vec<RawWindow>,
+    /// `[[test]]`.
+    pub tests: Vec<RawTest>,
 }
 
 const TOP: Keys = Keys {
@@ -79,8 +83,9 @@ const TOP: Keys = Keys {
         "override",
         "template",
         "window",
+        "test",
     ],
-    later: &["test"],
+    later: &[],
     instead: LATER,
     renamed: &[
         ("rules", "[[rule]]"),
@@ -91,6 +96,7 @@ const TOP: Keys = Keys {
         ("windows", "[[window]]"),
         ("maintenance", "[[window]]"),
         ("downtime", "[[window]]"),
+        ("tests", "[[test]]"),
         ("default", "[defaults]"),
         ("templates", "[template.NAME]"),
         ("version", "schema = 1"),
@@ -163,6 +169,7 @@ pub fn read<'t>(
             .iter()
             .filter_map(|w| window::window(w, report))
             .collect(),
+        tests: each("test", "[[test]]", report).iter().filter_map(|w| test::test(w, report)).collect(),
     }
 }
 

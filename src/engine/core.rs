@@ -28,6 +28,8 @@ pub struct Engine {
     /// Raises that are kept from becoming incidents, to be read for status.
     pub suppression: Suppression,
     events: Vec<Event>,
+    /// Copies of the events, for whoever listens.
+    heard: Option<Vec<Event>>,
 }
 
 impl Engine {
@@ -37,7 +39,17 @@ impl Engine {
         let rules = Rules::new(Arc::clone(&plan));
         let suppression = Suppression::new(Arc::clone(&plan));
         let (incidents, routes) = (Incidents::new(plan, seed), Routes::default());
-        Self { rules, incidents, routes, suppression, events: Vec::new() }
+        Self { rules, incidents, routes, suppression, events: Vec::new(), heard: None }
+    }
+
+    /// Keeps a copy of every event of the rule machines from now on; see [`Engine::heard`].
+    pub fn listen(&mut self) {
+        self.heard.get_or_insert_default();
+    }
+
+    /// The events since the last call, when somebody listens: what the rules said, whatever became of it.
+    pub fn heard(&mut self) -> Vec<Event> {
+        self.heard.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes up the saved rows `(kind, key, body)` and goes on after `seq`, the last number in the journal.
@@ -164,6 +176,9 @@ impl Engine {
     }
 
     fn finish(&mut self, now: Moment, out: &mut Step) {
+        if let Some(heard) = &mut self.heard {
+            heard.extend(self.events.iter().cloned());
+        }
         let events = std::mem::take(&mut self.events);
         self.suppression.pass(now, events, &self.rules, &mut self.incidents, out);
         self.rules.changed_state(&mut out.state);

@@ -38,7 +38,7 @@ pub const RULE: Keys = Keys {
         "depends",
         "suppresses",
     ],
-    later: &["window", "test"],
+    later: &[],
     instead: LATER,
     renamed: &[
         ("name", "id"),
@@ -75,6 +75,8 @@ pub const RULE: Keys = Keys {
         ("parents", "depends"),
         ("inhibits", "suppresses"),
         ("suppress", "suppresses"),
+        ("test", "[[test]] beside the rule, with rule = \"…\""),
+        ("window", "[[window]] beside the rule, with match = { rule = [\"…\"] }"),
     ],
 };
 

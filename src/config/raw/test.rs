@@ -1,0 +1,233 @@
+//! `[[test]]` as written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::rule::SEVERITIES;
+use crate::config::diagnose::{At, Finding, Report};
+use crate::config::suggest::{nearest, one_of};
+use crate::config::test::{Expect, Expected, Piece, START, STATES, TestSeries, pieces};
+use crate::config::walk::{Keys, LATER, Sp, Text, Walk, shorten};
+use crate::engine::moment::{DAY, SECOND, Stamp};
+use crate::engine::record::Priority;
+use crate::engine::signal::{Class, Instance, Metric, SIGNALS};
+
+/// One `[[test]]`.
+pub struct RawTest {
+    pub at: At,
+    pub name: Option<String>,
+    pub rule: Text,
+    pub step: i64,
+    pub start: Stamp,
+    pub series: Vec<TestSeries>,
+    pub expect: Vec<Expect>,
+    pub incidents: Option<u64>,
+}
+
+const TEST: Keys = Keys {
+    known: &["rule", "name", "step", "start", "series", "expect", "incidents"],
+    later: &[],
+    instead: LATER,
+    renamed: &[
+        ("id", "rule"),
+        ("interval", "step"),
+        ("input_series", "series"),
+        ("values", "series"),
+        ("expected", "expect"),
+        ("alert_rule_test", "expect"),
+        ("title", "name"),
+        ("incident", "incidents"),
+    ],
+};
+const EXPECT: Keys = Keys {
+    known: &["at", "state", "severity", "priority", "instance"],
+    later: &[],
+    instead: LATER,
+    renamed: &[("time", "at"), ("eval_time", "at"), ("is", "state"), ("on", "instance")],
+};
+const PRIORITIES: [(&str, Priority); 5] = [
+    ("P1", Priority::P1),
+    ("P2", Priority::P2),
+    ("P3", Priority::P3),
+    ("P4", Priority::P4),
+    ("P5", Priority::P5),
+];
+
+/// Distance of samples.
+const STEP: std::ops::RangeInclusive<i64> = SECOND..=DAY;
+/// Longest test.
+const LONGEST: i64 = 400 * DAY;
+/// Most series of a test.
+const MOST_SERIES: usize = 256;
+/// Most lines of `expect`.
+const MOST_EXPECTED: usize = 1000;
+
+/// Reads one `[[test]]`; `None` when too little of it is right to play it.
+pub fn test(walk: &Walk<'_>, report: &mut Report) -> Option<RawTest> {
+    walk.check(&TEST, &[], report);
+    for (key, help) in [
+        ("rule", "name the rule that is tested: rule = \"disk-full\""),
+        ("series", "say what is seen: series = { \"fs.used{mount=/data}\" = \"80%x60 90%x60\" }"),
+    ] {
+        if !walk.has(key) {
+            walk.missing(key, help, report);
+        }
+    }
+    if !walk.has("expect") && !walk.has("incidents") {
+        let help = "say what is to happen: expect = [{ at = \"30m\", state = \"raised\" }], or incidents = 0";
+        walk.missing("expect", help, report);
+    }
+    let rule = walk.text("rule", report);
+    let name = walk.text("name", report).map(|t| t.value);
+    let step = if walk.has("step") {
+        walk.duration("step", STEP, report).map(|n| n.value)
+    } else {
+        Some(10 * SECOND)
+    };
+    let start = if walk.has("start") {
+        let parse =
+            |t: &str| t.parse::<Stamp>().map_err(|_| "is no time; write \"2024-01-01T00:00:00Z\"".to_owned());
+        walk.text_that("start", parse, report).map(|s| s.value)
+    } else {
+        Some(START)
+    };
+    let series = series(walk, report);
+    let tables = walk.tables("expect", "a line of `expect`", report);
+    if tables.len() > MOST_EXPECTED {
+        let message = format!("{} lines in `expect`; at most {MOST_EXPECTED}", tables.len());
+        report.add(Finding::error(walk.key_at("expect"), message));
+    }
+    let expect = tables.iter().filter_map(|w| expect(w, report)).collect();
+    let incidents = walk.int("incidents", 0..=1_000_000, report).map(|Sp { value, .. }| value as u64);
+    let series = series?;
+    Some(RawTest { at: walk.at, name, rule: rule?, step: step?, start: start?, series, expect, incidents })
+}
+
+fn expect(walk: &Walk<'_>, report: &mut Report) -> Option<Expect> {
+    walk.check(&EXPECT, &[], report);
+    if !walk.has("at") {
+        walk.missing("at", "time since the start of the series: at = \"30m\"", report);
+    }
+    let severity = walk.word("severity", &SEVERITIES, report).map(|s| s.value);
+    let priority = walk.word("priority", &PRIORITIES, report).map(|p| p.value);
+    if !walk.has("state") && severity.is_none() && priority.is_none() {
+        walk.missing("state", "write state = \"ok\", \"pending\", \"raised\" or \"unknown\"", report);
+    }
+    let state = if walk.has("state") { walk.word("state", &STATES, report)?.value } else { Expected::Raised };
+    if state != Expected::Raised && priority.is_some() {
+        let finding = Finding::error(walk.key_at("priority"), format!("`{}` has no priority", state.word()));
+        report.add(finding.help("only what is raised has an incident; take `priority` out"));
+    }
+    let at = walk.duration("at", 0..=LONGEST, report)?;
+    let instance = walk.text("instance", report).map(|t| t.value);
+    Some(Expect { at: at.value, state, severity, priority, instance, place: report.place(walk.at) })
+}
+
+/// The series, those of one instance sharing it with the labels of all of them.
+fn series(walk: &Walk<'_>, report: &mut Report) -> Option<Vec<TestSeries>> {
+    let table = walk.table("series", "`series`", report)?;
+    let entries = table.entries();
+    if entries.is_empty() || entries.len() > MOST_SERIES {
+        let message = format!("`series` has {} series; a test has 1 to {MOST_SERIES}", entries.len());
+        report.add(Finding::error(walk.key_at("series"), message));
+    }
+    let mut read = Vec::with_capacity(entries.len());
+    for (key, value) in &entries {
+        let name = name(key, report);
+        let Some(text) = table.text_of(&key.value, *value, report) else { continue };
+        let Some((metric, labels)) = name else { continue };
+        match pieces(&text.value, metric) {
+            Ok(pieces) => read.push((metric, labels, at_home(pieces, key.at, report))),
+            Err(wrong) => {
+                let finding = Finding::error(text.part(wrong.span), wrong.message);
+                report.add(wrong.help.into_iter().fold(finding, Finding::help));
+            }
+        }
+    }
+    if read.len() < entries.len() || read.is_empty() {
+        return None;
+    }
+    let mut instances: BTreeMap<String, Instance> = BTreeMap::new();
+    for (metric, labels, _) in &read {
+        let one = Instance::new(metric.spec().class, labels.clone());
+        let known = instances.entry(one.key().to_owned()).or_insert_with(|| one.clone());
+        known.labels.extend(one.labels);
+    }
+    let instances: BTreeMap<String, Arc<Instance>> =
+        instances.into_iter().map(|(k, i)| (k, Arc::new(i))).collect();
+    let series = read.into_iter().filter_map(|(metric, labels, pieces)| {
+        let instance = instances.get(Instance::new(metric.spec().class, labels).key())?;
+        Some(TestSeries { metric, instance: Arc::clone(instance), pieces })
+    });
+    Some(series.collect())
+}
+
+/// Files are named as seen from the file that names them.
+fn at_home(mut pieces: Vec<Piece>, at: At, report: &Report) -> Vec<Piece> {
+    let home = report.sources.get(at.file as usize).and_then(|s| Path::new(&s.name).parent());
+    for piece in &mut pieces {
+        if let (Piece::Column { path, .. }, Some(home)) = (piece, home) {
+            *path = home.join(&*path);
+        }
+    }
+    pieces
+}
+
+/// `fs.used{mount=/data,fstype=ext4}`.
+fn name(key: &Text, report: &mut Report) -> Option<(Metric, BTreeMap<String, String>)> {
+    let form = "write signal{label=value,label=value}, such as \"fs.used{mount=/data}\"";
+    let (signal, labels) = match key.value.split_once('{') {
+        Some((signal, rest)) => match rest.trim_end().strip_suffix('}') {
+            Some(labels) => (signal.trim(), labels),
+            None => {
+                report.add(
+                    Finding::error(key.at, format!("`{}` has no closing brace", shorten(&key.value)))
+                        .help(form),
+                );
+                return None;
+            }
+        },
+        None => (key.value.trim(), ""),
+    };
+    let Some(metric) = Metric::find(signal) else {
+        let finding = Finding::error(key.at, format!("there is no signal `{}`", shorten(signal))).help(form);
+        report.add(match nearest(signal, SIGNALS.iter().map(|s| s.name)) {
+            Some(near) => finding.label(format!("did you mean `{near}`?")),
+            None => finding,
+        });
+        return None;
+    };
+    let class = metric.spec().class;
+    let mut found = BTreeMap::new();
+    for part in labels.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let Some((label, value)) = part.split_once('=') else {
+            report.add(Finding::error(key.at, format!("`{}` is no label=value", shorten(part))).help(form));
+            return None;
+        };
+        let (label, value) = (label.trim(), value.trim().trim_matches(['"', '\'']));
+        if !known(class).any(|l| l == label) {
+            report.add(no_label(key, label, class));
+            return None;
+        }
+        found.insert(label.to_owned(), value.to_owned());
+    }
+    Some((metric, found))
+}
+
+fn known(class: Class) -> impl Iterator<Item = &'static str> {
+    let spec = class.spec();
+    spec.identity.iter().chain(spec.other).copied()
+}
+
+fn no_label(key: &Text, label: &str, class: Class) -> Finding {
+    let message = format!("class `{}` has no label `{}`", class.name(), shorten(label));
+    let finding = Finding::error(key.at, message).help(match known(class).next() {
+        Some(_) => format!("labels of `{}`: {}", class.name(), one_of(known(class))),
+        None => format!("class `{}` has one instance and no labels", class.name()),
+    });
+    match nearest(label, known(class)) {
+        Some(near) => finding.label(format!("did you mean `{near}`?")),
+        None => finding,
+    }
+}

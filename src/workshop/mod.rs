@@ -1,0 +1,13 @@
+//! The workshop: proves a rule before it wakes anyone.
+//!
+//! Plays series through the real engine as fast as it goes; time is whatever the series say. [`play`] drives
+//! the engine, [`source`] says what series are, [`prove`] runs the `[[test]]` tables of rule files and
+//! [`picture`] and [`plot`] draw what happened. Nothing here reads a clock or prints; only [`csv`] reads
+//! files. It must not know the store, the doors or the daemon.
+
+pub mod csv;
+pub mod picture;
+pub mod play;
+pub mod plot;
+pub mod prove;
+pub mod source;

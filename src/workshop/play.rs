@@ -1,0 +1,219 @@
+//! Plays series through the real engine as fast as it goes: samples at their times, deadlines at theirs.
+//!
+//! What comes out is what the daemon would have done: the transitions of every rule instance and the last
+//! revision of every incident. It must not know where the series come from. Invariant: time never goes back;
+//! every deadline is played before whatever comes after it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::source::Source;
+use crate::engine::core::Engine;
+use crate::engine::effect::Step;
+use crate::engine::event::{Event, EventKind};
+use crate::engine::moment::{Moment, Stamp};
+use crate::engine::plan::Plan;
+use crate::engine::record::{Incident, Priority, Record, Severity};
+use crate::engine::rules::Standing;
+use crate::engine::signal::Observation;
+
+/// Seed of the ids: the same series give the same records.
+const SEED: u64 = 7;
+
+/// Whether a rule instance is raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Not raised.
+    #[default]
+    Ok,
+    /// The highest step that is raised.
+    Raised(Severity),
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Level::Ok => "ok",
+            Level::Raised(Severity::Info) => "info",
+            Level::Raised(Severity::Warning) => "warning",
+            Level::Raised(Severity::Critical) => "critical",
+        })
+    }
+}
+
+/// A change of one rule instance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Transition {
+    /// When it was decided.
+    pub at: Stamp,
+    /// Rule id.
+    pub rule: String,
+    /// Instance key, `fs{mount=/data}`.
+    pub instance: String,
+    /// Before.
+    pub from: Level,
+    /// After.
+    pub to: Level,
+    /// Priority of its incident then, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// The numbers in a sentence.
+    pub why: String,
+}
+
+/// What became of series that were played.
+#[derive(Clone, Debug, Default)]
+pub struct Played {
+    /// In the order of time.
+    pub transitions: Vec<Transition>,
+    /// The last revision of each incident, in the order of their first raise.
+    pub incidents: Vec<Incident>,
+    /// Samples that were played.
+    pub samples: u64,
+    /// Time of the first sample, in ns since 1970; 0 when there was none.
+    pub from: i64,
+    /// Time of the end.
+    pub to: i64,
+}
+
+/// The engine with what is kept of its doings.
+pub struct Player {
+    engine: Engine,
+    step: Step,
+    now: i64,
+    played: Played,
+    levels: BTreeMap<(String, String), Level>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Player {
+    /// An engine that has seen nothing yet.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let mut engine = Engine::new(plan, SEED);
+        engine.listen();
+        let (step, levels, places) = (Step::default(), BTreeMap::new(), BTreeMap::new());
+        Self { engine, step, now: i64::MIN, played: Played::default(), levels, places }
+    }
+
+    /// Shows it what was seen, after every deadline up to then.
+    pub fn feed(&mut self, seen: &Observation) {
+        if self.played.samples == 0 && self.now == i64::MIN {
+            self.played.from = seen.at.mono;
+        }
+        self.advance(seen.at.mono);
+        self.played.samples += seen.samples.len() as u64;
+        self.engine.observe(Moment::at(self.now), std::slice::from_ref(seen), &mut self.step);
+        self.collect();
+    }
+
+    /// Plays every deadline up to `to`, each when it is due.
+    pub fn advance(&mut self, to: i64) {
+        while let Some(due) = self.engine.poll_timeout().filter(|due| *due <= to) {
+            self.now = self.now.max(due);
+            self.engine.handle_timeout(Moment::at(self.now), &mut self.step);
+            self.collect();
+            if self.engine.poll_timeout() == Some(due) {
+                // It asks again for the same moment: it wants to see later ones.
+                break;
+            }
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// How every rule stands on every instance at `at`, which is not before what was played.
+    pub fn look(&mut self, at: i64) -> Vec<Standing> {
+        self.advance(at);
+        self.engine.handle_timeout(Moment::at(self.now), &mut self.step);
+        self.collect();
+        self.engine.rules.standing()
+    }
+
+    /// The incident of a rule on an instance that is open now.
+    pub fn open(&self, rule: &str, instance: &str) -> Option<&Incident> {
+        let mut all = self.engine.incidents.incidents();
+        all.find(|i| i.state.is_open() && i.rule.id == rule && i.instance == instance)
+    }
+
+    /// What has been played so far.
+    pub fn played(&self) -> &Played {
+        &self.played
+    }
+
+    /// Ends it at `to`.
+    pub fn finish(mut self, to: i64) -> Played {
+        self.advance(to);
+        self.played.to = self.now;
+        self.played
+    }
+
+    /// Takes over what the last call made; nothing of it is stored or sent.
+    fn collect(&mut self) {
+        if !self.step.is_empty() {
+            let Step { journal, state, records, evidence_wanted, known, resend } = &mut self.step;
+            for record in records.drain(..) {
+                if let Record::Incident(incident) = record {
+                    keep(&mut self.played.incidents, &mut self.places, *incident);
+                }
+            }
+            journal.clear();
+            state.clear();
+            evidence_wanted.clear();
+            known.clear();
+            resend.clear();
+        }
+        for event in self.engine.heard() {
+            self.note(&event);
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        let to = match event.kind {
+            EventKind::Raise | EventKind::Step => Level::Raised(event.severity),
+            EventKind::Clear | EventKind::Retire => Level::Ok,
+        };
+        let (rule, instance) = (event.rule.id.clone(), event.instance.key().to_owned());
+        let priority = self.open(&rule, &instance).map(|i| i.priority);
+        let level = self.levels.entry((rule.clone(), instance.clone())).or_default();
+        let from = std::mem::replace(level, to);
+        let (at, why) = (event.at.stamp(), event.why.clone());
+        self.played.transitions.push(Transition { at, rule, instance, from, to, priority, why });
+    }
+}
+
+fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, incident: Incident) {
+    match places.get(&incident.id).and_then(|at| incidents.get_mut(*at)) {
+        Some(kept) => *kept = incident,
+        None => {
+            places.insert(incident.id.clone(), incidents.len());
+            incidents.push(incident);
+        }
+    }
+}
+
+/// Plays a source to its end.
+///
+/// # Errors
+/// What the source cannot read.
+pub fn play(
+    plan: Arc<Plan>,
+    source: &mut dyn Source,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Played, String> {
+    /// Progress is told every so many observations.
+    const OFTEN: u64 = 1 << 14;
+    let mut player = Player::new(plan);
+    let mut count = 0_u64;
+    while let Some(seen) = source.next()? {
+        player.feed(seen);
+        count += 1;
+        if count.is_multiple_of(OFTEN) {
+            progress(player.played.samples);
+        }
+    }
+    progress(player.played.samples);
+    let end = if count == 0 { 0 } else { player.now };
+    Ok(player.finish(end))
+}
