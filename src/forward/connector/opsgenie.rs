@@ -11,9 +11,12 @@ use serde_json::{Value as Json, json};
 use super::classify::{Class, class, sentence};
 use super::request::encode;
 use super::talk::{Talk, end};
-use super::tickets::{refused, success};
+use super::tickets::{minted, refused, success};
+use super::told::{self, Tell};
 use super::wanted::{Subject, Wanted, cut};
-use super::{CA, Connector, Done, Exchange, Login, Method, Next, PROXY, Request, TOKEN, Target, WireKind};
+use super::{
+    CA, Connector, Done, Exchange, Login, Method, Next, PROXY, Request, TOKEN, Target, WireKind, times,
+};
 use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
 
@@ -116,11 +119,19 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 /// Brings the alert to where the record stands. The remote id is the alias.
 fn tell(talk: &mut Talk, target: &Target, job: &Job, wanted: &Wanted) -> Result<String, Next> {
     let alias = wanted.alert_key.clone();
-    if wanted.is_over() {
-        if job.operation == Operation::Create {
-            // It came and went while the far end was away: it is told, and closed at once.
+    let Subject::Incident(incident) = &wanted.record else { return Ok(alias) };
+    let over = match told::tell(job, incident) {
+        Tell::Firing => false,
+        Tell::Over => true,
+        // It came and went while the far end was away: it is told, and closed at once.
+        Tell::Past => {
             post(talk, "/v2/alerts".to_owned(), alert(target, job, wanted))?;
+            true
         }
+        // The alias may be that of the next episode's alert by now.
+        Tell::Nothing => return Ok(alias),
+    };
+    if over {
         let note = wanted.comment.clone().unwrap_or_else(|| wanted.closure.clone());
         post(talk, of(&alias, "close"), note_body(&note, wanted))?;
         return Ok(alias);
@@ -214,10 +225,11 @@ fn alert(target: &Target, job: &Job, wanted: &Wanted) -> Json {
     body
 }
 
-/// Reads the alerts of these aliases; the newest of an alias is the one that counts.
+/// Reads the alerts of these aliases; the newest of an alias is the one that counts. Of records that are over
+/// nothing is read: their alias may be the next episode's, and a closing is only queued when it is told.
 fn read(_: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
-    let incidents = || held.iter().filter(|h| h.kind == RecordKind::Incident);
+    let incidents = || held.iter().filter(|h| h.kind == RecordKind::Incident && !h.over);
     let query: Vec<String> = incidents().map(|h| format!("alias: \"{}\"", h.remote_id)).collect();
     if query.is_empty() {
         return Next::Done(Done::default());
@@ -238,7 +250,11 @@ fn read(_: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
 
 fn remote(held: &Held, alert: &Json) -> Option<Remote> {
     let owner = alert["owner"].as_str().filter(|o| !o.is_empty()).map(str::to_owned);
+    let changed = alert["updatedAt"].as_str().and_then(times::changed);
+    let earlier = minted(&format!("sx-{}", held.record)).zip(changed).is_some_and(|(born, at)| at < born);
     let stage = match (alert["status"].as_str()?, alert["acknowledged"].as_bool()) {
+        // An earlier episode's: this record's own is still queued.
+        ("closed", _) if earlier => return None,
         ("closed", _) => Stage::Resolved,
         ("open", Some(true)) => Stage::Acknowledged,
         ("open", _) => Stage::New,

@@ -19,6 +19,8 @@ use serde_json::{Value as Json, json};
 use super::classify::{Class, class, clip, sentence};
 use super::request::{encode, loose};
 use super::talk::{Talk, end};
+use super::tickets::minted;
+use super::times;
 use super::told::{Tell, tell};
 use super::wanted::{Subject, Wanted, cut};
 use super::{
@@ -329,9 +331,13 @@ fn remote(held: &Held, incident: &Json) -> Option<Remote> {
     if incident["incident_key"] != held.remote_id.as_str() {
         return None;
     }
+    let changed = incident["last_status_change_at"].as_str().and_then(times::changed);
+    let earlier = minted(&format!("sx-{}", held.record)).zip(changed).is_some_and(|(born, at)| at < born);
     let stage = match incident["status"].as_str()? {
         "triggered" => Stage::New,
         "acknowledged" => Stage::Acknowledged,
+        // An earlier episode's: this record's own trigger is still queued.
+        "resolved" if earlier => return None,
         "resolved" => Stage::Resolved,
         _ => return None,
     };

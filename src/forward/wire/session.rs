@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use super::http::Http;
 use super::{Sending, Wire};
 use crate::engine::moment::Stamp;
-use crate::forward::connector::classify::{Class, class, sentence};
+use crate::forward::connector::classify::{Class, class, is_page, sentence};
 use crate::forward::connector::{Failure, Reply, Request, Session};
 use crate::forward::secrets::Secrets;
 
@@ -74,6 +74,9 @@ impl InSession {
         match class(reply.status) {
             Class::Success => match reply.json().pointer(self.spec.token).and_then(|t| t.as_str()) {
                 Some(token) => Ok(Ok(token.to_owned())),
+                None if is_page(&reply) => {
+                    Err(unsent(format!("the answer holds no token; check url ({})", sentence(&reply))))
+                }
                 None => Err(unsent("the answer holds no token; check url".to_owned())),
             },
             Class::Ambiguous => Err(unsent(sentence(&reply))),

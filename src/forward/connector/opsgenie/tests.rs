@@ -55,6 +55,34 @@ fn what_came_and_went_unsent_is_told_and_closed() {
 }
 
 #[test]
+fn a_record_that_is_closed_a_day_later_leaves_the_next_episodes_alert_alone() {
+    let mut job = resolve();
+    (job.rev, job.acked_rev, job.body["state"]) = (3, 2, json!("closed"));
+    let (done, _) = play(&job, Vec::new());
+    assert!(matches!(done.outcomes[0], Outcome::Stored { .. }), "{done:?}");
+}
+
+#[test]
+fn what_is_over_and_what_an_earlier_episode_left_is_not_read() {
+    let record = KEY.trim_start_matches("sx-");
+    let held = |over: bool| Held {
+        cursor: 1,
+        kind: RecordKind::Incident,
+        record: record.to_owned(),
+        rev: 1,
+        remote_id: "sx-a-1".to_owned(),
+        over,
+    };
+    let born = super::super::tickets::minted(KEY).unwrap();
+    let closed = |at: Stamp| json!({"data": [{"alias": "sx-a-1", "status": "closed", "updatedAt": at}]});
+    let ask = |steps: Vec<Step>, over| converse(|said| read(&target(), &[held(over)], said), steps).0.remotes;
+    let minute = crate::engine::moment::MINUTE;
+    assert!(ask(Vec::new(), true).is_empty(), "its alias may be another's");
+    assert!(ask(vec![ok("GET ", closed(born.plus(-minute)))], false).is_empty(), "an earlier episode's");
+    assert_eq!(ask(vec![ok("GET ", closed(born.plus(minute)))], false)[0].stage, Stage::Resolved);
+}
+
+#[test]
 fn an_alert_that_people_deleted_needs_no_closing() {
     let (done, _) =
         play(&resolve(), vec![says("POST /v2/alerts/", 404, json!({"message": "Alert not found"}))]);

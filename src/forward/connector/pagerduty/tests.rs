@@ -203,6 +203,15 @@ fn what_people_did_is_read_of_open_incidents() {
         assert_eq!(asked[0].base.as_deref(), Some("https://api.example"));
         assert_eq!(asked[0].header("accept"), Some("application/vnd.pagerduty+json;version=2"));
     }
+    let minute = crate::engine::moment::MINUTE;
+    let born = minted(KEY).unwrap();
+    for (at, read) in [(born.plus(-minute), 0), (born.plus(minute), 1)] {
+        let mut ended = of("resolved", ALERT);
+        ended["incidents"][0]["last_status_change_at"] = json!(at);
+        let record = KEY.trim_start_matches("sx-").to_owned();
+        let (done, _) = ask(Held { record, ..held(false) }, vec![ok(get, ended)]);
+        assert_eq!(done.remotes.len(), read, "an earlier episode's end is not this record's");
+    }
     assert_eq!(ask(held(false), vec![ok(get, of("resolved", "another"))]).0, Done::default());
     assert_eq!(ask(held(false), vec![ok(get, json!({"incidents": []}))]).0, Done::default());
     assert_eq!(ask(held(true), vec![]).0, Done::default());

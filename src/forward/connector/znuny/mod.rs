@@ -94,10 +94,21 @@ fn znuny(target: &Target) -> Znuny<'_> {
 }
 
 /// Proves address, login, and that the key can be searched. Queues, states and priorities cannot be listed:
-/// what is wrong with them shows when a ticket is made, as one sentence.
+/// what is wrong with them shows when a ticket is made, as one sentence. A web service that is not there or
+/// not valid, and a route that it does not have, are a bare 500.
 fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
-    znuny(target).probe(&mut talk).map_or_else(|next| next, |()| Next::Done(Done::default()))
+    match znuny(target).probe(&mut talk) {
+        Ok(()) => Next::Done(Done::default()),
+        Err(next) => match exchanges.last().and_then(|e| e.result.as_ref().ok()) {
+            Some(reply) if reply.status == 500 && !reply.json().is_object() => pause(format!(
+                "no web service answers at this url: import docs/znuny-webservice.yml under the last name of \
+                 the url, and see that it is valid ({})",
+                sentence(reply)
+            )),
+            _ => next,
+        },
+    }
 }
 
 /// The next request for one job, or its outcome.

@@ -165,3 +165,16 @@ fn what_people_did_is_read_back_with_the_time_of_the_last_change() {
     assert_eq!((remote.stage, remote.assignee.as_deref()), (Stage::InProgress, Some("ada")));
     assert_eq!(remote.updated, "2026-11-22T10:00:00Z".parse().ok());
 }
+
+#[test]
+fn a_web_service_that_was_not_imported_is_told_as_such() {
+    let options = Options([("user".to_owned(), OptionValue::Text("sexton".to_owned()))].into());
+    let host = HostRef { id: "0123456789abcdef".to_owned(), name: "web-01".to_owned() };
+    let target = Target { id: "znuny".to_owned(), host, born: Stamp(0), options };
+    let greet = |step: Step| converse(|said| hello(&target, said), vec![step]).0;
+    let bare = greet(says(FIND, 500, json!("<html><title>500 Internal Server Error</title></html>")));
+    assert!(bare.pause.as_deref().is_some_and(|why| why.contains("znuny-webservice.yml")), "{bare:?}");
+    let fault = json!({"faultcode": "Server", "faultstring": "database is away"});
+    let away = greet(says(FIND, 500, fault));
+    assert!(matches!(away.outcomes[..], [Outcome::Retry { .. }]) && away.pause.is_none(), "{away:?}");
+}
