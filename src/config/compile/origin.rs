@@ -49,9 +49,10 @@ impl Origins {
         let mut places: Places = rule.places.clone();
         for (key, at) in defaults.iter().flat_map(|d| &d.places) {
             let in_steps = |i: usize| places.iter().any(|(k, _)| *k == format!("step[{i}].{key}"));
-            let by_steps = STEP.contains(&key.as_str()) && !rule.steps.is_empty();
-            let is_said = places.iter().any(|(k, _)| k == key);
-            if !is_said && !(by_steps && (0..rule.steps.len()).all(in_steps)) {
+            let is_of_steps = STEP.contains(&key.as_str()) && !rule.steps.is_empty();
+            let by_steps = is_of_steps && (0..rule.steps.len()).all(in_steps);
+            let is_said = by_steps || places.iter().any(|(k, _)| k == key);
+            if !is_said {
                 places.push((key.clone(), *at));
             }
         }
