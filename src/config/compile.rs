@@ -70,7 +70,12 @@ struct Below {
 }
 
 /// Compiles files in the order of their layers.
-pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
+pub fn compile(
+    files: Vec<(Role, RawFile)>,
+    doors: &Doors,
+    facts: &HostFacts,
+    report: &mut Report,
+) -> (Config, Origins) {
     let mut origins = Origins::new(report);
     let (layers, mut rules, below) = gather(files, &mut origins, report);
     limits(&layers, rules.len(), report);
@@ -103,11 +108,10 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         interval,
         hash: String::new(),
         files: Vec::new(),
-        origins,
         warnings: Vec::new(),
     };
     config.hash = hash::config(&config);
-    config
+    (config, origins)
 }
 
 /// A rule as far as it could be compiled.
@@ -147,7 +151,9 @@ fn gather(
         let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         door::unique("rule", in_file.iter(), report);
         for raw in file.rules {
-            origins.rule(&raw, &chain, report);
+            if report.wants_origins {
+                origins.rule(&raw, &chain, report);
+            }
             take(raw, &chain, &mut rules, report);
         }
         layers.host.extend(file.host);
