@@ -15,7 +15,7 @@ use sexton::config::{self, Config, HostFacts};
 use sexton::engine::core::Engine;
 use sexton::engine::effect::Step;
 use sexton::engine::moment::{DAY, Moment, SECOND, Stamp};
-use sexton::engine::record::{Incident, Record};
+use sexton::engine::record::{Incident, Nature, Record};
 
 #[path = "rules/quiet.rs"]
 mod quiet;
@@ -187,6 +187,28 @@ fn every_file_of_cases_has_its_rule() {
             assert!(config.plan.rules.iter().any(|r| r.id == rule), "{name}: there is no such rule");
         }
     }
+}
+
+#[test]
+fn a_check_that_never_says_anything_is_an_incident_of_monitoring() {
+    let facts = HostFacts { machine_id: "0123456789abcdef".into(), hostname: "web-01".into() };
+    let check = "[[check]]\nid = \"front\"\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n";
+    let config = config::load_texts(&[("main", check)], &sexton::cli::doors::doors(), &facts).expect("right");
+    let mut engine = Engine::new(Arc::clone(&config.plan), 1);
+    engine.restore(START, Vec::new(), 0);
+    let (mut step, due) = (Step::default(), START.plus(15 * 60 * SECOND));
+    engine.handle_timeout(due.plus(-1), &mut step);
+    assert_eq!(step.records.len(), 0);
+    engine.handle_timeout(due, &mut step);
+    let [Record::Incident(incident)] = &step.records[..] else { panic!("{:?}", step.records) };
+    assert_eq!(incident.title, "front: no data for 15m, rule check-down is blind");
+    assert_eq!((incident.nature, incident.rule.id.as_str()), (Nature::Monitoring, "check-down/nodata"));
+    assert!(
+        incident.description.starts_with("Seen: no value of check.up for 15m\n"),
+        "{}",
+        incident.description
+    );
+    assert!(incident.description.contains("What to do:"));
 }
 
 #[test]

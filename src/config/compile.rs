@@ -78,7 +78,12 @@ struct Below {
 }
 
 /// Compiles files in the order of their layers.
-pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, report: &mut Report) -> Config {
+pub fn compile(
+    files: Vec<(Role, RawFile)>,
+    doors: &Doors,
+    facts: &HostFacts,
+    report: &mut Report,
+) -> (Config, Origins) {
     let mut origins = Origins::new(report);
     let (mut layers, mut rules, below) = gather(files, &mut origins, report);
     limits(&layers, rules.len(), report);
@@ -117,11 +122,10 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         interval,
         hash: String::new(),
         files: Vec::new(),
-        origins,
         warnings: Vec::new(),
     };
     config.hash = hash::config(&config);
-    config
+    (config, origins)
 }
 
 /// The tier of what belongs to no service with one.
@@ -168,7 +172,9 @@ fn gather(
         let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         door::unique("rule", in_file.iter(), report);
         for raw in file.rules {
-            origins.rule(&raw, &chain, report);
+            if report.wants_origins {
+                origins.rule(&raw, &chain, report);
+            }
             take(raw, &chain, &mut rules, report);
         }
         layers.host.extend(file.host);

@@ -204,6 +204,8 @@ impl Finding {
 pub(super) struct Report {
     /// The files, in the order of the layers.
     pub sources: Vec<Source>,
+    /// Somebody asks where each key of each rule stands.
+    pub wants_origins: bool,
     findings: Vec<Finding>,
     secrets: Vec<At>,
     troubles: Vec<Trouble>,
@@ -212,7 +214,8 @@ pub(super) struct Report {
 impl Report {
     /// An empty report about these files.
     pub fn new(sources: Vec<Source>) -> Self {
-        Self { sources, findings: Vec::new(), secrets: Vec::new(), troubles: Vec::new() }
+        let (findings, secrets, troubles) = (Vec::new(), Vec::new(), Vec::new());
+        Self { sources, wants_origins: false, findings, secrets, troubles }
     }
 
     /// Adds a finding.

@@ -87,8 +87,6 @@ pub struct Config {
     /// Over the compiled meaning, 16 hex digits: formatting, comments and the order of files that do not
     /// differ do not matter.
     pub hash: String,
-    /// Where every key of every rule was written.
-    pub origins: Origins,
     /// Files that were read.
     pub files: Vec<PathBuf>,
     /// What works but is probably not meant.
@@ -101,6 +99,27 @@ pub struct Config {
 /// # Errors
 /// Every mistake in all files; `unreadable` when there is no such file or directory.
 pub fn load(path: &Path, doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
+    load_both(path, doors, facts, false).map(|(config, _)| config)
+}
+
+/// As [`load`], and where every key of every rule was written, which a daemon need not hold.
+///
+/// # Errors
+/// See [`load`].
+pub fn load_with_origins(
+    path: &Path,
+    doors: &Doors,
+    facts: &HostFacts,
+) -> Result<(Config, Origins), Diagnostics> {
+    load_both(path, doors, facts, true)
+}
+
+fn load_both(
+    path: &Path,
+    doors: &Doors,
+    facts: &HostFacts,
+    wants_origins: bool,
+) -> Result<(Config, Origins), Diagnostics> {
     let files = source::files(path).map_err(|trouble| unreadable(&trouble))?;
     let (mut sources, mut troubles) = (Vec::new(), Vec::new());
     for (i, file) in files.iter().enumerate() {
@@ -111,9 +130,9 @@ pub fn load(path: &Path, doors: &Doors, facts: &HostFacts) -> Result<Config, Dia
             Err(trouble) => troubles.push(trouble),
         }
     }
-    let mut config = build(sources, troubles, doors, facts)?;
+    let (mut config, origins) = build(sources, troubles, doors, facts, wants_origins)?;
     config.files = files;
-    Ok(config)
+    Ok((config, origins))
 }
 
 /// Loads texts: the first is the main file, the others are files of `rules.d`; none at all is the built-in
@@ -122,9 +141,24 @@ pub fn load(path: &Path, doors: &Doors, facts: &HostFacts) -> Result<Config, Dia
 /// # Errors
 /// Every mistake in all texts.
 pub fn load_texts(texts: &[(&str, &str)], doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
+    build(sources(texts), Vec::new(), doors, facts, false).map(|(config, _)| config)
+}
+
+/// As [`load_texts`], with the origins of [`load_with_origins`].
+///
+/// # Errors
+/// Every mistake in all texts.
+pub fn load_texts_with_origins(
+    texts: &[(&str, &str)],
+    doors: &Doors,
+    facts: &HostFacts,
+) -> Result<(Config, Origins), Diagnostics> {
+    build(sources(texts), Vec::new(), doors, facts, true)
+}
+
+fn sources(texts: &[(&str, &str)]) -> Vec<Source> {
     let roles = std::iter::once(Role::Main).chain(std::iter::repeat(Role::DropIn));
-    let sources = texts.iter().zip(roles).map(|((name, text), role)| Source::new(role, *name, *text));
-    build(sources.collect(), Vec::new(), doors, facts)
+    texts.iter().zip(roles).map(|((name, text), role)| Source::new(role, *name, *text)).collect()
 }
 
 fn unreadable(trouble: &Trouble) -> Diagnostics {
@@ -136,11 +170,13 @@ fn build(
     troubles: Vec<Trouble>,
     doors: &Doors,
     facts: &HostFacts,
-) -> Result<Config, Diagnostics> {
+    wants_origins: bool,
+) -> Result<(Config, Origins), Diagnostics> {
     let mut all = vec![Source::new(Role::Builtin, BUILTIN_NAME, BUILTIN)];
     all.extend(sources);
     let texts: Vec<_> = all.iter().map(|s| (s.role, Arc::clone(&s.text))).collect();
     let mut report = Report::new(all);
+    report.wants_origins = wants_origins;
     for trouble in troubles {
         report.trouble(trouble);
     }
@@ -154,7 +190,7 @@ fn build(
         let read = raw::read(index as u32, *role, table.get_ref(), &templates, doors, &mut report);
         files.push((*role, read));
     }
-    let config = compile::compile(files, doors, facts, &mut report);
+    let (config, origins) = compile::compile(files, doors, facts, &mut report);
     let warnings = report.finish()?;
-    Ok(Config { warnings, ..config })
+    Ok((Config { warnings, ..config }, origins))
 }

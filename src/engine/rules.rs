@@ -321,14 +321,16 @@ impl Rules {
     /// Judges one machine at `t`, tells what changed and sets its next deadline. `pace` is the interval of
     /// the sample that called for it, 0 for a told one or a timer.
     fn judge(&mut self, id: u32, pace: i64, t: Moment, now: Moment, out: &mut Vec<Event>) {
-        if let Some(next) = self.next_look(id, t.mono) {
+        let Some(machine) = self.machines.get(id) else { return };
+        let (is_slow, may_miss) = (machine.bound.is_slow, machine.bound.may_miss);
+        if is_slow && let Some(next) = self.next_look(id, t.mono) {
             // Another sample follows this one; without one it has to be woken.
             if pace == 0 {
                 self.wake(id, next);
             }
             return;
         }
-        let absent = self.absent(id, t.mono);
+        let absent = if may_miss { self.absent(id, t.mono) } else { OnMissing::Hold };
         let Some(Machine { bound, steps, slots, panes, told, .. }) = self.machines.get_mut(id) else {
             return;
         };
@@ -361,7 +363,9 @@ impl Rules {
                 out.extend(event);
             }
         }
-        self.note_look(id, t.mono);
+        if is_slow {
+            self.note_look(id, t.mono);
+        }
         self.schedule(id, pace, t.mono, now.mono);
     }
 

@@ -1,12 +1,12 @@
 //! Templates, actions, companions, declared objects, and where a key comes from.
 
-use sexton::config::Config;
+use sexton::config::{self, Config};
 use sexton::engine::moment::{HOUR, MINUTE, SECOND};
 use sexton::engine::plan::{Action, Budget, Cause, Mode, OnFail, OnMissing, Rule};
 use sexton::engine::record::{Nature, Severity};
 use sexton::engine::signal::{Class, Instance};
 
-use super::{good, load, texts};
+use super::{doors, facts, good, load, texts};
 
 fn rule<'c>(config: &'c Config, id: &str) -> &'c Rule {
     config.plan.rules.iter().find(|r| r.id == id).unwrap_or_else(|| panic!("no rule {id}"))
@@ -127,7 +127,7 @@ fn template_keys_come_before_defaults_and_after_the_rule() {
 
 #[test]
 fn every_key_says_where_it_was_written() {
-    let config = good(texts(&[
+    let files = [
         "[defaults]\nkeep = \"7m\"\nfor = \"7m\"\n",
         "[template.t]\non = \"fs\"\nmatch = { mount = \"/data*\", fstype = \"ext4\" }\n[template.t.action]\nrun = [\"sync\"]\n",
         r#"[[rule]]
@@ -141,9 +141,10 @@ step = [
 rule = "dis*"
 set = { keep = "1h" }
 "#,
-    ]));
-    let said: Vec<_> =
-        config.origins.of("disk").into_iter().map(|o| (o.key, o.place, o.is_override)).collect();
+    ];
+    let named: Vec<_> = ["0.toml", "1.toml", "2.toml"].into_iter().zip(files).collect();
+    let (_, origins) = config::load_texts_with_origins(&named, &doors(), &facts()).unwrap();
+    let said: Vec<_> = origins.of("disk").into_iter().map(|o| (o.key, o.place, o.is_override)).collect();
     let at =
         |key: &str| said.iter().find(|(k, _, over)| k == key && !over).map(|(_, place, _)| place.as_str());
     assert_eq!(at("on"), Some("1.toml:2"));
@@ -153,7 +154,7 @@ set = { keep = "1h" }
     assert_eq!((at("for"), at("keep")), (None, Some("0.toml:2")), "every step says `for` itself");
     assert_eq!(said.last(), Some(&("keep".to_owned(), "2.toml:10".to_owned(), true)));
     assert!(at("min_coverage").is_some_and(|place| place.starts_with("built-in/sexton.toml:")));
-    assert_eq!(config.origins.of("none"), []);
+    assert_eq!(origins.of("none"), []);
 }
 
 const UNIT: &str =
@@ -299,4 +300,18 @@ fn what_is_named_outright_is_declared() {
 fn the_shipped_files_declare_nothing_by_themselves() {
     assert!(good(texts(&[])).plan.declared.is_empty());
     assert!(good(load("config/sexton.toml")).plan.declared.is_empty());
+}
+
+#[test]
+fn templates_are_bounded_however_they_are_written() {
+    let chain = |count: usize| {
+        let each = (0..count).map(|i| format!("[template.t{i}]\nextends = \"t{}\"\n", i + 1));
+        let last = format!("[template.t{count}]\non = \"check\"\n");
+        let down = "[[rule]]\nid = \"d\"\nextends = \"t0\"\nraise = \"not check.up\"\nclear = \"check.up\"\n";
+        format!("{}{last}{down}", each.collect::<String>())
+    };
+    assert_eq!(rule(&good(texts(&[&chain(31)])), "d").class, Class::Check);
+    let refused = |text: &str| texts(&[text]).unwrap_err().items[0].message.clone();
+    assert_eq!(refused(&chain(32)), "rule `d` lies over more than 32 templates");
+    assert_eq!(refused(&chain(20_000)), "there are more than 1000 templates");
 }

@@ -1,7 +1,7 @@
 //! Companions: rules of nature monitoring that say that another rule is blind, and the objects that the
 //! configuration names outright, of which something must be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Known, hash};
@@ -39,9 +39,10 @@ pub fn add(rules: &mut BTreeMap<String, Known>) {
 /// Every object that is declared: each check, and what rules that would miss it name without a glob.
 pub fn declared(rules: &[Arc<Rule>], checks: &[RawCheck]) -> Vec<Arc<Instance>> {
     let check = |c: &RawCheck| Instance::of(Class::Check, &[("check", &c.id.0), ("kind", c.door.kind)]);
-    let has_companion = |rule: &Rule| rules.iter().any(|r| r.silence.of.as_ref() == Some(&rule.id));
+    let watched: BTreeSet<&String> = rules.iter().filter_map(|r| r.silence.of.as_ref()).collect();
     let misses = |rule: &&Arc<Rule>| {
-        rule.silence.of.is_none() && (has_companion(rule) || rule.silence.on_missing == OnMissing::Raise)
+        rule.silence.of.is_none()
+            && (watched.contains(&rule.id) || rule.silence.on_missing == OnMissing::Raise)
     };
     let named = rules.iter().filter(misses).flat_map(|rule| named_by(rule));
     let mut all: Vec<_> = checks.iter().map(check).chain(named).collect();

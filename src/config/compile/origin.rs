@@ -1,4 +1,4 @@
-//! Where every effective key of a rule was written.
+//! Where every effective key of a rule was written. Gathered only when somebody asks: a daemon need not hold it.
 
 use std::collections::BTreeMap;
 
@@ -48,10 +48,11 @@ impl Origins {
     pub(in crate::config) fn rule(&mut self, rule: &RawRule, defaults: &[&RawDefaults], report: &Report) {
         let mut places: Places = rule.places.clone();
         for (key, at) in defaults.iter().flat_map(|d| &d.places) {
-            let in_steps = |i: usize| places.iter().any(|(k, _)| *k == format!("step[{i}].{key}"));
-            let by_steps = STEP.contains(&key.as_str()) && !rule.steps.is_empty();
-            let is_said = places.iter().any(|(k, _)| k == key);
-            if !is_said && !(by_steps && (0..rule.steps.len()).all(in_steps)) {
+            let is_written = |key: &str| places.iter().any(|(k, _)| k == key);
+            let is_of_steps = STEP.contains(&key.as_str()) && !rule.steps.is_empty();
+            let in_step = |i: usize| is_written(&format!("step[{i}].{key}"));
+            let by_steps = is_of_steps && (0..rule.steps.len()).all(in_step);
+            if !by_steps && !is_written(key) {
                 places.push((key.clone(), *at));
             }
         }

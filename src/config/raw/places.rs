@@ -2,14 +2,18 @@
 
 use toml::de::DeValue;
 
-use crate::config::diagnose::At;
+use crate::config::diagnose::{At, Report};
 use crate::config::walk::{Item, Walk};
 
 /// Keys with their places: `for`, `match.mount`, `step[0].raise`, in the order written.
 pub type Places = Vec<(String, At)>;
 
-/// The places of all keys of a table and of the tables within it.
-pub fn of(walk: &Walk<'_>) -> Places {
+/// The places of all keys of a table and of the tables within it, when somebody asks for them.
+pub fn wanted(walk: &Walk<'_>, report: &Report) -> Places {
+    if report.wants_origins { of(walk) } else { Places::new() }
+}
+
+fn of(walk: &Walk<'_>) -> Places {
     let mut places = Vec::new();
     for (key, value) in walk.entries() {
         match value.get_ref() {

@@ -148,7 +148,7 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
         steps,
         cause_hint: named.word("cause_hint", &Cause::NAMES, report).map(|c| c.value),
         action: action::action(&named, false, report),
-        places: places::of(&named),
+        places: places::wanted(&named, report),
         depends: relations::read(&named, "depends", report),
         suppresses: relations::read(&named, "suppresses", report),
         enabled,
@@ -192,7 +192,7 @@ pub fn defaults(walk: &Walk<'_>, role: Role, report: &mut Report) -> RawDefaults
                 .help("write it in the rules, in a [[service]] as tier, or in the main file's [defaults]"),
         );
     }
-    RawDefaults { step: Some(step), meta: meta(walk, report), places: places::of(walk) }
+    RawDefaults { step: Some(step), meta: meta(walk, report), places: places::wanted(walk, report) }
 }
 
 /// Reads one `[[override]]`.
@@ -208,7 +208,7 @@ pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
     }
     let set = walk.table("set", "`set` of [[override]]", report);
     let title = set.as_ref().and_then(|w| w.text("title", report));
-    let places = set.as_ref().map(places::of).unwrap_or_default();
+    let places = set.as_ref().map(|w| places::wanted(w, report)).unwrap_or_default();
     let set = set.map(|w| patch(&w, title.as_ref(), report));
     for (key, help) in [
         ("rule", "name the rules it edits: rule = \"disk-full\", or globs: rule = [\"disk-*\"]"),

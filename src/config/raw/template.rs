@@ -18,6 +18,8 @@ use crate::config::walk::{Text, Walk, shorten};
 
 /// Most templates that a rule can lie over, those of its templates included.
 const MOST: usize = 32;
+/// Most templates of all files; those beyond are not read.
+const MOST_TEMPLATES: usize = 1_000;
 
 /// The templates of all files.
 #[derive(Default)]
@@ -45,7 +47,7 @@ impl<'t> Templates<'t> {
         templates.circles(report);
         for template in &templates.all {
             let named = template.walk.named(&format!("template `{}`", template.name.value));
-            rule::template(&templates.under(named, template.extends.clone()), report);
+            rule::template(&templates.under(named, &template.extends).0, report);
         }
         templates
     }
@@ -70,6 +72,11 @@ impl<'t> Templates<'t> {
                 report.add(Finding::error(name.at, format!("template {:?} {why}", shorten(&name.value))));
                 continue;
             }
+            if self.all.len() >= MOST_TEMPLATES {
+                let message = format!("there are more than {MOST_TEMPLATES} templates");
+                report.add(Finding::error(name.at, message).help("templates are for what rules share"));
+                return;
+            }
             let what = format!("template `{}`", name.value);
             let Some(walk) = tables.table(&name.value, &what, report) else { continue };
             let extends = extends(&walk, report);
@@ -85,9 +92,14 @@ impl<'t> Templates<'t> {
         for name in &names {
             self.check_name(name, report);
         }
-        let is_whole =
-            names.iter().all(|name| self.find(name).is_some()) && names.is_empty() != rule.has("extends");
-        (self.under(rule.clone(), names), is_whole)
+        let all_known = names.iter().all(|name| self.find(name).is_some());
+        let is_whole = all_known && names.is_empty() != rule.has("extends");
+        let (table, is_cut) = self.under(rule.clone(), &names);
+        if is_cut {
+            let message = format!("{} lies over more than {MOST} templates", rule.what);
+            report.add(Finding::error(rule.key_at("extends"), message).help("put some of them together"));
+        }
+        (table, is_whole && !is_cut)
     }
 
     fn find(&self, name: &Text) -> Option<(usize, &Template<'t>)> {
@@ -106,7 +118,8 @@ impl<'t> Templates<'t> {
     }
 
     fn check_name(&self, name: &Text, report: &mut Report) {
-        if self.find(name).is_some() {
+        // Beyond the limit, which has been told, nothing was read.
+        if self.find(name).is_some() || self.all.len() >= MOST_TEMPLATES {
             return;
         }
         let names = || self.by_name.keys().map(String::as_str);
@@ -156,22 +169,22 @@ impl<'t> Templates<'t> {
         None
     }
 
-    /// A table over the templates of these names and those that they extend in turn.
-    fn under(&self, table: Walk<'t>, names: Vec<Text>) -> Walk<'t> {
+    /// A table over the templates of these names and those that they extend in turn; true when there are more
+    /// than there can be.
+    fn under(&self, table: Walk<'t>, names: &[Text]) -> (Walk<'t>, bool) {
         let mut chain = Vec::new();
-        self.chain(&names, &mut chain);
-        let mut below: Option<Walk<'t>> = None;
-        for index in chain.into_iter().rev() {
-            below = Some(self.all[index].walk.clone().over(below));
-        }
-        table.over(below)
+        self.chain(names, &mut chain);
+        let is_cut = chain.len() > MOST;
+        let over = |below: Option<Walk<'t>>, index: usize| Some(self.all[index].walk.clone().over(below));
+        let below = chain.into_iter().take(MOST).rev().fold(None, over);
+        (table.over(below), is_cut)
     }
 
-    /// Uppermost first; a template that is met twice stands where it is met first.
+    /// Uppermost first, at most one too many; a template that is met twice stands where it is met first.
     fn chain(&self, names: &[Text], chain: &mut Vec<usize>) {
         for name in names.iter().rev() {
             let Some((index, template)) = self.find(name) else { continue };
-            if chain.len() < MOST && !chain.contains(&index) {
+            if chain.len() <= MOST && !chain.contains(&index) {
                 chain.push(index);
                 self.chain(&template.extends, chain);
             }

@@ -7,6 +7,9 @@ use super::program::{Clock, Program, Root, Span, Truth};
 use crate::engine::moment::human;
 use crate::engine::signal::{Base, Metric, Type};
 
+/// How the truths of several signals make one.
+type Join = fn(Box<[Truth]>) -> Truth;
+
 /// Nothing that can be used is known of one of the signals for `ns`.
 pub fn missing(metrics: &[Metric], ns: i64) -> Cond {
     let each = |slot| (Truth::Missing(slot, ns), Clock::Missing(slot, ns));
@@ -22,8 +25,7 @@ pub fn unseen(metrics: &[Metric], ns: i64) -> Cond {
 /// There is a value of each of the signals, or with `any` of one of them.
 pub fn known(metrics: &[Metric], any: bool) -> Cond {
     let each = |slot| (Truth::Not(Box::new(Truth::Missing(slot, 0))), Clock::Missing(slot, 0));
-    let (join, word): (fn(Box<[Truth]>) -> Truth, _) =
-        if any { (Truth::Or, " or ") } else { (Truth::And, " and ") };
+    let (join, word): (Join, _) = if any { (Truth::Or, " or ") } else { (Truth::And, " and ") };
     of(metrics, each, join, format!("there is a value of {}", names(metrics, word)))
 }
 
@@ -36,12 +38,7 @@ fn names(metrics: &[Metric], between: &str) -> String {
     metrics.iter().map(|m| m.name()).collect::<Vec<_>>().join(between)
 }
 
-fn of(
-    metrics: &[Metric],
-    each: impl Fn(u16) -> (Truth, Clock),
-    join: fn(Box<[Truth]>) -> Truth,
-    canonical: String,
-) -> Cond {
+fn of(metrics: &[Metric], each: impl Fn(u16) -> (Truth, Clock), join: Join, canonical: String) -> Cond {
     let (truths, clocks): (Vec<_>, Vec<_>) = (0..metrics.len()).map(|slot| each(slot as u16)).unzip();
     let program = Program {
         root: Root::Truth(join(truths.into())),

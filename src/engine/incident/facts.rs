@@ -111,6 +111,9 @@ impl<'a> Sight<'a> {
         if let Some(runbook) = &rule.runbook {
             lines.push(format!("Runbook: {runbook}"));
         }
+        if let Some(cause) = rule.cause_hint {
+            lines.push(format!("Most likely cause by the rule: {}.", cause.name()));
+        }
         lines.push(format!("Rule {} ({}), {}, {}.", rule.id, rule.origin, word(*severity), self.object()));
         lines.join("\n")
     }

@@ -48,19 +48,17 @@ impl Rules {
     /// When a rule that looks only now and then looks again, if that is still to come.
     pub(super) fn next_look(&self, id: u32, t: i64) -> Option<i64> {
         let machine = self.machines.get(id)?;
-        let every = machine.bound.rule.every;
-        let next = machine.looked.saturating_add(every);
-        (every > 0 && next > t).then_some(next)
+        let next = machine.looked.saturating_add(machine.bound.rule.every);
+        (next > t).then_some(next)
     }
 
-    /// Notes that a rule which looks only now and then has looked and seen something.
+    /// Notes that a rule which looks only now and then has looked, if there was something to see.
     pub(super) fn note_look(&mut self, id: u32, t: i64) {
-        let Some(machine) = self.machines.get(id).filter(|m| m.bound.rule.every > 0) else { return };
+        let Some(machine) = self.machines.get(id) else { return };
         let sight = self.sight(machine, t);
         let mut parts = (0..machine.bound.rule.steps.len()).map(|i| machine.bound.raise(i));
-        if parts.any(|part| sight.at(part).verdict(&part.program).is_some())
-            && let Some(machine) = self.machines.get_mut(id)
-        {
+        let is_known = parts.any(|part| sight.at(part).verdict(&part.program).is_some());
+        if let Some(machine) = self.machines.get_mut(id).filter(|_| is_known) {
             machine.looked = t;
         }
     }
@@ -71,11 +69,11 @@ impl Rules {
     }
 
     pub(super) fn absent_of(&self, machine: &Machine, t: i64) -> OnMissing {
-        let rule = &machine.bound.rule;
-        if rule.silence.on_missing == OnMissing::Hold || self.missing(machine, t).next().is_none() {
-            return OnMissing::Hold;
+        match machine.bound.rule.silence.on_missing {
+            OnMissing::Hold => OnMissing::Hold,
+            meaning if self.missing(machine, t).next().is_some() => meaning,
+            _ => OnMissing::Hold,
         }
-        rule.silence.on_missing
     }
 
     /// The signals of a machine's conditions that are missing for long enough, with the time.
@@ -90,10 +88,10 @@ impl Rules {
 
     /// When a signal of a rule to which that matters will be missing.
     pub(super) fn absences(&self, machine: &Machine, due: &mut Due) {
-        let rule = &machine.bound.rule;
-        if rule.silence.on_missing == OnMissing::Hold {
+        if !machine.bound.may_miss {
             return;
         }
+        let rule = &machine.bound.rule;
         for metric in machine.bound.metrics() {
             let series = self.known_series(machine.subject, metric).and_then(|s| self.series.get(s));
             if let Some(series) = series {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::cond::program::{Input, WindowSpec};
 use crate::engine::event::Event;
 use crate::engine::moment::Moment;
-use crate::engine::plan::{OnMissing, Plan};
+use crate::engine::plan::Plan;
 use crate::engine::signal::{Class, Instance, Metric};
 use crate::engine::window::Window;
 
@@ -173,12 +173,11 @@ impl Rules {
             (told, is_stored) = (saved.told, true);
         }
         let has_hold = steps.iter().any(|s| s.hold.is_some());
-        let may_miss = bound.rule.silence.on_missing != OnMissing::Hold;
         let looked = before.map_or(i64::MIN, |b| b.looked);
         let is_new = before.is_none_or(|b| b.bound.rule.hash != bound.rule.hash);
         let told_only = |s: &u32| self.series.get(*s).is_some_and(|s| s.interval == 0 && s.at.is_some());
         let wants_judgement =
-            has_hold || may_miss || bound.is_timed || (is_new && slots.iter().any(told_only));
+            has_hold || bound.may_miss || bound.is_timed || (is_new && slots.iter().any(told_only));
         let (metrics, raised_by) = (bound.metrics(), bound.raised_by());
         let (slots, panes, due) = (slots.into(), panes.into(), i64::MAX);
         let mark = 0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::cond::program::{Num, Program, Root, Truth, View};
 use crate::engine::cond::{Piece, Title};
-use crate::engine::plan::Rule;
+use crate::engine::plan::{OnMissing, Rule};
 use crate::engine::signal::{Metric, Value};
 use crate::engine::window::{Keeps, Reading, Window};
 
@@ -27,6 +27,10 @@ pub struct Bound {
     pub is_timed: bool,
     /// They may do so between two polled samples.
     pub has_clocks: bool,
+    /// It is judged only now and then.
+    pub is_slow: bool,
+    /// Missing data is more to it than unknown.
+    pub may_miss: bool,
 }
 
 /// A program and where its slots and windows stand in the lists of a machine.
@@ -67,7 +71,8 @@ impl Bound {
             parts.push(Part { program, slots_at, panes_at });
             (slots_at, panes_at) = (slots_at + slots, panes_at + panes);
         }
-        Self { rule, order, parts, title, is_timed, has_clocks }
+        let (is_slow, may_miss) = (rule.every > 0, rule.silence.on_missing != OnMissing::Hold);
+        Self { rule, order, parts, title, is_timed, has_clocks, is_slow, may_miss }
     }
 
     /// The raise condition of a step.

@@ -62,8 +62,7 @@ impl Rules {
     pub(super) fn schedule(&mut self, id: u32, pace: i64, t: i64, now: i64) {
         let Some(machine) = self.machines.get(id) else { return };
         let turns = machine.bound.is_timed && (pace == 0 || machine.bound.has_clocks);
-        let may_miss = machine.bound.rule.silence.on_missing != OnMissing::Hold;
-        if !turns && !may_miss && machine.steps.iter().all(|s| s.hold.is_none()) {
+        if !turns && !machine.bound.may_miss && machine.steps.iter().all(|s| s.hold.is_none()) {
             return;
         }
         let mut due = Due { t, next: i64::MAX };
@@ -150,7 +149,7 @@ impl Rules {
     pub(super) fn sight<'a>(&'a self, machine: &'a Machine, t: i64) -> Sight<'a> {
         let (series, panes) = (&self.series, &self.panes);
         let (slots, windows, settled) = (&machine.slots, &machine.panes, self.settled);
-        let absent = self.absent_of(machine, t);
+        let absent = if machine.bound.may_miss { self.absent_of(machine, t) } else { OnMissing::Hold };
         Sight { bound: &machine.bound, series, panes, slots, windows, t, settled, absent }
     }
 }
