@@ -31,8 +31,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::effect::Command;
-use crate::engine::suppress::Ask;
+use crate::engine::effect::{Command, Maintenance};
 
 mod maintenance;
 
@@ -61,7 +60,7 @@ pub enum Query {
     Rules,
     Reload,
     Maintenance,
-    StartMaintenance(Ask),
+    StartMaintenance(Maintenance),
     EndMaintenance { id: String },
     Command(Command),
 }

@@ -21,11 +21,10 @@ use std::fmt::Write;
 
 use sexton::config::{self, Config, HostFacts};
 use sexton::engine::core::Engine;
-use sexton::engine::effect::{Command, Step};
+use sexton::engine::effect::{Command, Maintenance, Step};
 use sexton::engine::moment::{HOUR, MINUTE, Moment, SECOND, Stamp};
 use sexton::engine::record::{Incident, Record};
 use sexton::engine::signal::{Class, Instance, Observation};
-use sexton::engine::suppress::Ask;
 
 /// Rules of every story: checks that fail at once, `gateway` and `upstream` among them.
 pub const RULES: &str = r#"
@@ -116,13 +115,12 @@ impl Stage<'_> {
                 });
             }
             ("maintain" | "tag", [lasts, why @ ..]) => {
-                let ask = Ask {
+                let ask = Maintenance {
                     lasts: lasts.parse::<i64>().expect("seconds") * SECOND,
                     reason: why.join(" "),
                     by: "ada".to_owned(),
                     tag: words[1] == "tag",
-                    change: None,
-                    covers: Default::default(),
+                    ..Maintenance::default()
                 };
                 self.step(|engine, now, out| engine.start_maintenance(now, &ask, out));
             }
