@@ -230,26 +230,42 @@ impl Suppression {
         incidents: &mut Incidents,
         out: &mut Step,
     ) -> Verdict {
-        let Raising { rule: planned, instance, severity } = *raising;
-        if self.windows.is_idle() && !view.has_ancestors(&planned.id) {
-            return Verdict::Free(None);
+        let windows = (!self.windows.is_idle()).then(|| self.ask_windows(now, raising, incidents, out));
+        let tag = match windows {
+            Some(Verdict::Free(tag)) => tag,
+            Some(kept) => return kept,
+            None => None,
+        };
+        match view.explained(now, raising.rule, raising.instance, incidents) {
+            Some(Explained { parent, pending: false }) => Verdict::Kept(By::Symptom { of: parent }),
+            Some(Explained { parent, pending: true }) => {
+                Verdict::Kept(By::Waiting { of: parent, until: now.mono.saturating_add(PARENT_WAIT) })
+            }
+            None => Verdict::Free(tag),
         }
-        let labels = labels(&self.plan, planned, instance);
-        let (service, _) = self.plan.service_of(planned, instance);
-        let rule = planned.id.as_str();
-        let subject = Subject { rule, service: service.as_deref(), severity, labels: &labels };
+    }
+
+    /// What the windows alone make of a raise.
+    fn ask_windows(
+        &mut self,
+        now: Moment,
+        raising: &Raising<'_>,
+        incidents: &mut Incidents,
+        out: &mut Step,
+    ) -> Verdict {
+        let Raising { rule, instance, severity } = *raising;
+        let labels = labels(&self.plan, rule, instance);
+        let (service, _) = self.plan.service_of(rule, instance);
+        let (rule, service) = (rule.id.as_str(), service.as_deref());
+        let subject = Subject { rule, service, severity, labels: &labels };
         if self.windows.covering(Mode::Suppress, &subject).is_none()
             && let Some(turned) = self.windows.begin(now.stamp(), &subject, out)
         {
             tell(now, &turned, incidents, out);
         }
-        if let Some((window, _)) = self.windows.covering(Mode::Suppress, &subject) {
-            return Verdict::Kept(By::Window { id: window.id.clone(), change: window.change.clone() });
-        }
-        match view.explained(now, planned, instance, incidents) {
-            Some(Explained { parent, pending: false }) => Verdict::Kept(By::Symptom { of: parent }),
-            Some(Explained { parent, pending: true }) => {
-                Verdict::Kept(By::Waiting { of: parent, until: now.mono.saturating_add(PARENT_WAIT) })
+        match self.windows.covering(Mode::Suppress, &subject) {
+            Some((window, _)) => {
+                Verdict::Kept(By::Window { id: window.id.clone(), change: window.change.clone() })
             }
             None => {
                 let tag = self.windows.covering(Mode::Tag, &subject);

@@ -5,6 +5,7 @@
 //! 00:20 up front             … and answer again
 //! 00:30 slow front           check.latency 5 s; `fast` ends it
 //! 01:00 restart 20           the process ends; a new one begins 20 s later with what was committed
+//! 01:00 lose KIND            the same at once, and the rows of that kind are lost
 //! 01:00 reload NAME          another configuration
 //! 01:00 maintain 600 WHY     a window from the shell for so many seconds; `tag` marks only
 //! 01:00 end ID               ends a window
@@ -104,6 +105,10 @@ impl Stage<'_> {
             ("restart", away) => {
                 let away: i64 = away.first().map_or(0, |s| s.parse().expect("seconds"));
                 self.now = self.now.plus(away * SECOND);
+                self.restart();
+            }
+            ("lose", kind) => {
+                self.rows.retain(|(row, _), _| row != kind[0]);
                 self.restart();
             }
             ("reload", name) => {

@@ -352,8 +352,6 @@ fn shell_window(id: &str, row: ShellRow) -> Window {
 }
 
 fn put(out: &mut Step, key: String, body: Option<String>) {
-    match out.state.iter_mut().find(|row| row.kind == KIND && row.key == key) {
-        Some(row) => row.body = body,
-        None => out.state.push(StateChange { kind: KIND, key, body }),
-    }
+    // The newest row of a step wins.
+    out.state.push(StateChange { kind: KIND, key, body });
 }
