@@ -220,7 +220,8 @@ fn sources(s: &Value, all: bool, out: &mut String) {
 fn standing(answer: &Value) -> String {
     let list = items(&answer["instances"]);
     let row = |r: &Value| {
-        let said = if r["reason"].is_null() { &r["value"] } else { &r["reason"] };
+        let reasons = [&r["suppressed_by"], &r["reason"]];
+        let said = reasons.into_iter().find(|reason| !reason.is_null()).unwrap_or(&r["value"]);
         vec![text(&r["state"]), text(&r["rule"]), text(&r["instance"]), text(said)]
     };
     let not_ok: Vec<_> = list.iter().filter(|r| r["state"] != "ok").map(row).collect();

@@ -1,11 +1,11 @@
 //! `/v1/maintenance`: windows opened and ended from the shell.
 //!
 //! ```json
-//! { "for": 7200, "reason": "new kernel", "change": "CHG0042", "mode": "suppress",
-//!   "match": { "rule": ["fs-*"], "service": ["shop"], "severity": ["warning"], "labels": { "mount": ["/data"] } } }
+//! { "for": 7200, "reason": "new kernel", "change": "CHG0042", "mode": "suppress", "match": {
+//!   "rule": ["fs-*"], "service": ["shop"], "severity": ["warning"], "labels": { "mount": ["/data"] } } }
 //! ```
-//! Only `reason` must be there; `for` is seconds, a day when it is not there. Keys that are none are refused: a `match` that
-//! says less than was meant would hide more than was meant.
+//! Only `reason` must be there; `for` is seconds, a day when it is not there. Keys that are none are refused:
+//! a `match` that says less than was meant would hide more than was meant.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,17 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::{Peer, Query, Request, ask, problem};
+use crate::engine::effect::Maintenance;
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::plan::Globs;
 use crate::engine::record::Severity;
-use crate::engine::suppress::{Ask, Covers, Mode};
+
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Suppress,
+    Tag,
+}
 
 /// How long a window lasts that does not say so, in seconds.
 const LASTS: f64 = (DAY / SECOND) as f64;
@@ -39,7 +46,7 @@ struct Body {
     reason: String,
     #[serde(default)]
     change: Option<String>,
-    #[serde(default = "suppress")]
+    #[serde(default)]
     mode: Mode,
     #[serde(default, rename = "match")]
     matches: Matches,
@@ -62,10 +69,6 @@ fn lasts() -> f64 {
     LASTS
 }
 
-fn suppress() -> Mode {
-    Mode::Suppress
-}
-
 /// Opens a window.
 pub(super) async fn start(
     state: State<mpsc::Sender<Request>>,
@@ -83,7 +86,7 @@ pub(super) async fn end(state: State<mpsc::Sender<Request>>, UrlPath(id): UrlPat
     ask(state, Query::EndMaintenance { id }).await
 }
 
-fn read(body: &[u8], by: String) -> Result<Ask, String> {
+fn read(body: &[u8], by: String) -> Result<Maintenance, String> {
     let body: Body = serde_json::from_slice(body).map_err(|e| format!("the body is not a window: {e}"))?;
     let Matches { rule, service, severity, labels } = body.matches;
     let globs = || rule.iter().chain(&service).chain(labels.values().flatten());
@@ -100,18 +103,16 @@ fn read(body: &[u8], by: String) -> Result<Ask, String> {
     if !(0.0..=1e9).contains(&seconds) {
         return Err("`for` is a number of seconds".to_owned());
     }
-    Ok(Ask {
+    Ok(Maintenance {
         lasts: (seconds * SECOND as f64).round() as i64,
         reason: body.reason,
         by,
         tag: body.mode == Mode::Tag,
         change: body.change,
-        covers: Covers {
-            rule: Globs(rule),
-            service: Globs(service),
-            severity,
-            labels: labels.into_iter().map(|(name, globs)| (name, Globs(globs))).collect(),
-        },
+        rule,
+        service,
+        severity,
+        labels,
     })
 }
 
@@ -125,7 +126,7 @@ mod tests {
             read(br#"{"for": 7200, "reason": "new kernel", "match": {"rule": ["fs-*"]}}"#, "ada".into());
         let ask = ask.unwrap();
         assert_eq!((ask.lasts, ask.by.as_str(), ask.tag), (7_200 * SECOND, "ada", false));
-        assert_eq!(ask.covers.words(), "rule fs-*");
+        assert_eq!(ask.rule, ["fs-*"]);
         assert_eq!(read(br#"{"reason": "x"}"#, String::new()).unwrap().lasts, DAY);
         for (body, why) in [
             ("", "not a window"),

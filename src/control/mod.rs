@@ -32,9 +32,8 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::effect::Command;
+use crate::engine::effect::{Command, Maintenance};
 use crate::engine::moment::Stamp;
-use crate::engine::suppress::Ask;
 
 mod maintenance;
 
@@ -65,7 +64,7 @@ pub enum Query {
     HistorySamples(SamplesWanted),
     Reload,
     Maintenance,
-    StartMaintenance(Ask),
+    StartMaintenance(Maintenance),
     EndMaintenance { id: String },
     Command(Command),
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::effect::{Command, DestinationStatus, Step};
+use super::effect::{Command, DestinationStatus, Maintenance, Step};
 use super::event::Event;
 use super::incident::Incidents;
 use super::moment::Moment;
@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::route::Routes;
 use super::rules::Rules;
 use super::signal::{Metric, Observation};
-use super::suppress::{Ask, Suppression};
+use super::suppress::Suppression;
 
 /// The pure engine. See the module for its contract.
 pub struct Engine {
@@ -114,7 +114,12 @@ impl Engine {
     ///
     /// # Errors
     /// A sentence saying why it is refused.
-    pub fn start_maintenance(&mut self, now: Moment, ask: &Ask, out: &mut Step) -> Result<String, String> {
+    pub fn start_maintenance(
+        &mut self,
+        now: Moment,
+        ask: &Maintenance,
+        out: &mut Step,
+    ) -> Result<String, String> {
         let said = self.suppression.start(now, ask, out)?;
         self.look_again(now, out);
         Ok(said)

@@ -391,6 +391,29 @@ pub enum Command {
     Evidence { incident: String, exhibits: Vec<super::record::Exhibit> },
 }
 
+/// A maintenance window asked for from the shell. Every list lets all pass when it is empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Maintenance {
+    /// How long, in nanoseconds.
+    pub lasts: i64,
+    /// Why; must say something.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Conditions are raised, and only marked.
+    pub tag: bool,
+    /// Id of the change it belongs to.
+    pub change: Option<String>,
+    /// Globs on rule ids.
+    pub rule: Vec<String>,
+    /// Globs on services.
+    pub service: Vec<String>,
+    /// Severities.
+    pub severity: Vec<super::record::Severity>,
+    /// Globs on labels of host, rule and instance.
+    pub labels: BTreeMap<String, Vec<String>>,
+}
+
 /// State of one destination, for status and for the engine's own signals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DestinationStatus {

@@ -1,11 +1,12 @@
 //! The gate between rules and incidents: which raises do not become incidents, for now, and why.
 //!
 //! A raise is kept while a maintenance window covers it, and while an ancestor of its rule stands that
-//! explains it; one whose ancestor is only pending waits for at most [`PARENT_WAIT`]. Rules go on being judged
-//! meanwhile: a kept raise that clears is gone. One that still holds when its reason ends is raised then, with
-//! the breach it began with; after a parent's resolve that is [`SETTLE`] later. Only a raise is ever kept: what
-//! happens to an open incident passes, and so does every resolve. Each decision is in the journal, and what is
-//! kept is a state row `suppressed / RULE|INSTANCE` in the same step: a process that ends goes on with it.
+//! explains it; one whose ancestor is only pending waits for at most [`PARENT_WAIT`]. Rules go on being
+//! judged meanwhile: a kept raise that clears is gone. One that still holds when its reason ends is raised
+//! then, with the breach it began with; after a parent's resolve that is [`SETTLE`] later. Only a raise is
+//! ever kept: what happens to an open incident passes, and so does every resolve. Each decision is in the
+//! journal, and what is kept is a state row `suppressed / RULE|INSTANCE` in the same step: a process that
+//! ends goes on with it.
 //!
 //! This file must not know how a condition is judged or how an incident lives.
 
@@ -25,9 +26,9 @@ use serde_json::json;
 pub use calendar::{Calendar, DAY_MINUTES, Days, Opening, Slot, When};
 pub use status::{Kept as KeptRaise, WindowStatus};
 pub use terms::{Ancestor, Covers, Mode, Subject, Terms, Window};
-pub use windows::{Ask, SHELL_LASTS, SHELL_MOST};
+pub use windows::{SHELL_LASTS, SHELL_MOST};
 
-use super::effect::Step;
+use super::effect::{Maintenance, Step};
 use super::event::{Event, EventKind};
 use super::id;
 use super::incident::{Incidents, second};
@@ -143,7 +144,7 @@ impl Suppression {
     ///
     /// # Errors
     /// A sentence that says why not.
-    pub fn start(&mut self, now: Moment, ask: &Ask, out: &mut Step) -> Result<String, String> {
+    pub fn start(&mut self, now: Moment, ask: &Maintenance, out: &mut Step) -> Result<String, String> {
         let window = self.windows.start(now.stamp(), ask, out)?;
         let until = window.opening(now.stamp()).map(|o| second(o.to)).unwrap_or_default();
         let does = match window.mode {
@@ -229,26 +230,42 @@ impl Suppression {
         incidents: &mut Incidents,
         out: &mut Step,
     ) -> Verdict {
-        let Raising { rule: planned, instance, severity } = *raising;
-        if self.windows.is_idle() && !view.has_ancestors(&planned.id) {
-            return Verdict::Free(None);
+        let windows = (!self.windows.is_idle()).then(|| self.ask_windows(now, raising, incidents, out));
+        let tag = match windows {
+            Some(Verdict::Free(tag)) => tag,
+            Some(kept) => return kept,
+            None => None,
+        };
+        match view.explained(now, raising.rule, raising.instance, incidents) {
+            Some(Explained { parent, pending: false }) => Verdict::Kept(By::Symptom { of: parent }),
+            Some(Explained { parent, pending: true }) => {
+                Verdict::Kept(By::Waiting { of: parent, until: now.mono.saturating_add(PARENT_WAIT) })
+            }
+            None => Verdict::Free(tag),
         }
-        let labels = labels(&self.plan, planned, instance);
-        let (service, _) = self.plan.service_of(planned, instance);
-        let rule = planned.id.as_str();
-        let subject = Subject { rule, service: service.as_deref(), severity, labels: &labels };
+    }
+
+    /// What the windows alone make of a raise.
+    fn ask_windows(
+        &mut self,
+        now: Moment,
+        raising: &Raising<'_>,
+        incidents: &mut Incidents,
+        out: &mut Step,
+    ) -> Verdict {
+        let Raising { rule, instance, severity } = *raising;
+        let labels = labels(&self.plan, rule, instance);
+        let (service, _) = self.plan.service_of(rule, instance);
+        let (rule, service) = (rule.id.as_str(), service.as_deref());
+        let subject = Subject { rule, service, severity, labels: &labels };
         if self.windows.covering(Mode::Suppress, &subject).is_none()
             && let Some(turned) = self.windows.begin(now.stamp(), &subject, out)
         {
             tell(now, &turned, incidents, out);
         }
-        if let Some((window, _)) = self.windows.covering(Mode::Suppress, &subject) {
-            return Verdict::Kept(By::Window { id: window.id.clone(), change: window.change.clone() });
-        }
-        match view.explained(now, planned, instance, incidents) {
-            Some(Explained { parent, pending: false }) => Verdict::Kept(By::Symptom { of: parent }),
-            Some(Explained { parent, pending: true }) => {
-                Verdict::Kept(By::Waiting { of: parent, until: now.mono.saturating_add(PARENT_WAIT) })
+        match self.windows.covering(Mode::Suppress, &subject) {
+            Some((window, _)) => {
+                Verdict::Kept(By::Window { id: window.id.clone(), change: window.change.clone() })
             }
             None => {
                 let tag = self.windows.covering(Mode::Tag, &subject);

@@ -165,6 +165,7 @@ impl Shape {
                 }
             }
         }
+        quiet(&mut Random::stream(seed, "quiet"), calm, &mut script);
         // A stable sort: what was thrown first comes first at the same moment.
         script.sort_by_key(|(at, _)| *at);
         Self {
@@ -189,7 +190,7 @@ type Plan = fn(&mut Random, i64, &mut Vec<(i64, Act)>);
 /// In how many of a hundred worlds, how often at most, what.
 const ACTS: &[(u64, u64, Plan)] = &[
     (30, 3, |random, calm, script| {
-        script.push((random.within(0, calm), Act::Reload(random.below(VARIANTS as u64) as usize)));
+        script.push((random.within(0, calm), Act::Reload(random.below(FIRST_QUIET as u64) as usize)));
     }),
     (25, 4, |random, calm, script| {
         let far = *random.pick(&[MINUTE, HOUR, 10 * HOUR, 3 * DAY]);
@@ -211,6 +212,22 @@ const ACTS: &[(u64, u64, Plan)] = &[
     (30, 6, |random, calm, script| script.push((random.within(0, calm), Act::Operate))),
     (25, 4, |random, calm, script| script.push((random.within(0, calm), Act::Meddle))),
 ];
+
+/// In a third of the worlds raises are kept from becoming incidents for a while, by each other or by windows.
+fn quiet(random: &mut Random, calm: i64, script: &mut Vec<(i64, Act)>) {
+    if !random.chance(33) {
+        return;
+    }
+    for _ in 0..=random.below(3) {
+        let variant = FIRST_QUIET + random.below((VARIANTS - FIRST_QUIET) as u64) as usize;
+        // Often from the beginning on, so that a raise meets it.
+        let from = if random.chance(50) { random.within(0, MINUTE) } else { random.within(0, calm) };
+        script.push((from, Act::Reload(variant)));
+        if random.chance(50) {
+            script.push((random.within(from, calm), Act::Reload(0)));
+        }
+    }
+}
 
 /// Each subject has its episodes: some long, some quick after each other.
 fn turns(random: &mut Random, calm: i64, script: &mut Vec<(i64, Act)>) {
@@ -237,7 +254,39 @@ fn turns(random: &mut Random, calm: i64, script: &mut Vec<(i64, Act)>) {
 }
 
 /// Configurations a world may be given; it begins and ends with the first.
-pub const VARIANTS: usize = 5;
+pub const VARIANTS: usize = 8;
+/// From this one on raises may be kept.
+const FIRST_QUIET: usize = 5;
+
+/// Everything is a symptom of a check that is down, or of its own.
+const SYMPTOMS: &str = r#"
+[[rule]]
+id = "w-slow"
+on = "check"
+raise = "check.latency > 2s"
+clear = "check.latency < 1s"
+for = "30s"
+keep = "1m"
+reopen = "10m"
+depends = [{ rule = "w-down", same = ["check"] }]
+suppresses = ["w-full"]
+"#;
+
+/// Every other hour, and a flexible one.
+const WINDOWS: &str = r#"
+[[window]]
+id = "hours"
+every = ["daily 00:00-01:00", "daily 02:00-03:00", "daily 04:30-07:00", "daily 08:00-16:00", "daily 20:00-02:30"]
+tz = "Europe/Berlin"
+match = { rule = ["*", "!w-slow"] }
+change = "CHG0042"
+[[window]]
+id = "some-time"
+every = "daily 00:00-24:00"
+tz = "UTC"
+duration = "10m"
+match = { rule = ["w-slow"] }
+"#;
 
 /// The configuration of that number with these destinations.
 pub fn config(kinds: &[Kind], variant: usize) -> &'static Config {
@@ -254,6 +303,9 @@ fn load(kinds: &[Kind], variant: usize) -> Config {
     let rules = match variant {
         1 => format!("{RULES}{FULL}"),
         2 => format!("{}{SLOW}{FULL}", RULES.replace("urgency = 1", "urgency = 2")),
+        5 => format!("{RULES}{SYMPTOMS}{FULL}"),
+        6 => format!("{RULES}{SLOW}{FULL}{WINDOWS}"),
+        7 => format!("{RULES}{SYMPTOMS}{FULL}{WINDOWS}"),
         _ => format!("{RULES}{SLOW}{FULL}"),
     };
     let more = match variant {

@@ -243,3 +243,32 @@ fn a_restart_in_the_middle_changes_nothing() {
     );
     insta::assert_snapshot!(said);
 }
+
+#[test]
+fn a_raise_of_which_nothing_is_left_is_judged_again() {
+    for (lost, wanted) in [
+        (
+            "suppressed",
+            "01:10 kept t-down check{check=a}: symptom of t-gateway on check{check=gateway} (INC000001)",
+        ),
+        ("incident", "01:00 INC000002 t-gateway gateway raised 60 s after the breach"),
+        (
+            "machine",
+            "01:10 kept t-down check{check=a}: symptom of t-gateway on check{check=gateway} (INC000001)",
+        ),
+        (
+            "none",
+            "01:10 kept t-down check{check=a}: symptom of t-gateway on check{check=gateway} (INC000001)",
+        ),
+    ] {
+        let said = story(
+            GATEWAY,
+            &format!(
+                "00:00 down gateway\n00:01 down a\n01:00 lose {lost}\n01:10 kept\n03:00 up gateway\n04:00 look"
+            ),
+        );
+        assert!(said.lines().any(|l| l == wanted), "{lost}: {said}");
+        let late = said.lines().filter(|l| l.contains("t-down a raised") && l.starts_with("03:30"));
+        assert_eq!(late.count(), 1, "{lost}: {said}");
+    }
+}

@@ -5,6 +5,7 @@
 //! 00:20 up front             … and answer again
 //! 00:30 slow front           check.latency 5 s; `fast` ends it
 //! 01:00 restart 20           the process ends; a new one begins 20 s later with what was committed
+//! 01:00 lose KIND            the same at once, and the rows of that kind are lost
 //! 01:00 reload NAME          another configuration
 //! 01:00 maintain 600 WHY     a window from the shell for so many seconds; `tag` marks only
 //! 01:00 end ID               ends a window
@@ -21,11 +22,10 @@ use std::fmt::Write;
 
 use sexton::config::{self, Config, HostFacts};
 use sexton::engine::core::Engine;
-use sexton::engine::effect::{Command, Step};
+use sexton::engine::effect::{Command, Maintenance, Step};
 use sexton::engine::moment::{HOUR, MINUTE, Moment, SECOND, Stamp};
 use sexton::engine::record::{Incident, Record};
 use sexton::engine::signal::{Class, Instance, Observation};
-use sexton::engine::suppress::Ask;
 
 /// Rules of every story: checks that fail at once, `gateway` and `upstream` among them.
 pub const RULES: &str = r#"
@@ -107,6 +107,10 @@ impl Stage<'_> {
                 self.now = self.now.plus(away * SECOND);
                 self.restart();
             }
+            ("lose", kind) => {
+                self.rows.retain(|(row, _), _| row != kind[0]);
+                self.restart();
+            }
             ("reload", name) => {
                 self.current = self.configs.iter().position(|(n, _)| *n == name[0]).expect("a configuration");
                 let plan = self.configs[self.current].1.plan.clone();
@@ -116,13 +120,12 @@ impl Stage<'_> {
                 });
             }
             ("maintain" | "tag", [lasts, why @ ..]) => {
-                let ask = Ask {
+                let ask = Maintenance {
                     lasts: lasts.parse::<i64>().expect("seconds") * SECOND,
                     reason: why.join(" "),
                     by: "ada".to_owned(),
                     tag: words[1] == "tag",
-                    change: None,
-                    covers: Default::default(),
+                    ..Maintenance::default()
                 };
                 self.step(|engine, now, out| engine.start_maintenance(now, &ask, out));
             }

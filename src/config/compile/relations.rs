@@ -172,7 +172,7 @@ fn walk<'e>(
 
 fn circular(circle: &[(&str, At)]) -> Finding {
     let (first, at) = circle[0];
-    let names: Vec<&str> = circle.iter().map(|(id, _)| *id).chain([first]).map(|id| id).collect();
+    let names: Vec<&str> = circle.iter().map(|(id, _)| *id).chain([first]).collect();
     let message = match circle.len() {
         1 => format!("rule `{first}` depends on itself"),
         _ => format!("rules depend on each other in a circle: {}", names.join(" → ")),

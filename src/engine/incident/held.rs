@@ -219,7 +219,8 @@ impl Held {
         }
     }
 
-    /// When the steady clock has something to do here: the end of flapping, a dispute, the aftermath, symptoms.
+    /// When the steady clock has something to do here: the end of flapping, a dispute, the aftermath,
+    /// symptoms.
     pub fn mono_due(&self, half_life: i64) -> Option<i64> {
         let flap = self.record.flapping.then(|| self.side.flap.ends(half_life));
         let waits = [flap, self.side.dispute_due, self.side.aftermath_due, self.side.symptoms.tell_at];

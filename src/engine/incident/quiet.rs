@@ -92,15 +92,15 @@ impl Incidents {
         open.filter_map(|held| raise_of(held, now)).map(|raised| raised.instance).collect()
     }
 
-    /// Counts a raise that the open incident of a fingerprint explains.
-    pub(in crate::engine) fn symptom(&mut self, now: Moment, print: &str, name: &str, out: &mut Step) {
+    /// Counts a raise that the open incident of a fingerprint explains. It is written down with
+    /// [`Incidents::maintain`], once for all of a storm.
+    pub(in crate::engine) fn symptom(&mut self, now: Moment, print: &str, name: &str) {
         let Some(id) = self.newest.get(print).cloned() else { return };
         self.apply(&id, |held| {
             held.side.counters.suppressed += 1;
             held.side.symptoms.add(now.mono, name);
             Change::Row
         });
-        self.flush(now, out);
     }
 
     /// Writes on the open incident of a fingerprint why it was raised late or within a window.
@@ -126,8 +126,9 @@ impl Incidents {
         self.flush(now, out);
     }
 
-    /// Stops and starts resolve clocks as the windows say that are open now. For those that have just opened
-    /// (`fresh`) clocks stand still from their beginning, also when that is noticed late.
+    /// Writes down what has been counted, and stops and starts resolve clocks as the windows say that are
+    /// open now. For those that have just opened (`fresh`) clocks stand still from their beginning, also when
+    /// that is noticed late.
     pub(in crate::engine) fn maintain(
         &mut self,
         now: Moment,
@@ -136,7 +137,8 @@ impl Incidents {
         out: &mut Step,
     ) {
         self.shift = now.mono - now.wall;
-        let ids: Vec<Id> = self.held.keys().cloned().collect();
+        let concerned = !active.is_empty() || self.in_windows() > 0;
+        let ids: Vec<Id> = self.held.keys().filter(|_| concerned).cloned().collect();
         for id in ids {
             let Some(held) = self.held.get_mut(&id).filter(|held| held.record.state.is_open()) else {
                 continue;
@@ -148,8 +150,8 @@ impl Incidents {
         self.flush(now, out);
     }
 
-    /// True when some resolve clock stands still for a window.
-    pub(in crate::engine) fn in_windows(&self) -> usize {
+    /// For how many incidents a window has stopped the resolve clock.
+    fn in_windows(&self) -> usize {
         self.held.values().filter(|held| held.side.window.is_some()).count()
     }
 

@@ -236,10 +236,8 @@ impl Suppression {
 
 fn put(out: &mut Step, (rule, instance): &(String, String), body: Option<String>) {
     let key = format!("{rule}|{instance}");
-    match out.state.iter_mut().find(|row| row.kind == KIND && row.key == key) {
-        Some(row) => row.body = body,
-        None => out.state.push(StateChange { kind: KIND, key, body }),
-    }
+    // The newest row of a step wins.
+    out.state.push(StateChange { kind: KIND, key, body });
 }
 
 fn short(why: &str) -> String {

@@ -35,9 +35,7 @@ impl Suppression {
             }
         }
         let fresh = std::mem::take(&mut self.fresh);
-        if !self.windows.active().is_empty() || incidents.in_windows() > 0 {
-            incidents.maintain(now, self.windows.active(), &fresh, out);
-        }
+        incidents.maintain(now, self.windows.active(), &fresh, out);
     }
 
     fn review_one(
@@ -66,7 +64,7 @@ impl Suppression {
         let tag = if let Verdict::Free(tag) = &verdict { tag.clone() } else { None };
         if let Some(by) = next(&kept.by, verdict, now) {
             self.restless |= matches!(by, By::Waiting { .. });
-            return self.go_on(now, key, kept, by, incidents, out);
+            return self.go_on(now, key, &kept, by, incidents, out);
         }
         match view.rules.raise_again(now, &key.0, &key.1) {
             Some(mut event) => {
@@ -88,7 +86,7 @@ impl Suppression {
         &mut self,
         now: Moment,
         key: &(String, String),
-        kept: Kept,
+        kept: &Kept,
         by: By,
         incidents: &mut Incidents,
         out: &mut Step,
@@ -102,7 +100,7 @@ impl Suppression {
             && next.counted.as_deref() != Some(incident.as_str())
         {
             let name = format!("{} on {}", key.0, next.instance.name());
-            incidents.symptom(now, &of.print, &name, out);
+            incidents.symptom(now, &of.print, &name);
             next.counted = Some(incident);
         }
         if next.by != kept.by || next.counted != kept.counted {

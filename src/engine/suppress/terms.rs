@@ -1,7 +1,7 @@
 //! What the configuration says about not raising: which rule is a symptom of which, and maintenance windows.
 //!
-//! Checked by `config`: relations have no circle, windows an end. A window started from the shell has the same
-//! shape. This file must not know what is raised.
+//! Checked by `config`: relations have no circle, windows an end. A window started from the shell has the
+//! same shape. This file must not know what is raised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Opening, When};
+use crate::engine::effect::Maintenance;
 use crate::engine::moment::Stamp;
 use crate::engine::plan::Globs;
 use crate::engine::record::Severity;
@@ -99,6 +100,17 @@ pub struct Subject<'a> {
 }
 
 impl Covers {
+    /// What a window from the shell is about.
+    pub fn of(ask: &Maintenance) -> Self {
+        let labels = ask.labels.iter().map(|(name, globs)| (name.clone(), Globs(globs.clone())));
+        Self {
+            rule: Globs(ask.rule.clone()),
+            service: Globs(ask.service.clone()),
+            severity: ask.severity.clone(),
+            labels: labels.collect(),
+        }
+    }
+
     /// True when the window is about it.
     pub fn accepts(&self, subject: &Subject<'_>) -> bool {
         let label = |name: &str| subject.labels.get(name).map_or("", String::as_str);

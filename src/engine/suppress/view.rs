@@ -17,6 +17,9 @@ use crate::engine::signal::Instance;
 use super::kept::Parent;
 use super::terms::Ancestor;
 
+/// The label of a relation that stands for the service of the plan.
+const SERVICE: &str = "service";
+
 /// Something that explains a raise.
 pub(super) struct Explained {
     pub parent: Parent,
@@ -36,11 +39,6 @@ impl<'a> View<'a> {
         Self { rules, plan, troubled: BTreeMap::new() }
     }
 
-    /// The rule depends on others.
-    pub fn has_ancestors(&self, rule: &str) -> bool {
-        self.plan.suppress.ancestors.contains_key(rule)
-    }
-
     /// The nearest ancestor that stands, else the nearest that is pending.
     pub fn explained(
         &mut self,
@@ -52,9 +50,10 @@ impl<'a> View<'a> {
         let plan = self.plan;
         let mut pending = None;
         for ancestor in plan.suppress.ancestors.get(&rule.id).into_iter().flatten() {
+            let Some(own) = shared(plan, ancestor, rule, instance) else { continue };
             self.look(now, &ancestor.rule, incidents);
             for trouble in self.troubled.get(&ancestor.rule).into_iter().flatten() {
-                if !same(plan, ancestor, (rule, instance), (&trouble.rule, &trouble.instance)) {
+                if !has(plan, &own, &trouble.rule, &trouble.instance) {
                     continue;
                 }
                 let print = id::fingerprint(&ancestor.rule, &plan.host.host.id, &trouble.instance);
@@ -91,14 +90,23 @@ impl<'a> View<'a> {
     }
 }
 
-/// Both have the labels of the relation, with the same values.
-fn same(plan: &Plan, ancestor: &Ancestor, child: (&Rule, &Instance), parent: (&Rule, &Instance)) -> bool {
-    let value = |(rule, instance): (&Rule, &Instance), label: &str| match label {
-        "service" => plan.service_of(rule, instance).0.unwrap_or_default(),
-        label => instance.label(label).to_owned(),
+/// The values that a parent must have as well; `None` when one of them is missing here.
+fn shared<'a>(
+    plan: &Plan,
+    ancestor: &'a Ancestor,
+    rule: &Rule,
+    instance: &Instance,
+) -> Option<Vec<(&'a str, String)>> {
+    let value = |label: &'a String| match label.as_str() {
+        SERVICE => Some((SERVICE, plan.service_of(rule, instance).0?)),
+        label => Some((label, instance.label(label).to_owned())).filter(|(_, value)| !value.is_empty()),
     };
-    ancestor.same.iter().all(|label| {
-        let own = value(child, label);
-        !own.is_empty() && own == value(parent, label)
+    ancestor.same.iter().map(value).collect()
+}
+
+fn has(plan: &Plan, wanted: &[(&str, String)], rule: &Rule, instance: &Instance) -> bool {
+    wanted.iter().all(|(label, value)| match *label {
+        SERVICE => plan.service_of(rule, instance).0.as_ref() == Some(value),
+        label => instance.label(label) == value,
     })
 }

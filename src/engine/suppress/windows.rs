@@ -1,7 +1,7 @@
 //! Which maintenance windows are open: those of the configuration and those started from the shell.
 //!
-//! Owns what outlives a restart: a row `window / open|ID` per opening that has begun (so that its beginning is
-//! told once, a flexible one begins once per span, and one ended early stays so), `window / shell|ID` per
+//! Owns what outlives a restart: a row `window / open|ID` per opening that has begun (so that its beginning
+//! is told once, a flexible one begins once per span, and one ended early stays so), `window / shell|ID` per
 //! window from the shell, `window / |count` for their numbers. Windows go by wall time. This file must not
 //! know what is raised.
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Opening, When};
 use super::terms::{Covers, Mode, Subject, Window};
-use crate::engine::effect::{StateChange, Step};
+use crate::engine::effect::{Maintenance, StateChange, Step};
 use crate::engine::moment::{DAY, MINUTE, Stamp};
 
 /// Kind of all rows.
@@ -28,23 +28,6 @@ pub const SHELL_MOST: usize = 100;
 pub const SHELL_LASTS: std::ops::RangeInclusive<i64> = MINUTE..=30 * DAY;
 /// Longest reason in bytes.
 const REASON_MOST: usize = 1024;
-
-/// A window asked for from the shell.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ask {
-    /// How long, in nanoseconds.
-    pub lasts: i64,
-    /// Why; must say something.
-    pub reason: String,
-    /// Who.
-    pub by: String,
-    /// Raises are only tagged.
-    pub tag: bool,
-    /// Id of the change it belongs to.
-    pub change: Option<String>,
-    /// What it is about.
-    pub covers: Covers,
-}
 
 /// An opening that has begun.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +170,7 @@ impl Windows {
     ///
     /// # Errors
     /// A sentence that says why not: no reason, too long, too many.
-    pub fn start(&mut self, now: Stamp, ask: &Ask, out: &mut Step) -> Result<Arc<Window>, String> {
+    pub fn start(&mut self, now: Stamp, ask: &Maintenance, out: &mut Step) -> Result<Arc<Window>, String> {
         let reason = ask.reason.trim();
         if reason.is_empty() {
             return Err("a maintenance window needs a reason".to_owned());
@@ -215,7 +198,7 @@ impl Windows {
             reason: reason.to_owned(),
             by: ask.by.clone(),
             change: ask.change.clone().filter(|c| !c.trim().is_empty()),
-            covers: ask.covers.clone(),
+            covers: Covers::of(ask),
         };
         let id = format!("shell-{}", self.count);
         let count = CountRow { v: VERSION, started: self.count };
@@ -369,8 +352,6 @@ fn shell_window(id: &str, row: ShellRow) -> Window {
 }
 
 fn put(out: &mut Step, key: String, body: Option<String>) {
-    match out.state.iter_mut().find(|row| row.kind == KIND && row.key == key) {
-        Some(row) => row.body = body,
-        None => out.state.push(StateChange { kind: KIND, key, body }),
-    }
+    // The newest row of a step wins.
+    out.state.push(StateChange { kind: KIND, key, body });
 }

@@ -1,9 +1,11 @@
 //! `every`: days and hours that come back.
 //!
 //! ```text
-//! every = DAYS HOURS, or a list of them       days = "daily" | day { "," day }
+//! every = days hours, or a list of them
+//! days  = "daily" | day { "," day }
 //! day   = weekday [ "-" weekday ] | number [ "-" number ] | "last" | nth weekday
-//! nth   = "1st" … "5th" | "last"              hours = hh:mm "-" hh:mm, over midnight when the end is not later
+//! nth   = "1st" … "5th" | "last"
+//! hours = hh:mm "-" hh:mm, over midnight when the end is not later
 //! ```
 
 use crate::config::diagnose::{Finding, Report};
