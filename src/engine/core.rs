@@ -79,8 +79,8 @@ impl Engine {
         self.rules.wants_past()
     }
 
-    /// Takes in what was recorded before the start, in order of time and before the first observation. Nothing
-    /// is judged by it: it fills windows.
+    /// Takes in what was recorded before the start, in order of time and before the first observation.
+    /// Nothing is judged by it: it fills windows.
     pub fn recall(&mut self, observation: &Observation) {
         self.rules.recall(observation);
     }

@@ -1,8 +1,8 @@
 //! A stream of bits, and whole numbers in it: what every column is written with.
 //!
-//! Bits stand most significant first. Whole numbers stand in blocks of [`BLOCK`], each with the Rice parameter
-//! that suits it, so that a column may be quiet here and wild there. A reader never panics and never reads
-//! beyond its bytes: a damaged stream ends early.
+//! Bits stand most significant first. Whole numbers stand in blocks of [`BLOCK`], each with the Rice
+//! parameter that suits it, so that a column may be quiet here and wild there. A reader never panics and
+//! never reads beyond its bytes: a damaged stream ends early.
 
 /// Whole numbers in a block.
 const BLOCK: u32 = 32;

@@ -1,9 +1,9 @@
 //! The file `history.db`: its settings, its version, and what becomes of one that cannot be used.
 //!
 //! The write-ahead log is synced when it is copied into the file, not at each commit: after a power cut the
-//! last minutes may be gone, the rest is whole. Nothing is checked at the start, so that it does not depend on
-//! the size; damage is found by SQLite when it meets it, or by the seal of a row. What cannot be used is moved
-//! aside under a name that says why.
+//! last minutes may be gone, the rest is whole. Nothing is checked at the start, so that it does not depend
+//! on the size; damage is found by SQLite when it meets it, or by the seal of a row. What cannot be used is
+//! moved aside under a name that says why.
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

@@ -1,4 +1,5 @@
-//! A minute of observations as one row: cheap to write, read again when an hour of them is packed into columns.
+//! A minute of observations as one row: cheap to write, read again when an hour of them is packed into
+//! columns.
 //!
 //! ```text
 //! varint entries · entries × (varint folded distance of stamp · 1 bit same interval, else varint ·

@@ -133,8 +133,8 @@ impl Reader<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The rollups of a series in that time, in order: as they are kept, and made of samples where there still
-    /// are such.
+    /// The rollups of a series in that time, in order: as they are kept, and made of samples where there
+    /// still are such.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -146,11 +146,19 @@ impl Reader<'_> {
         each: &mut dyn FnMut(Rollup) -> ControlFlow<()>,
     ) -> Result<(), HistoryError> {
         let from = Stamp(from.0.div_euclid(STEP).saturating_mul(STEP));
-        let mut last = Stamp(i64::MIN);
+        // A step of which a part was rolled up and a part was not comes as two rows of one start.
+        let mut held: Option<Rollup> = None;
         let mut within = |row: Rollup| {
-            // A step of which a part was rolled up and a part was not comes as two rows of one start.
-            last = last.max(row.start);
-            if row.start < from || row.start > to { ControlFlow::Continue(()) } else { each(row) }
+            if row.start < from || row.start > to {
+                return ControlFlow::Continue(());
+            }
+            match &mut held {
+                Some(before) if before.start == row.start => {
+                    before.join(row);
+                    ControlFlow::Continue(())
+                }
+                _ => held.replace(row).map_or(ControlFlow::Continue(()), &mut *each),
+            }
         };
         for part in self.parts(ROLLUP, from, to)? {
             let meta = part.meta();
@@ -174,8 +182,8 @@ impl Reader<'_> {
             is_over = is_new && roller.over().into_iter().any(|row| within(row).is_break());
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        if !is_over {
-            let _ = roller.finish().into_iter().try_for_each(within);
+        if !is_over && roller.finish().into_iter().try_for_each(within).is_continue() {
+            let _ = held.map(each);
         }
         Ok(())
     }

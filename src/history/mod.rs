@@ -1,11 +1,12 @@
-//! The sample history: every value the doors saw, in a file of its own, `history.db`, with a budget of its own.
+//! The sample history: every value the doors saw, in a file of its own, `history.db`, with a budget of its
+//! own.
 //!
 //! Nothing here is as precious as an incident. The last minute may be lost, samples may be dropped when the
-//! disk is slow, and a file that cannot be used is moved aside and begun anew: the daemon goes on in any case,
-//! and says so in its log and its status. Samples of an hour are kept in compressed columns; when the budget
-//! is used up the oldest become rollups of five minutes, later the oldest rollups go. All of it runs on one
-//! thread of its own; [`History`] hands it a minute of observations at a time and never waits. This room knows
-//! neither rules nor incidents. docs/history.md describes the format on disk.
+//! disk is slow, and a file that cannot be used is moved aside and begun anew: the daemon goes on in any
+//! case, and says so in its log and its status. Samples of an hour are kept in compressed columns; when the
+//! budget is used up the oldest become rollups of five minutes, later the oldest rollups go. All of it runs
+//! on one thread of its own; [`History`] hands it a minute of observations at a time and never waits. This
+//! room knows neither rules nor incidents. docs/history.md describes the format on disk.
 
 mod bits;
 mod chunk;

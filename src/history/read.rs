@@ -1,8 +1,8 @@
 //! Reading: which series there are, and what they were.
 //!
-//! Everything streams: a reader holds the packed row of a series and what it makes of it one sample at a time.
-//! A row that is damaged is left out and counted. Samples of one moment come in the order in which they were
-//! written; stamps are steady time, and wall time as the host believed it then.
+//! Everything streams: a reader holds the packed row of a series and what it makes of it one sample at a
+//! time. A row that is damaged is left out and counted. Samples of one moment come in the order in which they
+//! were written; stamps are steady time, and wall time as the host believed it then.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

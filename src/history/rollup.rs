@@ -37,6 +37,16 @@ pub struct Rollup {
     pub max: f64,
 }
 
+impl Rollup {
+    /// Adds what came later in the same step.
+    pub(super) fn join(&mut self, later: Rollup) {
+        self.count += later.count;
+        self.sum += later.sum;
+        (self.min, self.max) = (self.min.min(later.min), self.max.max(later.max));
+        self.last = later.last;
+    }
+}
+
 /// Makes rollups of samples in order of time.
 #[derive(Debug, Default)]
 pub struct Roller {

@@ -3,6 +3,7 @@
 
 mod damage;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use super::read::{Part, RAW};
 use super::write::{Writer, Written};
 use super::*;
-use crate::engine::moment::{DAY, HOUR, SECOND};
+use crate::engine::moment::{HOUR, SECOND};
 use crate::engine::signal::{Class, Instance, Metric, Value, metric};
 
 const START: i64 = 1_790_000_000 * SECOND;
@@ -222,7 +223,7 @@ fn the_budget_holds_samples_become_rollups_and_what_has_gone_leaves_nothing() {
     }
     let others = mounts(20..32);
     let mut seen_rollups = false;
-    for i in 20..150 {
+    for i in 20..130 {
         hour(&mut writer, START + i * HOUR, &others);
         let size = writer.size().unwrap();
         assert!(size.file <= limit, "{size:?} at hour {i}");
@@ -236,7 +237,8 @@ fn the_budget_holds_samples_become_rollups_and_what_has_gone_leaves_nothing() {
     let orphans = "SELECT count(*) FROM chunk WHERE (id >> 24) NOT IN (SELECT id FROM segment)";
     assert_eq!(count(orphans), 0);
     assert_eq!(count("SELECT count(*) FROM stamps WHERE (id >> 24) NOT IN (SELECT id FROM segment)"), 0);
-    assert!(count("SELECT max(last) - min(first) FROM segment WHERE kind = 0") > 4 * HOUR);
+    let reach = count("SELECT max(last) - min(first) FROM segment WHERE kind = 0");
+    assert!(reach > 3 * HOUR, "{} min, {:?}", reach / 60 / SECOND, writer.size());
     let text: String = writer.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(text, "ok");
 }
@@ -270,11 +272,13 @@ fn rollups_are_the_same_before_and_after() {
     assert!(kept < all && kept > 0, "a day of samples has gone: {kept}");
     assert!(writer.conn.query_row("SELECT max(kind) FROM segment", [], |r| r.get::<_, i64>(0)) == Ok(1));
     let after = rollups(&writer);
-    // The step in which the day ends stands half here and half there.
-    assert!((before.len()..=before.len() + 1).contains(&after.len()));
-    assert_eq!(before.iter().map(|r| r.count).sum::<u64>(), after.iter().map(|r| r.count).sum::<u64>());
-    assert_eq!(before[..200], after[..200]);
-    assert!(DAY > 0);
+    assert_eq!(before.len(), after.len());
+    for (before, mut after) in before.into_iter().zip(after) {
+        // The step in which the rolled up part ends was added up in two parts.
+        assert!((before.sum - after.sum).abs() < 1e-9);
+        after.sum = before.sum;
+        assert!(before == after, "{before:?} {after:?}");
+    }
 }
 
 #[test]

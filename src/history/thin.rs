@@ -15,7 +15,7 @@ use super::rollup::{self, Roller};
 use super::write::Writer;
 use crate::engine::moment::DAY;
 
-/// Segments of samples that become one of rollups at most.
+/// Segments of samples that become one of rollups at most; nor more than a quarter of all.
 const SEGMENTS: usize = 48;
 /// Things shed in one go at most; the rest waits for the next minute.
 const ROUNDS: usize = 16;
@@ -157,7 +157,10 @@ fn drop_oldest(conn: &Connection, kind: i64) -> Result<bool, HistoryError> {
 
 /// Makes rollups of the oldest day of samples. False when there is none.
 fn thin(conn: &Connection) -> Result<bool, HistoryError> {
-    let mut metas = oldest(conn, RAW, SEGMENTS)?;
+    let all: i64 = conn.query_row("SELECT count(*) FROM segment WHERE kind = ?1", [RAW], |row| row.get(0))?;
+    // Where a day is much of what there is room for, it goes in smaller parts.
+    let share = usize::try_from(all).unwrap_or(0).div_ceil(4).clamp(1, SEGMENTS);
+    let mut metas = oldest(conn, RAW, share)?;
     let Some(first) = metas.first().map(|meta| meta.stamp(meta.first).0) else { return Ok(false) };
     metas.retain(|meta| {
         meta.stamp(meta.last).0 < first.saturating_add(DAY) || meta.stamp(meta.first).0 == first

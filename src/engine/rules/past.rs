@@ -3,8 +3,8 @@
 //!
 //! The past is lived through by machinery of its own, which judges nothing and tells nobody. An instance that
 //! is observed takes its part out of it as its rules are bound, before they are judged for the first time: a
-//! window as it would be had the daemon not stopped, short of what nobody saw. What has not been taken up after
-//! ten minutes is gone, and with it instances that are no more.
+//! window as it would be had the daemon not stopped, short of what nobody saw. What has not been taken up
+//! after ten minutes is gone, and with it instances that are no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

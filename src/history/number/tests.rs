@@ -36,7 +36,8 @@ proptest! {
 
     #[test]
     fn the_very_bits_come_back(values in values(), step in 1_i64..20_000_000_000) {
-        let elapsed: Vec<i64> = (0..values.len()).map(|i| if i == 0 { 0 } else { step + i as i64 * 977 }).collect();
+        let distance = |i: usize| if i == 0 { 0 } else { step + i as i64 * 977 };
+        let elapsed: Vec<i64> = (0..values.len()).map(distance).collect();
         let expected: Vec<u64> = values.iter().map(|v| v.to_bits()).collect();
         prop_assert_eq!(read(written(&values, &elapsed), &elapsed), Some(expected));
     }
@@ -51,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_never_more_than_garbage(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0_usize..500) {
+    fn garbage_ends(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0_usize..500) {
         read(bytes, &vec![7; n]);
     }
 }

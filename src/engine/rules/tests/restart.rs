@@ -176,3 +176,114 @@ fn what_is_rarely_polled_is_waited_for_longer() {
     stage.wait(8000);
     assert_eq!(stage.told(), ["retire critical 8000<8000"]);
 }
+
+/// Rules that start anew at `second` with what was recorded.
+fn reborn(
+    kept: &BTreeMap<String, String>,
+    recorded: &[Observation],
+    second: i64,
+    rules: &[Arc<Rule>],
+) -> Stage {
+    let mut stage = restarted(kept, second, rules);
+    recorded.iter().for_each(|seen| stage.rules.recall(seen));
+    stage.rules.recalled(Moment::at(second * SECOND));
+    assert_eq!(stage.told(), Vec::<String>::new(), "the past is not judged");
+    stage
+}
+
+fn polled(second: i64, instance: &Arc<Instance>, name: &str, value: f64) -> Observation {
+    let at = Moment::at(second * SECOND);
+    Observation::new(at, Arc::clone(instance), 10 * SECOND).with(Metric::find(name).unwrap(), value)
+}
+
+#[test]
+fn windows_are_filled_before_the_first_judgement() {
+    let steps = [("avg(cpu.busy, 10m) > 70%", "avg(cpu.busy, 10m) < 30%", 0, 0, WARNING)];
+    let rules = [rule("busy", Class::Host, &[], &steps)];
+    let wants = Stage::new(host(), 10 * SECOND, &rules).rules.wants_past();
+    assert_eq!(wants, BTreeMap::from([(metric("cpu.busy"), 20 * MINUTE)]));
+    let past: Vec<_> = (0..60).map(|i| polled(i * 10, &host(), "cpu.busy", 0.9)).collect();
+    // One sample more: with the window filled that is enough, and the restart costs nothing.
+    let mut stage = reborn(&BTreeMap::new(), &past, 600, &rules);
+    stage.num(600, "cpu.busy", 0.9);
+    assert_eq!(stage.told(), ["raise warning 600<600"]);
+    // A raise that was saved neither ends nor starts again because of it.
+    let mut kept = BTreeMap::new();
+    store(&mut kept, &mut stage);
+    let mut stage = reborn(&kept, &past, 620, &rules);
+    stage.num(620, "cpu.busy", 0.0);
+    assert_eq!((stage.told(), stage.state()), (vec![], Health::Raised));
+    for i in 1..60 {
+        stage.num(620 + i * 10, "cpu.busy", 0.0);
+    }
+    assert_eq!(stage.told(), ["clear warning 1000<1000"], "as the whole window says");
+}
+
+#[test]
+fn a_long_gap_leaves_the_window_as_short_of_samples_as_it_is() {
+    let rules = [rule("busy", Class::Host, &[], &[("avg(cpu.busy, 10m) > 70%", "", 0, 0, WARNING)])];
+    let past: Vec<_> = (0..60).map(|i| polled(i * 10, &host(), "cpu.busy", 0.9)).collect();
+    // Ten minutes back there are 24 samples of 60: too few, though they say yes.
+    let mut stage = reborn(&BTreeMap::new(), &past, 960, &rules);
+    stage.num(960, "cpu.busy", 0.9);
+    assert_eq!(stage.state(), Health::Unknown);
+    for i in 97..102 {
+        stage.num(i * 10, "cpu.busy", 0.9);
+    }
+    assert_eq!(stage.state(), Health::Unknown, "old samples leave as new ones come");
+}
+
+#[test]
+fn what_was_told_is_not_held_through_a_long_absence() {
+    let unit = Instance::of(Class::Unit, &[("unit", "a")]);
+    let told = |second: i64, active: bool| {
+        let at = Moment::at(second * SECOND);
+        Observation::new(at, Arc::clone(&unit), 0).with(metric("unit.active"), active)
+    };
+    // Down for 200 s when the daemon stopped. Ten seconds on it is 51 % of the time; 300 s on it is 67 % of what
+    // was seen, and would be 83 % had it been held.
+    for (gap, share, expected) in [(10, 50, vec!["raise critical 410<410"]), (300, 75, vec![])] {
+        let raise = format!("frac(not unit.active, 10m) > {share}%");
+        let rules = [rule("down", Class::Unit, &[], &[(&raise, "", 0, 0, CRITICAL)])];
+        let past = [told(0, true), told(200, false), told(400, false)];
+        let mut stage = reborn(&BTreeMap::new(), &past, 400 + gap, &rules);
+        stage.instance = Arc::clone(&unit);
+        stage.interval = 0;
+        stage.see(400 + gap, &[("unit.active", Some(Value::Bool(false)))]);
+        assert_eq!(stage.told(), expected, "gap {gap}");
+    }
+}
+
+#[test]
+fn instances_that_do_not_come_back_are_not_bound_and_what_is_left_of_them_goes() {
+    let rules = [rule("full", Class::Fs, &[], &[("avg(fs.used, 2m) > 90%", "", 0, 0, WARNING)])];
+    let mount = |m: &str| Instance::of(Class::Fs, &[("mount", m)]);
+    let mut past: Vec<_> = (0..30).map(|i| polled(i * 10, &mount("/a"), "fs.used", 0.95)).collect();
+    past.extend((0..30).map(|i| polled(300 + i * 10, &mount("/b"), "fs.used", 0.95)));
+    let mut gone = polled(600, &mount("/b"), "fs.used", 0.95);
+    gone.gone = true;
+    past.push(gone);
+    let mut stage = reborn(&BTreeMap::new(), &past, 610, &rules);
+    assert_eq!(stage.rules.bindings()["full"], 0);
+    stage.instance = mount("/b");
+    stage.num(610, "fs.used", 0.95);
+    assert_eq!(stage.rules.bindings()["full"], 1);
+    assert_eq!(stage.state(), Health::Unknown, "what went before is another one's past");
+    assert!(stage.rules.past.is_some());
+    stage.wait(610 + 600);
+    assert!(stage.rules.past.is_none());
+    assert_eq!(stage.told(), Vec::<String>::new());
+}
+
+#[test]
+fn silence_is_measured_from_the_last_sample_before_the_restart() {
+    let rules = [rule("silent", Class::Host, &[], &[("nodata(cpu.busy, 40m)", "", 0, 0, CRITICAL)])];
+    let past = [polled(0, &host(), "cpu.busy", 0.1), polled(600, &host(), "cpu.busy", 0.1)];
+    let mut stage = reborn(&BTreeMap::new(), &past, 1200, &rules);
+    // Something else is observed of the host.
+    stage.num(1200, "load.avg1", 0.1);
+    stage.wait(600 + 2399);
+    assert_eq!(stage.told(), Vec::<String>::new());
+    stage.wait(600 + 2401);
+    assert_eq!(stage.told(), ["raise critical 3001<3000"]);
+}
