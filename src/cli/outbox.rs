@@ -58,12 +58,16 @@ pub enum OutboxVerb {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// Put a dead letter back into the line
+    /// Put a dead letter back into the line, or all of a destination
     Requeue {
         /// Id of the destination
         destination: String,
         /// Id of the record
-        record: String,
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        record: Option<String>,
+        /// Every dead letter of this destination, 10 000 at a time
+        #[arg(long)]
+        all: bool,
     },
     /// Give up what waits of a record; one that was never created is dropped with all that follows
     Drop {
@@ -85,8 +89,10 @@ pub enum OutboxVerb {
 pub fn run(args: &OutboxArgs) -> u8 {
     let socket: &Path = &args.socket.socket;
     let done = match args.verb.clone() {
-        Some(OutboxVerb::Requeue { destination, record }) => {
-            return post(socket, &path(&["outbox", &destination, &record, "requeue"]), &Value::Null);
+        Some(OutboxVerb::Requeue { destination, record, .. }) => {
+            let place: Vec<&str> =
+                ["outbox", &destination].into_iter().chain(record.as_deref()).chain(["requeue"]).collect();
+            return post(socket, &path(&place), &Value::Null);
         }
         Some(OutboxVerb::Drop { destination, record, removed, reason }) => {
             let parts = [Some("outbox"), removed.as_deref(), destination.as_deref(), record.as_deref()];

@@ -57,6 +57,7 @@ pub enum Query {
     OutboxExport { after: i64 },
     OutboxVerify,
     Requeue { destination: String, record: String },
+    RequeueAll { destination: String },
     Drop { destination: String, record: String, reason: String },
     DropAll { destination: String, reason: String },
     Rules,
@@ -170,6 +171,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/outbox/verify", get(|s| ask(s, Query::OutboxVerify)))
         .route("/v1/outbox/{destination}/{record}", get(one_row))
         .route("/v1/outbox/{destination}/drop", post(give_up))
+        .route("/v1/outbox/{destination}/requeue", post(requeue_all))
         .route("/v1/outbox/{destination}/{record}/{verb}", post(repair))
         .route("/v1/maintenance", get(|s| ask(s, Query::Maintenance)).post(maintenance::start))
         .route("/v1/maintenance/{id}/end", post(maintenance::end))
@@ -274,6 +276,10 @@ async fn repair(
         _ => return problem(StatusCode::NOT_FOUND, "no such verb: requeue or drop"),
     };
     ask(state, query).await
+}
+
+async fn requeue_all(state: State<mpsc::Sender<Request>>, UrlPath(destination): UrlPath<String>) -> Response {
+    ask(state, Query::RequeueAll { destination }).await
 }
 
 async fn give_up(

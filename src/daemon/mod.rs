@@ -34,6 +34,8 @@ use crate::store::{Commit, Store, StoreError};
 /// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
 /// engine.
 const WAITING_BATCHES: usize = 256;
+/// The most dead letters that one request puts back into the line.
+const REQUEUED: usize = 10_000;
 /// Requests of clients that may wait.
 const WAITING_REQUESTS: usize = 64;
 /// Longest pause between two attempts of a failing commit.
@@ -341,6 +343,13 @@ impl Daemon {
                 let done = self.store.requeue(&destination, &record).await;
                 self.forward.wake();
                 status::repaired(done, "put back into the line", "dead letter", &record)
+            }
+            Query::RequeueAll { destination } => {
+                let done = self.store.requeue_all(&destination, REQUEUED).await;
+                self.forward.wake();
+                let said =
+                    done.map(|rows| format!("{rows} dead letters of {destination} are back in the line"));
+                said.map(status::done).map_err(|e| Refusal::Failed(e.to_string()))
             }
             Query::Drop { destination, record, reason } => {
                 let done = self.store.drop(&destination, &record, &reason).await;

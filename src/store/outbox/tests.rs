@@ -286,6 +286,20 @@ async fn after_a_restart_what_was_being_sent_is_unknown_and_repeated_byte_for_by
 }
 
 #[tokio::test]
+async fn all_dead_letters_of_a_destination_are_requeued_so_many_at_a_time() {
+    let bench = Bench::new(1 << 30);
+    bench.put(["a", "b", "c"].map(|id| row(id, 1, false, Priority::P3)).to_vec()).await;
+    for job in bench.claim().await {
+        bench.settle(&job, Outcome::Refused { reason: "422 no such queue".to_owned() }, now()).await;
+    }
+    assert_eq!(bench.store.requeue_all("another", 10).await.unwrap(), 0);
+    assert_eq!(bench.store.requeue_all("rt", 2).await.unwrap(), 2, "no more than asked for");
+    assert_eq!(bench.store.requeue_all("rt", 2).await.unwrap(), 1);
+    assert_eq!(keys(&bench.store_all().await), ["sx-a-1-c", "sx-b-1-c", "sx-c-1-c"]);
+    bench.check().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_kept_and_can_be_requeued_or_dropped() {
     let bench = Bench::new(1 << 30);
     bench.put(vec![row("a", 1, false, Priority::P3), row("b", 1, false, Priority::P3)]).await;

@@ -179,6 +179,31 @@ impl Store {
         .await
     }
 
+    /// Puts every dead letter of a destination back into the line, at most `most` of them; returns how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn requeue_all(&self, destination: &str, most: usize) -> Result<u64, StoreError> {
+        let destination = destination.to_owned();
+        self.write(move |tx| {
+            let mut select = tx.prepare_cached(
+                "SELECT id FROM outbox WHERE destination = ?1 AND state = 'parked' ORDER BY id LIMIT ?2",
+            )?;
+            let ids = select.query_map(params![destination, int(most as u64)], |row| row.get(0))?;
+            let mut done = 0;
+            for id in ids.collect::<Result<Vec<i64>, _>>()? {
+                let Some(before) = table::load(tx, id)? else { continue };
+                let mut row = before.clone();
+                if row.requeue() {
+                    table::save(tx, &before, &row)?;
+                    done += 1;
+                }
+            }
+            Ok(done)
+        })
+        .await
+    }
+
     /// Gives up what waits of a record: a record that the far end holds goes on with its next revision, one
     /// that was never created is dropped with all that follows, and `reason` is kept. False when there is no
     /// such row, or it is being sent, or nothing waits.

@@ -1,16 +1,16 @@
-//! What is told to a ticket: one call with comment, status and fields, looked back for and verified.
+//! What is told to a ticket: a comment with the fields, then the status; looked back for and verified.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::super::classify::{Class, class, clip};
 use super::super::talk::Talk;
 use super::super::{Done, Method, Next, Reply, Request};
 use super::options::Map;
 use super::steps::{
-    JSON, SECOND_LOOK, fields_warning, hidden, is_success, pause, read, read_after, refused, sentences,
-    success,
+    JSON, SECOND_LOOK, allowed, fields_warning, hidden, is_success, pause, read, read_after, refused,
+    sentences, success,
 };
 use super::ticket::{Ticket, Wanted};
 use super::{encode, loose};
@@ -28,8 +28,10 @@ pub struct Said<'a> {
     pub fields: bool,
 }
 
-/// Comments, sets status and fields in one call and verifies; leaves out what was already done. `look`: it
-/// may have been.
+/// Comments, then sets the status; leaves out what was already done. `look`: it may have been.
+///
+/// A comment cannot be guarded (RT 5.0 answers 412 to every `If-Match` on `/comment`), so it carries no status: that
+/// is written by itself, on the ticket as it is then, so that nothing overrides what a person decided meanwhile.
 pub fn speak(
     talk: &mut Talk,
     map: &Map,
@@ -43,11 +45,23 @@ pub fn speak(
     if look {
         (ticket, text) = look_back(talk, map, job, wanted, ticket, said)?;
     }
+    let mut done = Done::default();
+    if let Some(text) = text {
+        let reply = talk.ask(comment(map, job, wanted, &ticket, text, said.fields))?;
+        if class(reply.status) == Class::Denied {
+            return Err(hidden(talk, map, job, &ticket.id));
+        }
+        let fields = if said.fields { wanted.lacking(&ticket) } else { Vec::new() };
+        done = verify(talk, map, job, wanted, &ticket, reply, (None, &fields))?;
+        if allowed(map, wanted, &ticket, said.status).is_none_or(|status| status == ticket.status) {
+            return Ok(done);
+        }
+        let id = ticket.id.clone();
+        ticket = read(talk, map, job, &id)?;
+    }
     for _ in 0..TRIES {
-        let status = said.status.filter(|s| *s != ticket.status);
-        let Some(request) = speech(map, job, wanted, &ticket, &Said { text, status, ..*said }) else {
-            return Ok(Done::default());
-        };
+        let status = allowed(map, wanted, &ticket, said.status).filter(|s| *s != ticket.status);
+        let Some(request) = change(map, job, wanted, &ticket, status, said.fields) else { return Ok(done) };
         let reply = talk.ask(request)?;
         match class(reply.status) {
             Class::Changed => {
@@ -60,14 +74,14 @@ pub fn speak(
             _ => {}
         }
         let fields = if said.fields { wanted.lacking(&ticket) } else { Vec::new() };
-        return verify(talk, map, job, wanted, &ticket, reply, status, &fields);
+        return verify(talk, map, job, wanted, &ticket, reply, (status, &fields));
     }
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
 }
 
-/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes
-/// neither `If-Match` nor a key with a comment, and writes comment, fields and status one after the other; so
-/// what a lost attempt lacks is looked for once more, when RT has had time to finish it.
+/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes no
+/// key with a comment and writes comment and fields one after the other; so what a lost attempt lacks is looked
+/// for once more, when RT has had time to finish it.
 fn look_back<'a>(
     talk: &mut Talk,
     map: &Map,
@@ -80,8 +94,9 @@ fn look_back<'a>(
     if text.is_some() && is_said(talk, &ticket.id, job)? {
         text = None;
     }
-    let status = said.status.filter(|s| *s != ticket.status);
-    if !job.unknown || speech(map, job, wanted, &ticket, &Said { text, status, ..*said }).is_none() {
+    let status = allowed(map, wanted, &ticket, said.status).filter(|s| *s != ticket.status);
+    let left = text.is_some() || change(map, job, wanted, &ticket, status, said.fields).is_some();
+    if !job.unknown || !left {
         return Ok((ticket, text));
     }
     let ticket = read_after(talk, map, job, &ticket.id, SECOND_LOOK)?;
@@ -91,33 +106,48 @@ fn look_back<'a>(
     Ok((ticket, text))
 }
 
-/// The call that says it; `None` when nothing is left to say. Only a `PUT` can be guarded by the ETag: RT 5.0
-/// answers 412 to every `If-Match` on `/comment`.
-fn speech(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket, said: &Said) -> Option<Request> {
+/// The fields that are to be written, the key among them when the ticket was made while its queue had none.
+fn fields(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket) -> Json {
+    let mut fields = wanted.fields_json();
+    if ticket.field(map.key_field()).is_empty() {
+        fields[map.key_field()] = json!(job.record_key);
+    }
+    fields
+}
+
+fn comment(map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket, text: &str, with_fields: bool) -> Request {
+    let mut body = json!({
+        "Subject": wanted.headline,
+        "Content": format!("{text}\n\n[{}]", job.operation_key),
+        "ContentType": "text/plain",
+    });
+    if with_fields {
+        body["CustomFields"] = fields(map, job, wanted, ticket);
+    }
+    Request::write(Method::Post, format!("/ticket/{}/comment", ticket.id), JSON, body)
+}
+
+/// Sets the status and what fields lack, guarded by the ETag; `None` when nothing is left to change.
+fn change(
+    map: &Map,
+    job: &Job,
+    wanted: &Wanted,
+    ticket: &Ticket,
+    status: Option<&str>,
+    with_fields: bool,
+) -> Option<Request> {
     let mut body = json!({});
-    if let Some(status) = said.status {
+    if let Some(status) = status {
         body["Status"] = json!(status);
     }
-    // A ticket made while its queue had no such field gets its key now.
-    let keyless = ticket.field(map.key_field()).is_empty();
-    let lacks = || keyless || wanted.fields.iter().any(|(n, v)| !ticket.holds(n, v));
-    if said.fields && (said.text.is_some() || lacks()) {
-        body["CustomFields"] = wanted.fields_json();
-        if keyless {
-            body["CustomFields"][map.key_field()] = json!(job.record_key);
-        }
-    }
-    let path = format!("/ticket/{}", ticket.id);
-    if let Some(text) = said.text {
-        body["Subject"] = json!(wanted.headline);
-        body["Content"] = json!(format!("{text}\n\n[{}]", job.operation_key));
-        body["ContentType"] = json!("text/plain");
-        return Some(Request::write(Method::Post, format!("{path}/comment"), JSON, body));
+    let lacks = ticket.field(map.key_field()).is_empty() || !wanted.lacking(ticket).is_empty();
+    if with_fields && lacks {
+        body["CustomFields"] = fields(map, job, wanted, ticket);
     }
     if body == json!({}) {
         return None;
     }
-    let request = Request::write(Method::Put, path, JSON, body);
+    let request = Request::write(Method::Put, format!("/ticket/{}", ticket.id), JSON, body);
     Some(ticket.etag.iter().fold(request, |r, etag| r.with("if-match", etag)))
 }
 
@@ -137,7 +167,6 @@ fn is_said(talk: &mut Talk, id: &str, job: &Job) -> Result<bool, Next> {
 
 /// A 200 or 201 may hold refusals: trusts known sentences that tell of the status and of each field, reads
 /// back otherwise. A field that is away is passed over without a word.
-#[expect(clippy::too_many_arguments, reason = "all of them are one call and its answer")]
 fn verify(
     talk: &mut Talk,
     map: &Map,
@@ -145,8 +174,7 @@ fn verify(
     wanted: &Wanted,
     before: &Ticket,
     reply: &Reply,
-    status: Option<&str>,
-    fields: &[&str],
+    (status, fields): (Option<&str>, &[&str]),
 ) -> Result<Done, Next> {
     let told = sentences(talk, reply)?;
     let says = |what: &str| told.iter().any(|sentence| sentence.contains(what));

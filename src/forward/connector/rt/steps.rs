@@ -151,7 +151,7 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     // A ticket merged into another belongs to that one's incident: it is told, but not closed or overwritten.
     let status = if merged { None } else { wanted.status.as_deref() };
     let comment = wanted.comment.as_deref();
-    let said = Said { text: comment, status: allowed(map, wanted, &ticket, status), fields: !merged };
+    let said = Said { text: comment, status, fields: !merged };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
     done.outcomes = vec![told(id, job, wanted, done.warning.is_some())];
     Ok(done)
@@ -311,7 +311,12 @@ fn reject_twins(talk: &mut Talk, map: &Map, job: &Job, ticket: &Ticket) -> Resul
 }
 
 /// The status, unless a person has decided otherwise: only a reopening takes a ticket out of an inactive one.
-fn allowed<'a>(map: &Map, wanted: &Wanted, ticket: &Ticket, status: Option<&'a str>) -> Option<&'a str> {
+pub(super) fn allowed<'a>(
+    map: &Map,
+    wanted: &Wanted,
+    ticket: &Ticket,
+    status: Option<&'a str>,
+) -> Option<&'a str> {
     status.filter(|s| !map.is_inactive(&ticket.status) || (wanted.reopens && !map.is_inactive(s)))
 }
 

@@ -57,6 +57,17 @@ fn stored(id: &str) -> Outcome {
     Outcome::stored(Some(id.to_owned()))
 }
 
+/// The status is written by itself, under the ETag of the ticket as it is then.
+fn moved(now: &str, to: &str) -> Vec<Step> {
+    let sentence = format!("Ticket 20: Status changed from '{now}' to '{to}'");
+    vec![ok("GET /ticket/20", ticket(20, now)), ok("PUT /ticket/20", json!([sentence]))]
+}
+
+/// The status that was written.
+fn status_of(asked: &[Request]) -> Option<&str> {
+    asked.iter().filter(|r| r.is_write()).find_map(|r| r.json_body().get("Status")?.as_str())
+}
+
 /// Stored, and to be written once more.
 fn mended(id: &str) -> Outcome {
     Outcome::Stored { remote_id: Some(id.to_owned()), again: Some(Duration::from_secs(60)) }

@@ -205,14 +205,17 @@ fn a_ticket_made_without_its_key_for_a_record_already_over_is_not_left_open() {
     bare["CustomFields"] = json!([]);
     let steps = vec![
         says("POST /ticket", 201, json!({"id": "20"})),
+        ok("GET /ticket/20", bare.clone()),
+        says("POST /ticket/20/comment", 201, comments(&[])),
+        ok("GET /ticket/20", bare.clone()),
         ok("GET /ticket/20", bare),
-        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+        ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'"])),
         ok("GET /ticket/20", ticket(20, "resolved")),
     ];
     let (done, asked) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [mended("20")]);
     assert!(done.pause.is_some_and(|p| p.contains("without its key")));
-    assert_eq!(asked[2].json_body()["Status"], "resolved");
+    assert_eq!(status_of(&asked[1..]), Some("resolved"));
     assert_eq!(asked[2].json_body()["CustomFields"]["CorrelationKey"], KEY, "perhaps it is there again");
 }
 
@@ -235,13 +238,15 @@ fn a_record_already_over_is_created_and_resolved_in_one_conversation() {
     fields.iter_mut().find(|f| f["name"] == "LastSeen").unwrap()["values"] = json!(["2026-11-22T10:20:00Z"]);
     let steps = vec![
         says("POST /ticket", 201, json!({"id": "20"})),
-        ok("GET /ticket/20", made),
-        says("POST /ticket/20/comment", 201, comments(&["Status changed from 'new' to 'resolved'"])),
+        ok("GET /ticket/20", made.clone()),
+        says("POST /ticket/20/comment", 201, comments(&[])),
+        ok("GET /ticket/20", made.clone()),
+        ok("PUT /ticket/20", json!(["Ticket 20: Status changed from 'new' to 'resolved'"])),
     ];
     let (done, asked) = play(&[], &job, steps);
     assert_eq!(done.outcomes, [stored("20")]);
     assert_eq!(asked[0].json_body()["Status"], "new");
-    assert_eq!(asked[2].json_body()["Status"], "resolved");
+    assert_eq!(asked[4].json_body()["Status"], "resolved");
 
     // Cut between the two: found again, the comment's marker is there, only the status is missing.
     let marker = format!("INC000042 reported [{}]\n", job.operation_key);
