@@ -1,10 +1,12 @@
-//! A line that outliers do not move: medians of the window's 60 buckets, and the Theil–Sen slope through them.
+//! A line that outliers do not move: medians of the window's 60 buckets, and the Theil–Sen slope through
+//! them.
 //!
 //! The slope is the median of the slopes between any two of the medians (Theil 1950, Sen 1968); up to 29 % of
 //! the buckets may be anything. Its quality is the share of the pairs that rise less that of those that fall,
-//! without the sign: Kendall's τ. Only buckets that are over count, and not that of the newest sample, so that both are worked out once for each
-//! bucket (at most 1 711 pairs) and not for each sample. A bucket takes its median from at most 128 samples:
-//! of more than 64 expected, the first in each 64th of the bucket counts.
+//! without the sign: Kendall's τ. Only buckets that are over count, and not that of the newest sample, so
+//! that both are worked out once for each bucket (at most 1 711 pairs) and not for each sample. A bucket
+//! takes its median from at most 128 samples: of more than 64 expected, the first in each 64th of the bucket
+//! counts.
 
 use std::collections::VecDeque;
 
