@@ -34,7 +34,7 @@ use super::event::Event;
 use super::moment::Moment;
 use super::plan::{OnMissing, Plan};
 use super::signal::{Class, Instance, Kind, Metric, Observation, SIGNALS, Value};
-use super::window::{Window, silence};
+use super::window::{Keeps, Window, silence};
 use bound::{At, Bound, Pane, Part};
 use machine::{Step, Verdicts, Wants};
 use saved::Saved;
@@ -298,7 +298,7 @@ impl Rules {
         };
         let value = match &pane.spec.input {
             Input::Events(_) => None,
-            _ if !is_word => None,
+            _ if !is_word || (span == 0 && pane.spec.keeps != Keeps::Held) => None,
             Input::Num(num) => Some(Num::eval(num, &view)),
             Input::Truth(truth) => {
                 Some(Truth::eval(truth, &view).map_or(f64::NAN, |b| f64::from(u8::from(b))))

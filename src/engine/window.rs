@@ -328,7 +328,7 @@ impl Window {
             Body::Ends(ring) => ring.evict(bound),
             Body::Line(ring) => ring.evict(bound),
             Body::Told(ring) => ring.evict(bound),
-            Body::Medians(medians) => medians.advance(t, bound),
+            Body::Medians(medians) => medians.advance(t, bound, self.newest.map(|s| s.at)),
             Body::Quantiles(quantiles) => quantiles.evict(t),
             Body::Slots(slots) => slots.evict(t),
             Body::Empty | Body::Smooth(_) | Body::Since(_) => {}

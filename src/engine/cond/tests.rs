@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod fuzz;
+
 fn message(source: &str) -> String {
     let lets = [("left".to_owned(), compile_any("eta(fs.used, 100%, 6h)", Class::Fs, &[]).unwrap())];
     let error = compile(source, Class::Fs, &lets).unwrap_err();
@@ -343,72 +345,4 @@ fn nothing_exhausts_the_stack_or_the_memory() {
         None
     });
     assert_eq!(error.unwrap(), "this has more than 4096 parts once every `let` is put in");
-}
-
-mod fuzz {
-    use super::super::*;
-    use proptest::prelude::*;
-
-    const SOUP: &[&str] = &[
-        "fs.used",
-        "cpu.busy",
-        "unit.state",
-        "left",
-        "avg",
-        "count",
-        "eta",
-        "if",
-        "p",
-        "(",
-        ")",
-        "[",
-        "]",
-        ",",
-        "<",
-        "==",
-        "and",
-        "or",
-        "not",
-        "in",
-        "+",
-        "-",
-        "*",
-        "/",
-        "90%",
-        "5m",
-        "'x'",
-        "true",
-        "4MiB/s",
-        "nodata",
-        "rate",
-        "kernel.oom_kills",
-        "1e9",
-    ];
-
-    /// Whatever comes in, an error's bytes can be underlined.
-    fn survive(source: &str) {
-        let lets = [("left".to_owned(), compile_any("eta(fs.used, 100%, 6h)", Class::Fs, &[]).unwrap())];
-        for result in [compile(source, Class::Fs, &lets), compile_any(source, Class::Fs, &lets)] {
-            match result {
-                Ok(cond) => drop(default_clear(&cond)),
-                Err(error) => assert!(source.get(error.span.clone()).is_some(), "{source:?} {error:?}"),
-            }
-        }
-        if let Err(error) = check_title(source, Class::Fs, &lets) {
-            assert!(source.get(error.span).is_some());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            survive(&String::from_utf8_lossy(&bytes));
-        }
-
-        #[test]
-        fn token_soup(picks in proptest::collection::vec(0..SOUP.len(), 0..40), glue in any::<bool>()) {
-            let words: Vec<_> = picks.iter().map(|i| SOUP[*i]).collect();
-            survive(&words.join(if glue { " " } else { "" }));
-        }
-    }
 }

@@ -1,10 +1,12 @@
-//! A line that outliers do not move: medians of the window's 60 buckets, and the Theil–Sen slope through them.
+//! A line that outliers do not move: medians of the window's 60 buckets, and the Theil–Sen slope through
+//! them.
 //!
 //! The slope is the median of the slopes between any two of the medians (Theil 1950, Sen 1968); up to 29 % of
 //! the buckets may be anything. Its quality is the share of the pairs that rise less that of those that fall,
-//! without the sign: Kendall's τ. Only buckets that are over count, so that both are worked out once for each
-//! bucket (at most 1 711 pairs) and not for each sample. A bucket takes its median from at most 128 samples:
-//! of more than 64 expected, the first in each 64th of the bucket counts.
+//! without the sign: Kendall's τ. Only buckets that are over count, and not that of the newest sample, so
+//! that both are worked out once for each bucket (at most 1 711 pairs) and not for each sample. A bucket
+//! takes its median from at most 128 samples: of more than 64 expected, the first in each 64th of the bucket
+//! counts.
 
 use std::collections::VecDeque;
 
@@ -85,9 +87,16 @@ impl Medians {
         (self.seen, self.start, self.grain_seen) = (0.0, i64::MIN, i64::MIN);
     }
 
-    /// Ends the running bucket when it is over at `t`, and drops those at or below `bound`.
-    pub fn advance(&mut self, t: i64, bound: i64) {
-        if t.div_euclid(self.bucket) * self.bucket > self.start {
+    /// Ends the running bucket when it is over at `t`, and drops those at or below `bound`. A bucket in which
+    /// the `newest` sample lies, which is still to come, goes on.
+    pub fn advance(&mut self, t: i64, bound: i64, newest: Option<i64>) {
+        let start = |at: i64| at.div_euclid(self.bucket) * self.bucket;
+        let (is_over, goes_on) = (start(t) > self.start, newest.map(start) == Some(self.start));
+        if self.start <= bound {
+            self.n -= self.seen;
+            self.seen = 0.0;
+            self.close();
+        } else if is_over && !goes_on {
             self.close();
         }
         let before = self.over.len();

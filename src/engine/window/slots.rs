@@ -1,4 +1,5 @@
-//! The same slot over n periods: 60 slots to a period, aligned to the epoch, and for each what was seen in it.
+//! The same slot over n periods: 60 slots to a period, aligned to the epoch, and for each what was seen in
+//! it.
 //!
 //! At most 60·n + 60 slots of 24 bytes are kept, whatever comes. A slot is known when it holds `min_coverage`
 //! of the samples expected (told: of its time), the median when `min_coverage` of the n slots are known. The

@@ -10,7 +10,7 @@ use super::*;
 
 const START: i64 = 1_000_000_000 * NANO;
 /// Cases in a plain `cargo test`.
-const CASES: u64 = 3000;
+const CASES: u64 = 2000;
 
 /// What was looked at.
 #[derive(Clone, Copy, Debug, Default)]

@@ -83,10 +83,10 @@ fn a_window_is_as_long_as_an_attribute_says() {
     let period = |s: f64| ("beat.period", Some(Value::Num(s)));
     let seen = ("beat.seen", Some(Value::Num(1.0)));
     // Not known yet: no window, no verdict.
-    (0..6).for_each(|i| stage.see(i * 10, &[seen.clone()]));
+    (0..6).for_each(|i| stage.see(i * 10, std::slice::from_ref(&seen)));
     assert_eq!((stage.told(), stage.state()), (vec![], Health::Unknown));
     stage.see(60, &[period(15.0), seen.clone()]);
-    (7..9).for_each(|i| stage.see(i * 10, &[seen.clone()]));
+    (7..9).for_each(|i| stage.see(i * 10, std::slice::from_ref(&seen)));
     assert_eq!(stage.told(), ["raise warning 80<80"]);
     // Another length starts it anew.
     stage.see(90, &[period(10.0), seen.clone()]);

@@ -37,8 +37,9 @@ pub struct Naive<'a> {
     pub intervals: [i64; 2],
     pub stale: i64,
     pub min_coverage: f64,
-    /// Stamps of all arrivals.
+    /// Stamps of all arrivals, and for each signal how many words were accepted with or before each.
     arrivals: Vec<i64>,
+    accepted: Vec<[usize; 5]>,
     heard: [Vec<Heard>; 5],
     /// Events: in which arrival, when, `kind/rule`.
     pub events: Vec<(usize, i64, String)>,
@@ -55,8 +56,8 @@ struct At {
 
 impl<'a> Naive<'a> {
     pub fn new(world: &'a World, intervals: [i64; 2], stale: i64, min_coverage: f64) -> Self {
-        let (arrivals, heard, events) = (Vec::new(), Default::default(), Vec::new());
-        Self { world, intervals, stale, min_coverage, arrivals, heard, events }
+        let (arrivals, accepted, heard, events) = (Vec::new(), Vec::new(), Default::default(), Vec::new());
+        Self { world, intervals, stale, min_coverage, arrivals, accepted, heard, events }
     }
 
     /// Notes an observation. A word older than the newest of its signal is refused; an equal stamp makes the
@@ -72,6 +73,7 @@ impl<'a> Naive<'a> {
             let word = word.filter(|w| !matches!(w, Word::Num(n) if !n.is_finite()));
             heard.push(Heard { arrival, at, word });
         }
+        self.accepted.push([0, 1, 2, 3, 4].map(|i| self.heard[i].len()));
     }
 
     /// The verdict at `t`.
@@ -88,9 +90,14 @@ impl<'a> Naive<'a> {
         matches!(self.world.signals[i].what, What::Fixed(_))
     }
 
+    /// The words of a signal that are known with an arrival.
+    fn known(&self, i: usize, arrival: usize) -> &[Heard] {
+        &self.heard[i][..self.accepted[arrival][i]]
+    }
+
     /// The last word of a signal that is known.
     fn last(&self, i: usize, at: At) -> Option<Heard> {
-        self.heard[i].iter().rev().find(|h| h.arrival <= at.arrival).copied()
+        self.known(i, at.arrival).last().copied()
     }
 
     fn word(&self, i: usize, at: At) -> Option<Word> {
@@ -106,7 +113,7 @@ impl<'a> Naive<'a> {
 
     /// The stamp of the last real value; a stamp's last word is the one that counts.
     fn last_value(&self, i: usize, at: At) -> Option<i64> {
-        let known: Vec<_> = self.heard[i].iter().filter(|h| h.arrival <= at.arrival).collect();
+        let known = self.known(i, at.arrival);
         let last_of_stamp = |n: usize| known.get(n + 1).is_none_or(|next| next.at != known[n].at);
         (0..known.len())
             .rev()

@@ -85,7 +85,7 @@ pub fn case(random: &mut Random) -> Case {
     let cond = Maker { random, world: &WORLDS[world], taste: Taste::All }.cond(3);
     let stale = random.pick(&[0, 0, 45]);
     let min_coverage = random.pick(&[0.0, 0.01, 0.1, 0.5, 0.5, 1.0]);
-    let most = if intervals.contains(&0) { 55 } else { 130 };
+    let most = if intervals.contains(&0) { 55 } else { 90 };
     let seen = series(random, &WORLDS[world], intervals, most);
     Case { world, cond, intervals, stale, min_coverage, seen }
 }
@@ -131,10 +131,15 @@ impl Maker<'_> {
         }
     }
 
+    /// Nothing composed, and nothing that is true without any signal: nobody would call for its judgement.
+    fn is_simple(&self) -> bool {
+        matches!(self.taste, Taste::Turning | Taste::Plain)
+    }
+
     pub fn cond(&mut self, depth: i64) -> Cond {
         let two = |m: &mut Self| (Box::new(m.cond(depth - 1)), Box::new(m.cond(depth - 1)));
         let many = |m: &mut Self| (0..2 + m.random.below(2)).map(|_| m.cond(depth - 1)).collect();
-        let is_simple = matches!(self.taste, Taste::Turning | Taste::Plain);
+        let is_simple = self.is_simple();
         match if depth > 0 { self.random.below(12) } else { 99 } {
             0 => Cond::Not(two(self).0),
             1 | 2 => Cond::And(many(self)),
@@ -156,7 +161,7 @@ impl Maker<'_> {
         let text = self.signal(|w| w == What::Text);
         let truth = self.signal(|w| w == What::Bool);
         match (self.random.below(16), text, truth) {
-            (0, ..) => Cond::Const(self.random.one_in(2)),
+            (0, ..) if !self.is_simple() => Cond::Const(self.random.one_in(2)),
             (1 | 2, _, Some(i)) => Cond::Signal(i),
             (3, Some(_), _) => {
                 let (a, b) = (self.words(depth), self.words(depth));
@@ -177,11 +182,12 @@ impl Maker<'_> {
             _ => {
                 let unit = match self.taste {
                     Taste::Inside => Unit::Number,
+                    Taste::Plain => self.random.pick(&[Unit::Number, Unit::Seconds]),
                     _ => self.random.pick(&UNITS),
                 };
                 let left = Box::new(self.num(unit, depth));
                 let op = self.random.pick(&OPS);
-                let is_simple = matches!(self.taste, Taste::Turning | Taste::Plain);
+                let is_simple = self.is_simple();
                 let right = if is_simple || !self.random.one_in(4) {
                     self.literal(unit)
                 } else {
@@ -204,14 +210,13 @@ impl Maker<'_> {
 
     fn words(&mut self, depth: i64) -> Words {
         let Some(i) = self.signal(|w| w == What::Text) else { return Words::Literal("active") };
+        if self.is_simple() {
+            return Words::Signal(i);
+        }
         match self.random.below(if depth > 0 { 8 } else { 6 }) {
             0 | 1 => Words::Literal(self.random.pick(&STATES)),
-            6 if self.taste != Taste::Turning && self.taste != Taste::Plain => {
-                Words::If(Box::new((self.cond(depth - 1), self.words(0), self.words(0))))
-            }
-            7 if self.taste != Taste::Turning && self.taste != Taste::Plain => {
-                Words::Coalesce(Box::new((self.words(0), self.words(0))))
-            }
+            6 => Words::If(Box::new((self.cond(depth - 1), self.words(0), self.words(0)))),
+            7 => Words::Coalesce(Box::new((self.words(0), self.words(0)))),
             _ => Words::Signal(i),
         }
     }
@@ -219,7 +224,10 @@ impl Maker<'_> {
     fn num(&mut self, unit: Unit, depth: i64) -> Num {
         match self.taste {
             Taste::Plain => self.instant(unit),
-            Taste::Turning if self.random.one_in(3) => self.instant(unit),
+            Taste::Turning if self.random.one_in(3) => match unit {
+                Unit::Number | Unit::Seconds => self.instant(unit),
+                _ => self.window(unit),
+            },
             Taste::Turning => self.window(unit),
             _ if depth > 0 && self.random.one_in(3) => self.composed(unit, depth - 1),
             Taste::All if self.random.below(5) > 0 => self.window(unit),
@@ -259,11 +267,11 @@ impl Maker<'_> {
     fn instant(&mut self, unit: Unit) -> Num {
         let fixed = self.signal(|w| w == What::Fixed(unit));
         match unit {
-            Unit::Number if !self.random.one_in(6) => {
+            Unit::Number if self.is_simple() || !self.random.one_in(6) => {
                 let number = |w| matches!(w, What::Gauge | What::Counter);
                 self.signal(number).map_or(Num::Literal(1, unit), Num::Signal)
             }
-            Unit::Seconds if self.taste != Taste::Inside && self.random.one_in(2) => {
+            Unit::Seconds if self.is_simple() || (self.taste != Taste::Inside && self.random.one_in(2)) => {
                 let i = self.moving();
                 Num::Age(i)
             }
@@ -341,7 +349,7 @@ impl Maker<'_> {
                     let i = self.moving();
                     Num::Changes(i, span)
                 }
-                11 => Num::Events(self.random.pick(&["raise/s", "clear/*", "*"]), span),
+                11 => Num::Events(self.random.pick(&["raise/s", "clear/s", "*/s"]), span),
                 12 if self.world.class == crate::engine::signal::Class::Slo => Num::Burn(span),
                 13 | 14 => over(self, Over::Avg),
                 15 => over(self, Over::Ewma),

@@ -1,5 +1,7 @@
 //! What each function over a window is, by definition.
 
+mod lines;
+
 use super::super::conditions::*;
 use super::super::random::Word;
 use super::{Answer, At, Figure, Naive, TooNear, sharp, silence};
@@ -55,7 +57,7 @@ impl Naive<'_> {
             Num::Events(glob, span) => {
                 let Some(ns) = self.span(*span, at) else { return Ok(None) };
                 let from = self.since(*span).unwrap_or(usize::MAX);
-                let matches = |name: &str| *glob == "*" || name.starts_with(glob.trim_end_matches('*'));
+                let matches = |name: &str| *glob == "*/s" || *glob == name;
                 let inside = |e: &&(usize, i64, String)| e.0 >= from && e.1 > at.t - ns && matches(&e.2);
                 Ok(sharp(self.events.iter().filter(inside).count() as f64))
             }
@@ -79,7 +81,7 @@ impl Naive<'_> {
     }
 
     /// The samples of an expression over `names`: taken with each word of the first polled signal among them,
-    /// or of any when all are told; told ones also with the arrival that began the window.
+    /// or of any when all are told; also with the arrival that told how long the window is.
     fn samples<T>(
         &self,
         names: &[usize],
@@ -88,17 +90,15 @@ impl Naive<'_> {
         value: impl Fn(At) -> Answer<T>,
     ) -> Result<Samples<T>, TooNear> {
         let moving: Vec<_> = names.iter().copied().filter(|i| !self.is_fixed(*i)).collect();
-        let heard = |i: usize, k: usize| self.heard[i].iter().rev().find(|h| h.arrival <= k);
+        let heard = |i: usize, k: usize| self.known(i, k).last();
         let mut all: Vec<Sample<T>> = Vec::new();
         let (mut first, mut interval, mut has_begun) = (0, 0, false);
         let from = span.map_or(Some(0), |span| self.since(span)).unwrap_or(usize::MAX);
         for (k, stamp) in self.arrivals.iter().enumerate().take(at.arrival + 1).skip(from) {
             let pace = moving.iter().copied().find(|i| self.interval(*i) > 0 && heard(*i, k).is_some());
-            let is_touched = moving.iter().any(|i| self.heard[*i].iter().any(|h| h.arrival == k));
-            let is_taken = match pace {
-                Some(i) => is_touched && heard(i, k).is_some_and(|h| h.at == *stamp),
-                None => is_touched || k == from,
-            };
+            let is_new = k == from && matches!(span, Some(Span::Times(..)));
+            let is_touched = is_new || moving.iter().any(|i| heard(*i, k).is_some_and(|h| h.arrival == k));
+            let is_taken = is_touched && pace.is_none_or(|i| heard(i, k).is_some_and(|h| h.at == *stamp));
             if !is_taken {
                 continue;
             }
@@ -425,74 +425,6 @@ impl History {
         };
         figure(z, true)
     }
-
-    fn line(&self, robust: bool) -> Option<Line> {
-        if robust { self.robust_line() } else { self.least_squares() }
-    }
-
-    fn least_squares(&self) -> Option<Line> {
-        let points = self.inside(60)?;
-        let n = points.len() as f64;
-        let origin = points.first()?.0;
-        let time = |at: i64| (at - origin) as f64 / 1e9;
-        let (t, x) =
-            (points.iter().map(|p| time(p.0)).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-        let tt: f64 = points.iter().map(|p| (time(p.0) - t).powi(2)).sum();
-        let tx: f64 = points.iter().map(|p| (time(p.0) - t) * (p.1 - x)).sum();
-        let xx: f64 = points.iter().map(|p| (p.1 - x).powi(2)).sum();
-        let is_flat = points.iter().all(|p| p.1 == points[0].1);
-        let slope = if tx * tx <= 1e-18 * tt * xx { 0.0 } else { tx / tt };
-        let fit = if is_flat { 1.0 } else { tx * tx / (tt * xx) };
-        (tt > 0.0).then(|| Line { slope, fit, first: points[0].1 })
-    }
-
-    /// Theil–Sen through the medians of the buckets of w/60 that are over, the newest sample apart.
-    fn robust_line(&self) -> Option<Line> {
-        let bucket = (self.span / 60).max(1);
-        let number = |at: i64| at.div_euclid(bucket);
-        let now = number(self.t);
-        let known = self.known();
-        if self.interval == 0 {
-            self.samples.last()?.1?;
-        } else {
-            let seen = known.iter().filter(|(at, _)| number(*at) > now - 60).count() as f64;
-            let expected = (self.span as f64 / self.interval as f64).max(1.0);
-            if seen == 0.0 || seen + 1e-9 < self.min_coverage * expected {
-                return None;
-            }
-        }
-        let apart = usize::from(self.samples.last()?.1.is_some());
-        let grain = if self.form > 0 && bucket <= 64 * self.form { 1 } else { (bucket / 64).max(1) };
-        let mut medians: Vec<(i64, f64)> = Vec::new();
-        for b in now - 59..now {
-            let all: Vec<_> =
-                known[..known.len() - apart].iter().filter(|(at, _)| number(*at) == b).collect();
-            let is_first =
-                |n: &usize| *n == 0 || all[n - 1].0.div_euclid(grain) != all[*n].0.div_euclid(grain);
-            let kept: Vec<f64> = (0..all.len()).filter(is_first).map(|n| all[n].1).collect();
-            if !kept.is_empty() {
-                medians.push((b * bucket, median(&kept)));
-            }
-        }
-        let pairs = (0..medians.len()).flat_map(|i| (i + 1..medians.len()).map(move |j| (i, j)));
-        let rises: Vec<(f64, f64)> = pairs
-            .map(|(i, j)| (medians[j].1 - medians[i].1, (medians[j].0 - medians[i].0) as f64 / 1e9))
-            .collect();
-        if rises.is_empty() {
-            return None;
-        }
-        let slopes: Vec<f64> = rises.iter().map(|(rise, run)| rise / run).collect();
-        let lean: f64 = rises.iter().map(|r| if r.0 == 0.0 { 0.0 } else { r.0.signum() }).sum();
-        let is_flat = rises.iter().all(|r| r.0 == 0.0);
-        let fit = if is_flat { 1.0 } else { lean.abs() / rises.len() as f64 };
-        Some(Line { slope: median(&slopes), fit, first: medians[0].1 })
-    }
-}
-
-struct Line {
-    slope: f64,
-    fit: f64,
-    first: f64,
 }
 
 /// What a log bin of 2 % makes of a value: its middle.
