@@ -1,4 +1,5 @@
-//! Where every effective key of a rule was written. Gathered only when somebody asks: a daemon need not hold it.
+//! Where every effective key of a rule was written. Gathered only when somebody asks: a daemon need not hold
+//! it.
 
 use std::collections::BTreeMap;
 

@@ -19,7 +19,7 @@ use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::{CLASSES, Class};
 
 mod keys;
-use keys::{DEFAULTS, NOT_IN_TEMPLATE, OVERRIDE, RULE, SET, STEP};
+use keys::{DEFAULTS, NOT_IN_TEMPLATE, OVERRIDE, RULE, SET, STEP, TEMPLATE};
 
 /// The severities in the order of their weight.
 pub const SEVERITIES: [(&str, Severity); 3] =
@@ -159,8 +159,9 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
 
 /// Reads a template for its mistakes only: it need not be whole, and conditions wait for a rule.
 pub fn template(walk: &Walk<'_>, report: &mut Report) {
-    walk.check(&RULE, &[], report);
-    if walk.has(NOT_IN_TEMPLATE) {
+    let has_id = walk.has(NOT_IN_TEMPLATE);
+    walk.check(if has_id { &RULE } else { &TEMPLATE }, &[], report);
+    if has_id {
         let message = format!("{} has an `id`", walk.what);
         report.add(
             Finding::error(walk.key_at(NOT_IN_TEMPLATE), message)

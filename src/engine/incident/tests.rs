@@ -84,7 +84,7 @@ fn rule() -> Rule {
         lets: Vec::new(),
         silence: Default::default(),
         every: 0,
-        cause_hint: None,
+        cause_hint: Some(crate::engine::plan::Cause::Load),
         action: None,
     }
 }

@@ -80,7 +80,9 @@ pub const RULE: Keys = Keys {
     ],
 };
 
-/// `[template.NAME]`: a rule without its id.
+/// `[template.NAME]`: a rule without its id, which is the first of its keys.
+pub const TEMPLATE: Keys = Keys { known: RULE.known.split_at(1).1, ..RULE };
+/// What makes a table a rule of its own.
 pub const NOT_IN_TEMPLATE: &str = "id";
 
 /// A table of `step`.

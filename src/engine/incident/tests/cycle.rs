@@ -56,6 +56,7 @@ fn a_raise_opens_a_whole_record() {
         "`fs.used < 80%` has held for 5m",
         "Writers will fail soon.",
         "https://wiki.example/disk",
+        "Most likely cause by the rule: load.",
         "rules.d/10-disk.toml:1",
     ] {
         assert!(i.description.contains(part), "{part} is missing in:\n{}", i.description);

@@ -260,3 +260,21 @@ fn what_was_missed_before_a_restart_is_missed_after_it() {
     after.see(100_000, &[("check.up", Some(true.into()))]);
     assert_eq!(after.told(), ["clear warning 100000<100000"]);
 }
+
+#[test]
+fn a_declared_object_that_is_not_there_is_a_breach_where_missing_data_is() {
+    let steps = [("not check.up", "check.up", 60 * SECOND, 0, CRITICAL)];
+    let down = on_missing(rule("down", Class::Check, &[], &steps), OnMissing::Raise);
+    let front = Instance::of(Class::Check, &[("check", "front"), ("kind", "http")]);
+    let mut stage = Stage::new(front, 10 * SECOND, &[]);
+    stage.rules = Rules::new(declaring(&[down]));
+    stage.rules.await_declared(Moment::at(0), &mut stage.events);
+    // Half a minute until it counts as missing, then `for`.
+    stage.wait(89);
+    assert_eq!(stage.told(), [""; 0]);
+    stage.wait(90);
+    assert_eq!(stage.events[0].why, "no value of check.up for 1m 30s, which counts as a breach (on_missing)");
+    assert_eq!(stage.told(), ["raise critical 90<30"]);
+    stage.see(100, &[("check.up", Some(true.into()))]);
+    assert_eq!(stage.told(), ["clear critical 100<100"]);
+}
