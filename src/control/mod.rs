@@ -10,7 +10,7 @@
 //! | `GET /v1/status` | the daemon, its rules, collectors, checks, destinations, open incidents |
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
-//! | `GET /v1/history`, `GET /v1/history/samples?series=…&from=…&to=…&rollup=…` | series kept, a page of one |
+//! | `GET /v1/history`, `GET /v1/history/samples?series=…` | series kept, samples of one page by page |
 //! | `POST /v1/incidents/ID/{ack,start,hold,resolve,cancel,reopen,note}` | `{"note": "…"}` |
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |

@@ -37,6 +37,8 @@ pub struct Own {
     wall_ahead: Option<i64>,
     outbox: Outbox,
     drops: Drops,
+    /// That the history had to be started anew was told.
+    history_told: bool,
     /// Destinations that were spoken of.
     destinations: BTreeSet<String>,
 }
@@ -154,6 +156,13 @@ impl Daemon {
         if !self.config.destinations.is_empty() {
             out.push(part("dropped", "outbox").with(OK, !self.own.drops.lately(now.mono)));
             self.tell_drops(now);
+        }
+        let history = self.history.status();
+        if history.limit > 0 {
+            // That a file was moved aside is told once; that nothing can be written, as long as it lasts.
+            let moved = history.recovered.is_some() && !std::mem::replace(&mut self.own.history_told, true);
+            let used = (history.bytes as f64 / history.limit as f64).min(1.0);
+            out.push(part("history", "file").with(OK, history.error.is_none() && !moved).with(USED, used));
         }
         if let Some(used) = self.own.outbox.used {
             out.push(part("outbox", "bytes").with(USED, used));

@@ -175,3 +175,60 @@ async fn a_fallback_takes_what_waits_for_a_destination_that_is_down_and_both_get
     });
     assert_eq!(lived.await, Ok(Ended::Asked));
 }
+
+#[tokio::test]
+async fn windows_go_on_where_the_last_run_ended_and_a_damaged_history_is_only_told() {
+    use crate::engine::signal::{Class, Instance, Observation, metric};
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "[[rule]]\nid = \"steady\"\non = \"sexton\"\nmatch = { part = [\"clock\"] }\n\
+                raise = \"frac(sexton.ok, 20m) > 50%\"\nfor = \"0s\"\n";
+    let text = format!("{}{rule}", quiet(dir.path()));
+    let plan = load_text(&text).unwrap().history;
+    // Half an hour of an earlier run.
+    let (clock, wall) = (Clock::start(), Instance::of(Class::Sexton, &[("part", "clock"), ("name", "wall")]));
+    let second = crate::engine::moment::SECOND;
+    let mut history = History::start(&plan, clock);
+    for ago in (1..1800).rev() {
+        let at = clock.now().plus(-ago * second);
+        let seen = Observation::new(at, std::sync::Arc::clone(&wall), second).with(metric("sexton.ok"), true);
+        history.keep(clock.now(), [seen]);
+    }
+    history.close().await;
+    let socket = dir.path().join("control.sock");
+    for damaged in [false, true] {
+        let file = plan.dir.join("history.db");
+        if damaged {
+            std::fs::write(&file, "no database").unwrap();
+        }
+        let text = text.clone();
+        let load = Box::new(move || load_text(&text));
+        let setup =
+            Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+        let story = async {
+            // Without a past the window would not be known for ten minutes; the raise outlives the damage.
+            until(&socket, |s| s["incidents"]["open"] == 1).await;
+            let status = ask(&socket, "GET", "/v1/status").await.unwrap();
+            let recovered = status["history"]["recovered"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(recovered.contains("history.db.corrupt-"), damaged, "{recovered}");
+            let page = "/v1/history/samples?series=sexton.ok%7Bpart%3Dclock%2Cname%3Dwall%7D";
+            loop {
+                let rows = ask(&socket, "GET", page).await.map(|page| page["rows"].as_array().unwrap().len());
+                match rows {
+                    Ok(n) if damaged && n > 0 => break assert!(n < 1000, "{n} samples of a new file"),
+                    Ok(n) if !damaged && n > 1799 => break,
+                    _ => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+            let listed = ask(&socket, "GET", "/v1/history").await.unwrap();
+            let clock = listed["series"].as_array().unwrap().iter().find(|s| s["labels"]["part"] == "clock");
+            assert_eq!(clock.unwrap()["metric"], "sexton.ok");
+            assert!(ask(&socket, "GET", "/v1/history/samples?series=none").await.is_err());
+        };
+        let local = LocalSet::new();
+        let lived = local.run_until(async {
+            let daemon = Daemon::start(setup).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(60), daemon.run(story)).await
+        });
+        assert_eq!(lived.await, Ok(Ended::Asked), "damaged: {damaged}");
+    }
+}

@@ -160,7 +160,7 @@ impl Reader {
     /// many.
     fn ones(&mut self, most: u32) -> Option<u32> {
         self.fill();
-        if self.have >= most + 1 {
+        if self.have > most {
             let ones = (!(self.rest << (64 - self.have))).leading_zeros().min(most);
             self.have -= if ones == most { ones } else { ones + 1 };
             return Some(ones);

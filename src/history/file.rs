@@ -85,9 +85,9 @@ pub fn open_to_read(dir: &Path) -> Result<Connection, HistoryError> {
 
 fn settings(conn: &Connection) -> Result<(), HistoryError> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    // A cache of 128 KiB: rows are read once, in order.
+    // A cache of 64 KiB: rows are read once, in order.
     conn.execute_batch(
-        "PRAGMA busy_timeout = 2000; PRAGMA cache_size = -128; PRAGMA temp_store = MEMORY;
+        "PRAGMA busy_timeout = 2000; PRAGMA cache_size = -64; PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
     )?;
     Ok(())

@@ -47,7 +47,7 @@ pub const LEAST: u64 = 1 << 20;
 /// How often what was seen goes to the thread, ns.
 const FLUSH: i64 = MINUTE;
 /// Samples that are handed over at once, though the minute is not over.
-const BATCH: usize = 16_384;
+const BATCH: usize = 2048;
 /// Batches and questions that may wait for the thread; further batches are dropped, further questions wait.
 const QUEUE: usize = 8;
 

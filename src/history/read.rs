@@ -220,6 +220,18 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
+    /// Bytes of all rows of samples and rollups, and of the file's pages that are in use.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn bytes(&mut self) -> Result<(u64, u64), HistoryError> {
+        let one = |sql: &str| self.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+        let packed = one("SELECT coalesce(sum(bytes), 0) FROM segment")?;
+        let recent = one("SELECT coalesce(sum(length(body)), 0) FROM recent")?;
+        let pages = one("PRAGMA page_count")?.saturating_sub(one("PRAGMA freelist_count")?);
+        Ok((packed + recent, pages * one("PRAGMA page_size")?))
+    }
+
     /// Segments of a kind (and rows that are not packed yet, for [`RAW`]) that reach into that time.
     ///
     /// # Errors

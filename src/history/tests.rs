@@ -78,7 +78,10 @@ fn samples(conn: &rusqlite::Connection, name: &str) -> Vec<Sample> {
     out
 }
 
-fn observation() -> impl Strategy<Value = (i64, usize, i64, Vec<(usize, Option<Value>)>, bool)> {
+/// Step, unit, interval, samples by signal, gone.
+type Seen = (i64, usize, i64, Vec<(usize, Option<Value>)>, bool);
+
+fn observation() -> impl Strategy<Value = Seen> {
     let number = prop_oneof![
         any::<f64>().prop_filter("numbers", |n| n.is_finite()),
         (0_i64..9).prop_map(|n| n as f64),

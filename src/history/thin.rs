@@ -74,7 +74,7 @@ impl Writer {
         };
         let (raw, rollups) = (of(RAW)?, of(ROLLUP)?);
         if raw > rollups {
-            let thinned = self.in_transaction(|conn| thin(conn));
+            let thinned = self.in_transaction(thin);
             return match thinned {
                 // No room for the rollups: then without.
                 Err(HistoryError::Full) => self.in_transaction(|conn| drop_oldest(conn, RAW)),

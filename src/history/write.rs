@@ -12,13 +12,15 @@ use rusqlite::Connection;
 use super::chunk;
 use super::error::HistoryError;
 use super::log::{self, Entry};
-use crate::engine::moment::{HOUR, SECOND};
+use crate::engine::moment::{DAY, HOUR, SECOND};
 use crate::engine::signal::{Instance, Metric, Observation, SIGNALS, Value};
 
 /// Most series heard of in one hour; samples of others are refused.
 pub const SERIES: usize = 16_384;
 /// An hour's rows are packed when a series has so many samples in them, or when the hour is over.
 const PACK_SAMPLES: u32 = 3600;
+/// An hour in which no series has so many is not packed by itself: columns would be too short.
+const PACK_LEAST: u32 = 60;
 /// Or when they all have so many.
 const PACK_ALL: u64 = 1 << 20;
 /// A wall clock that moved by more against the steady one begins a new row, and a new segment.
@@ -77,7 +79,7 @@ impl Writer {
             conn.query_row("INSERT INTO run (at) VALUES (?1) RETURNING id", [now], |r| r.get(0))?;
         let rows: i64 = conn.query_row("SELECT count(*) FROM recent", [], |r| r.get(0))?;
         // Rows of an earlier run are packed with the first row of this one.
-        let hour = Hour { since: (rows > 0).then_some(i64::MIN), ..Hour::default() };
+        let hour = Hour { since: (rows > 0).then_some(now.saturating_sub(DAY)), ..Hour::default() };
         let page: i64 = conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let pages = limit / page.unsigned_abs().max(512);
         conn.query_row(&format!("PRAGMA max_page_count = {}", pages.max(64)), [], |_| Ok(()))?;
@@ -218,9 +220,10 @@ impl Writer {
 
     /// The rows are to be packed: the hour is over, or they are many.
     pub fn is_due(&self, now: i64) -> bool {
-        let is_over = self.hour.since.is_some_and(|since| now.saturating_sub(since) >= HOUR);
-        let is_many = self.hour.of.values().any(|n| *n >= PACK_SAMPLES);
-        is_over || is_many || self.hour.samples >= PACK_ALL
+        let lasts = self.hour.since.map_or(0, |since| now.saturating_sub(since));
+        let most = self.hour.of.values().copied().max().unwrap_or(0);
+        let is_over = lasts >= DAY || lasts >= HOUR && most >= PACK_LEAST;
+        is_over || most >= PACK_SAMPLES || self.hour.samples >= PACK_ALL
     }
 
     /// The rows were packed: what was not heard of since the last time is forgotten.

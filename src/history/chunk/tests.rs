@@ -28,14 +28,18 @@ proptest! {
     #[test]
     fn what_goes_in_comes_out(
         values in value(),
-        steps in prop::collection::vec((0_i64..20_000_000_000, prop_oneof![9 => Just(10), 1 => 0_i64..99]), 300),
+        steps in prop::collection::vec(
+            (0_i64..20_000_000_000, prop_oneof![9 => Just(10), 1 => 0_i64..99]),
+            300,
+        ),
     ) {
         let mut at = 1_790_000_000_000_000_000;
         let stamps: Vec<(i64, i64)> = steps[..values.len()].iter().map(|(step, interval)| {
             at += step;
             (at, *interval)
         }).collect();
-        let elapsed: Vec<i64> = std::iter::once(0).chain(stamps.windows(2).map(|p| p[1].0 - p[0].0)).collect();
+        let distances = stamps.windows(2).map(|p| p[1].0 - p[0].0);
+        let elapsed: Vec<i64> = std::iter::once(0).chain(distances).collect();
         let (one, two) = (seal(7, &write_stamps(&stamps)), seal(8, &write_values(&values, &elapsed)));
         let read = read_all(
             Stamps::open(unseal(7, one).unwrap()).unwrap(),

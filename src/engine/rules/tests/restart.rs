@@ -240,8 +240,8 @@ fn what_was_told_is_not_held_through_a_long_absence() {
         let at = Moment::at(second * SECOND);
         Observation::new(at, Arc::clone(&unit), 0).with(metric("unit.active"), active)
     };
-    // Down for 200 s when the daemon stopped. Ten seconds on it is 51 % of the time; 300 s on it is 67 % of what
-    // was seen, and would be 83 % had it been held.
+    // Down for 200 s when the daemon stopped. Ten seconds on it is 51 % of the time; 300 s on it is 67 % of
+    // what was seen, and would be 83 % had it been held.
     for (gap, share, expected) in [(10, 50, vec!["raise critical 410<410"]), (300, 75, vec![])] {
         let raise = format!("frac(not unit.active, 10m) > {share}%");
         let rules = [rule("down", Class::Unit, &[], &[(&raise, "", 0, 0, CRITICAL)])];
