@@ -272,3 +272,19 @@ fn a_raise_of_which_nothing_is_left_is_judged_again() {
         assert_eq!(late.count(), 1, "{lost}: {said}");
     }
 }
+
+#[test]
+fn what_is_due_and_cannot_be_seen_waits_without_asking_for_time() {
+    let off = format!(
+        "{GATEWAY}\n[[override]]\nrule = \"t-down\"\nmatch = {{ check = [\"a\"] }}\nset = {{ enabled = false }}\n"
+    );
+    let configs = [("a", config(&[RULES, GATEWAY])), ("off", config(&[RULES, &off]))];
+    for (name, raised) in [("a", 1), ("off", 0)] {
+        let tale = format!(
+            "00:00 down gateway\n00:01 down a\n01:00 up gateway\n01:10 dark {name}\n03:00 look\n03:10 down a\n20:00 look"
+        );
+        let said = play(START, &configs, &tale);
+        let seen = said.lines().filter(|l| *l == "03:10 INC000002 t-down a raised 189 s after the breach");
+        assert_eq!(seen.count(), raised, "{name}: {said}");
+    }
+}

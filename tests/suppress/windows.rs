@@ -295,3 +295,18 @@ fn the_night_of_a_clock_change_in_two_zones() {
         assert_eq!(seen.iter().map(short).collect::<Vec<_>>().join(", "), raised, "{zone} {hours}");
     }
 }
+
+#[test]
+fn a_window_from_the_shell_moves_with_a_clock_that_is_set_back() {
+    let said = story(
+        DOWN,
+        "00:01:00 maintain 600 new disk
+         00:02:00 down a
+         00:03:00 clock -86400
+         00:03:01 up b
+         00:04:00 windows
+         00:04:01 kept
+         00:30:00 look",
+    );
+    insta::assert_snapshot!(said);
+}
