@@ -245,7 +245,8 @@ impl Suppression {
         }
     }
 
-    /// What the windows alone make of a raise. One that nothing else keeps (`begins`) begins a flexible window.
+    /// What the windows alone make of a raise. One that nothing else keeps (`begins`) begins a flexible
+    /// window.
     fn ask_windows(
         &mut self,
         now: Moment,
