@@ -162,3 +162,29 @@ async fn a_dead_letter_is_an_incident_until_it_is_put_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn nothing_is_raised_in_a_window_from_the_shell_though_the_daemon_is_killed_in_it() {
+    let mut host = Host::start().await;
+    assert!(host.maintenance(&["start", "--for", "1h", "--reason", ""]).is_none(), "a reason is needed");
+    let said = host.maintenance(&["start", "--for", "1h", "--reason", "new disk", "--change", "CHG7"]);
+    assert!(
+        said.as_ref().and_then(Value::as_str).is_some_and(|s| s.contains("shell-1 (change CHG7)")),
+        "{said:?}"
+    );
+    host.kill_job();
+    let kept = |host: &Host| {
+        let list = host.maintenance(&["list", "--json"])?;
+        list["suppressed"].as_array()?.iter().find(|kept| kept["rule"] == "job-missing").cloned()
+    };
+    until("the condition among what is kept", || std::future::ready(kept(&host))).await;
+    host.kill_agent();
+    host.start_agent();
+    let found = until("it after the crash", || std::future::ready(kept(&host))).await;
+    assert_eq!(found["reason"], "maintenance window shell-1 (change CHG7)");
+    assert!(host.incident_of("job-missing").await.is_none(), "nothing has left the host");
+    assert!(host.maintenance(&["end", "shell-1"]).is_some());
+    let incident = until("the incident after the window", || host.incident_of("job-missing")).await;
+    assert_eq!(incident["links"]["change"], "CHG7");
+    assert!(incident["breach_at"].as_str() < incident["raised_at"].as_str());
+}

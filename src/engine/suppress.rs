@@ -221,7 +221,7 @@ impl Suppression {
         }
     }
 
-    /// What is to become of a raise at this moment. A flexible window begins with the first raise it covers.
+    /// What is to become of a raise at this moment.
     fn judge(
         &mut self,
         now: Moment,
@@ -230,26 +230,28 @@ impl Suppression {
         incidents: &mut Incidents,
         out: &mut Step,
     ) -> Verdict {
-        let windows = (!self.windows.is_idle()).then(|| self.ask_windows(now, raising, incidents, out));
-        let tag = match windows {
-            Some(Verdict::Free(tag)) => tag,
-            Some(kept) => return kept,
-            None => None,
-        };
+        if !self.windows.is_idle()
+            && let kept @ Verdict::Kept(_) = self.ask_windows(now, raising, false, incidents, out)
+        {
+            return kept;
+        }
         match view.explained(now, raising.rule, raising.instance, incidents) {
             Some(Explained { parent, pending: false }) => Verdict::Kept(By::Symptom { of: parent }),
             Some(Explained { parent, pending: true }) => {
                 Verdict::Kept(By::Waiting { of: parent, until: now.mono.saturating_add(PARENT_WAIT) })
             }
-            None => Verdict::Free(tag),
+            None if self.windows.is_idle() => Verdict::Free(None),
+            None => self.ask_windows(now, raising, true, incidents, out),
         }
     }
 
-    /// What the windows alone make of a raise.
+    /// What the windows alone make of a raise. One that nothing else keeps (`begins`) begins a flexible
+    /// window.
     fn ask_windows(
         &mut self,
         now: Moment,
         raising: &Raising<'_>,
+        begins: bool,
         incidents: &mut Incidents,
         out: &mut Step,
     ) -> Verdict {
@@ -258,9 +260,7 @@ impl Suppression {
         let (service, _) = self.plan.service_of(rule, instance);
         let (rule, service) = (rule.id.as_str(), service.as_deref());
         let subject = Subject { rule, service, severity, labels: &labels };
-        if self.windows.covering(Mode::Suppress, &subject).is_none()
-            && let Some(turned) = self.windows.begin(now.stamp(), &subject, out)
-        {
+        if begins && let Some(turned) = self.windows.begin(now.stamp(), &subject, out) {
             tell(now, &turned, incidents, out);
         }
         match self.windows.covering(Mode::Suppress, &subject) {

@@ -178,6 +178,12 @@ impl Host {
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
     }
 
+    /// What `sexton maintenance …` says, as JSON or text; `None` when it is refused.
+    pub fn maintenance(&self, args: &[&str]) -> Option<Value> {
+        let said = self.output(&[&["maintenance"], args].concat())?;
+        Some(serde_json::from_str(&said).unwrap_or(Value::String(said)))
+    }
+
     /// What the agent says is wrong with its store.
     pub fn store_error(&self) -> Option<String> {
         self.sexton(&["status", "--json"])?["store"]["error"].as_str().map(str::to_owned)

@@ -1,6 +1,6 @@
 //! Dependencies: a symptom is counted on what explains it.
 
-use crate::stage::{RULES, config, play};
+use crate::stage::{RULES, config, incident, play};
 
 const START: &str = "2026-11-22T00:00:00Z";
 
@@ -271,4 +271,30 @@ fn a_raise_of_which_nothing_is_left_is_judged_again() {
         let late = said.lines().filter(|l| l.contains("t-down a raised") && l.starts_with("03:30"));
         assert_eq!(late.count(), 1, "{lost}: {said}");
     }
+}
+
+#[test]
+fn what_is_due_and_cannot_be_seen_waits_without_asking_for_time() {
+    let off = format!(
+        "{GATEWAY}\n[[override]]\nrule = \"t-down\"\nmatch = {{ check = [\"a\"] }}\nset = {{ enabled = false }}\n"
+    );
+    let configs = [("a", config(&[RULES, GATEWAY])), ("off", config(&[RULES, &off]))];
+    for (name, raised) in [("a", 1), ("off", 0)] {
+        let tale = format!(
+            "00:00 down gateway\n00:01 down a\n01:00 up gateway\n01:10 dark {name}\n03:00 look\n03:10 down a\n20:00 look"
+        );
+        let said = play(START, &configs, &tale);
+        let seen = said.lines().filter(|l| *l == "03:10 INC000002 t-down a raised 189 s after the breach");
+        assert_eq!(seen.count(), raised, "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_storm_of_three_hundred_makes_few_revisions() {
+    let checks: Vec<String> = (0..300).map(|i| format!("c{i}")).collect();
+    let tale = format!("00:00 down gateway\n00:01 down {}\n09:00 look", checks.join(" "));
+    let configs = [("a", config(&[RULES, GATEWAY]))];
+    let parent = incident(START, &configs, &tale, "INC000001");
+    assert_eq!((parent.rev, parent.counters.suppressed), (2, 300), "the raise, and what it explains");
+    assert_eq!(story(GATEWAY, &tale).lines().filter(|l| l.ends_with("after the breach")).count(), 1);
 }

@@ -5,6 +5,7 @@
 //! 00:20 up front             … and answer again
 //! 00:30 slow front           check.latency 5 s; `fast` ends it
 //! 01:00 restart 20           the process ends; a new one begins 20 s later with what was committed
+//! 01:00 dark NAME            a new process under a configuration, whose doors are silent at first
 //! 01:00 lose KIND            the same at once, and the rows of that kind are lost
 //! 01:00 reload NAME          another configuration
 //! 01:00 maintain 600 WHY     a window from the shell for so many seconds; `tag` marks only
@@ -105,11 +106,16 @@ impl Stage<'_> {
             ("restart", away) => {
                 let away: i64 = away.first().map_or(0, |s| s.parse().expect("seconds"));
                 self.now = self.now.plus(away * SECOND);
-                self.restart();
+                self.restart(true);
+            }
+            ("dark", name) => {
+                self.current = self.configs.iter().position(|(n, _)| *n == name[0]).expect("a configuration");
+                self.restart(false);
+                self.restless = false;
             }
             ("lose", kind) => {
                 self.rows.retain(|(row, _), _| row != kind[0]);
-                self.restart();
+                self.restart(true);
             }
             ("reload", name) => {
                 self.current = self.configs.iter().position(|(n, _)| *n == name[0]).expect("a configuration");
@@ -222,12 +228,12 @@ impl Stage<'_> {
         }
         if self.restless {
             self.restless = false;
-            self.restart();
+            self.restart(true);
             self.restless = true;
         }
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, doors_tell: bool) {
         let rows = self.rows.iter().map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()));
         let rows = rows.collect();
         self.engine = Engine::new(self.configs[self.current].1.plan.clone(), 2);
@@ -236,7 +242,9 @@ impl Stage<'_> {
         let now = self.now;
         let again = self.last.values().map(|seen| Observation { at: now, ..seen.clone() });
         let again = again.collect();
-        self.observe(again);
+        if doors_tell {
+            self.observe(again);
+        }
         // What a start wants to look at again.
         if self.engine.poll_timeout().is_some_and(|due| due <= self.now.mono) {
             self.step(|engine, now, out| {

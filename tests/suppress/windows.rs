@@ -295,3 +295,41 @@ fn the_night_of_a_clock_change_in_two_zones() {
         assert_eq!(seen.iter().map(short).collect::<Vec<_>>().join(", "), raised, "{zone} {hours}");
     }
 }
+
+#[test]
+fn a_window_from_the_shell_moves_with_a_clock_that_is_set_back() {
+    let said = story(
+        DOWN,
+        "00:01:00 maintain 600 new disk
+         00:02:00 down a
+         00:03:00 clock -86400
+         00:03:01 up b
+         00:04:00 windows
+         00:04:01 kept
+         00:30:00 look",
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_symptom_begins_no_flexible_window_until_it_would_be_raised() {
+    let rules = format!(
+        "{}\n[[rule]]\nid = \"t-gateway\"\non = \"check\"\nmatch = {{ check = [\"gateway\"] }}\nraise = \"not check.up\"\n\
+         clear = \"check.up\"\n",
+        night("duration = \"10m\"").replace(
+            "impact = 1",
+            "impact = 1\nmatch = { check = [\"*\", \"!gateway\"] }\ndepends = [\"t-gateway\"]"
+        )
+    );
+    let said = story(
+        &rules,
+        "00:50:00 down gateway
+         01:10:00 down a
+         01:11:00 windows
+         01:20:00 up gateway
+         01:21:00 kept
+         01:21:01 windows
+         01:40:00 look",
+    );
+    insta::assert_snapshot!(said);
+}

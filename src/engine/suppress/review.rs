@@ -23,6 +23,7 @@ impl Suppression {
         out: &mut Step,
     ) {
         self.restless = false;
+        self.kept.values_mut().for_each(|kept| kept.unseen = false);
         // What is raised in the first round may explain what came before it in the order of names.
         for _ in 0..2 {
             let before = self.kept.len();
@@ -55,8 +56,8 @@ impl Suppression {
             Latch::Raised(rule, severity) => (Arc::clone(rule), *severity),
             Latch::Unseen => match planned().and_then(|r| self.plan.effective(r, &kept.instance)) {
                 Some(rule) => (rule, kept.severity),
-                // The machine has no rule any more and is about to retire.
-                None => return,
+                // The machine has no rule any more, and retires when its instance is seen or given up.
+                None => return self.cannot_be_ready(key),
             },
         };
         let raising = Raising { rule: &rule, instance: &kept.instance, severity };
@@ -74,11 +75,14 @@ impl Suppression {
                 self.release(now, key, &kept, (&event, tag), incidents, out);
             }
             // The instance has not been seen since the restart.
-            None => {
-                self.restless = true;
-                self.kept.entry(key.clone()).and_modify(|kept| kept.unseen = true);
-            }
+            None => self.cannot_be_ready(key),
         }
+    }
+
+    /// No time makes it ready: it is looked at again with each observation.
+    fn cannot_be_ready(&mut self, key: &(String, String)) {
+        self.restless = true;
+        self.kept.entry(key.clone()).and_modify(|kept| kept.unseen = true);
     }
 
     /// It stays kept, perhaps for another reason; a parent that stands counts it once.

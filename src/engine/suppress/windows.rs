@@ -134,6 +134,7 @@ impl Windows {
         if self.valid.is_some_and(|(from, to)| (from..to).contains(&now.0)) {
             return Vec::new();
         }
+        self.follow_back(now, out);
         let mut turned = std::mem::take(&mut self.ended);
         let mut next = i64::MAX;
         for window in self.planned.clone().iter().chain(self.shell.clone().values()) {
@@ -161,7 +162,7 @@ impl Windows {
         let (span, lasts) = (window.when.at(now)?, window.lasts?);
         let opening = Opening { from: now, to: now.plus(lasts) };
         self.set(&window.id, None, Some(Begun { opening, span: Some(span), over: false }), out);
-        self.valid = None;
+        self.valid = self.valid.map(|(from, to)| (from, to.min(opening.to.0)));
         self.list_active(now);
         Some(Turned::new(&window, opening, true))
     }
@@ -190,21 +191,23 @@ impl Windows {
                 break;
             }
         }
-        let row = ShellRow {
-            v: VERSION,
-            from: now.0,
-            to: now.plus(ask.lasts).0,
-            mode: if ask.tag { Mode::Tag } else { Mode::Suppress },
-            reason: reason.to_owned(),
-            by: ask.by.clone(),
-            change: ask.change.clone().filter(|c| !c.trim().is_empty()),
-            covers: Covers::of(ask),
-        };
         let id = format!("shell-{}", self.count);
+        let opening = Opening { from: now, to: now.plus(ask.lasts) };
+        let window = Window {
+            id: id.clone(),
+            covers: Covers::of(ask),
+            when: When::Fixed(opening),
+            lasts: None,
+            mode: if ask.tag { Mode::Tag } else { Mode::Suppress },
+            change: ask.change.clone().filter(|c| !c.trim().is_empty()),
+            reason: reason.to_owned(),
+            by: Some(ask.by.clone()),
+            origin: "shell".to_owned(),
+        };
         let count = CountRow { v: VERSION, started: self.count };
         put(out, COUNT.to_owned(), serde_json::to_string(&count).ok());
-        put(out, format!("{SHELL}{id}"), serde_json::to_string(&row).ok());
-        let window = Arc::new(shell_window(&id, row));
+        put(out, format!("{SHELL}{id}"), row_of(&window, opening));
+        let window = Arc::new(window);
         self.shell.insert(id, Arc::clone(&window));
         self.valid = None;
         Ok(window)
@@ -256,6 +259,19 @@ impl Windows {
         }
         self.valid = None;
         Ok(())
+    }
+
+    /// A window from the shell began "now": when the clock was set back behind that, it moves with it and
+    /// lasts no longer than it was to.
+    fn follow_back(&mut self, now: Stamp, out: &mut Step) {
+        let ahead = |w: &Window| matches!(w.when, When::Fixed(o) if o.from > now);
+        for (id, window) in self.shell.iter_mut().filter(|(_, w)| ahead(w)) {
+            let When::Fixed(opening) = window.when else { continue };
+            let opening = Opening { from: now, to: now.plus(opening.to.0 - opening.from.0) };
+            let moved = Window { when: When::Fixed(opening), ..Window::clone(window) };
+            put(out, format!("{SHELL}{id}"), row_of(&moved, opening));
+            *window = Arc::new(moved);
+        }
     }
 
     fn list_active(&mut self, now: Stamp) {
@@ -335,6 +351,20 @@ fn is_begun(window: &Window, was: Option<Begun>, now: Stamp) -> Option<Begun> {
     // An end that was moved is the same opening; after an early end it stays over until then.
     let over = was.is_some_and(|b| b.over && b.opening.to > now);
     Some(Begun { opening, span: None, over })
+}
+
+fn row_of(window: &Window, opening: Opening) -> Option<String> {
+    let row = ShellRow {
+        v: VERSION,
+        from: opening.from.0,
+        to: opening.to.0,
+        mode: window.mode,
+        reason: window.reason.clone(),
+        by: window.by.clone().unwrap_or_default(),
+        change: window.change.clone(),
+        covers: window.covers.clone(),
+    };
+    serde_json::to_string(&row).ok()
 }
 
 fn shell_window(id: &str, row: ShellRow) -> Window {
