@@ -7,11 +7,13 @@ pub mod check;
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod diff;
 pub mod doctor;
 pub mod doors;
 pub mod handle;
 pub mod host;
 pub mod outbox;
+pub mod replay;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -60,6 +62,10 @@ enum Verb {
     Check(check::CheckArgs),
     /// Play the tests of rule files: does each rule do what it is to do?
     Test(test::TestArgs),
+    /// Play the rules over recorded series: what would they have raised?
+    Replay(replay::ReplayArgs),
+    /// Play two rule sets over the same series: what would be raised more, less, earlier, later?
+    Diff(diff::DiffArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -134,6 +140,8 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => check::run(&args, &doors::doors(), &host::facts()),
         Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
+        Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
+        Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

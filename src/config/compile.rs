@@ -26,6 +26,7 @@ use crate::engine::record::HostRef;
 use crate::engine::signal::{Class, Metric};
 
 mod hash;
+mod lint;
 mod overrides;
 mod rule;
 mod test;
@@ -73,7 +74,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
     let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
-    let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
+    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).map(Arc::new).collect();
     let tier = last(&layers.host, |h| h.tier).or_else(|| below.main.step.as_ref().and_then(|s| s.impact));
     let plan = Plan {
         host: host(&layers.host, tier, facts, report),
@@ -101,6 +102,7 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
         warnings: Vec::new(),
     };
     config.hash = hash::config(&config);
+    lint::rules(&rules, &config, doors, report);
     config
 }
 
@@ -108,6 +110,8 @@ pub fn compile(files: Vec<(Role, RawFile)>, doors: &Doors, facts: &HostFacts, re
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
+    /// It is built in, or takes the place of one that is.
+    is_shipped: bool,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
 }
@@ -161,7 +165,10 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
-    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, plan });
+    let old = rules.get(&raw.id.0);
+    old.iter().for_each(|old| lint::replaced(&old.id, &raw.id, report));
+    let is_shipped = lint::is_builtin(raw.id.1, report) || old.is_some_and(|old| old.is_shipped);
+    rules.insert(raw.id.0.clone(), Known { id: raw.id, class: raw.class, is_shipped, plan });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {

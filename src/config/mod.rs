@@ -24,6 +24,8 @@ mod value;
 mod walk;
 pub mod watch;
 
+pub use value::duration;
+
 use diagnose::{Diagnostic, Diagnostics, Report};
 use source::{Role, Source, Trouble};
 

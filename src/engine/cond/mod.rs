@@ -8,6 +8,7 @@
 mod call;
 mod check;
 mod clear;
+mod compared;
 mod explain;
 mod expr;
 mod hint;
@@ -24,6 +25,7 @@ use super::signal::{Base, Class, Metric, Type};
 
 pub use clear::default_clear;
 pub(super) use clear::never;
+pub use compared::Compared;
 pub use expr::{Math, Relation};
 pub use title::{Piece, Title, check_title};
 pub use units::human;
