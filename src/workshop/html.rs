@@ -50,8 +50,8 @@ impl Page<'_> {
         self.cards(out)?;
         self.table(out)?;
         for (title, ids, why) in [
-            ("Quiet", &report.quiet, "had series and raised nothing"),
-            ("Blind", &report.blind, "look at signals that these series do not have"),
+            ("Quiet", &report.quiet, "rules that had series and raised nothing"),
+            ("Blind", &report.blind, "rules that look at signals these series do not have"),
         ] {
             if !ids.is_empty() {
                 let list =
@@ -59,7 +59,7 @@ impl Page<'_> {
                 let n = ids.len();
                 writeln!(
                     out,
-                    "<details><summary>{title}: {n} rules {why}</summary><p class=\"ids\">{list}</p></details>"
+                    "<details><summary>{title} ({n}): {why}</summary><p class=\"ids\">{list}</p></details>"
                 )?;
             }
         }

@@ -12,7 +12,7 @@ use crate::engine::signal::{Class, Metric};
 use crate::workshop::source::{Column, Track};
 
 /// Fewer samples than this are not worth a second thread.
-const WORTH: u64 = 200_000;
+const WORTH: u64 = 50_000;
 
 /// A part: the rules that are judged in it, and what they see.
 type Shard = (Arc<Plan>, Vec<Arc<Track>>);
