@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 #[cfg(feature = "desk")]
 pub mod desk;
+pub mod diff;
 pub mod doctor;
 pub mod doors;
 pub mod handle;
@@ -14,6 +15,7 @@ pub mod history;
 pub mod host;
 pub mod maintenance;
 pub mod outbox;
+pub mod replay;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -62,6 +64,10 @@ enum Verb {
     Check(check::CheckArgs),
     /// Play the tests of rule files: does each rule do what it is to do?
     Test(test::TestArgs),
+    /// Play the rules over recorded series: what would they have raised?
+    Replay(replay::ReplayArgs),
+    /// Play two rule sets over the same series: what would be raised more, less, earlier, later?
+    Diff(diff::DiffArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -140,6 +146,8 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Check(args) => check::run(&args, &doors::doors(), &host::facts()),
         Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
+        Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
+        Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

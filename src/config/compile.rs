@@ -29,6 +29,7 @@ use crate::engine::suppress::Terms;
 mod action;
 mod companion;
 mod hash;
+mod lint;
 mod origin;
 mod overrides;
 mod relations;
@@ -88,13 +89,13 @@ pub fn compile(
     let (mut layers, mut rules, below) = gather(files, &mut origins, report);
     limits(&layers, rules.len(), report);
     let interval = last(&layers.collect, |c| c.interval).unwrap_or(INTERVAL);
+    let ancestors = relations::compile(&mut rules, report);
     companion::add(&mut rules);
     let overrides = overrides::compile(&layers.overrides, &rules, report);
-    let ancestors = relations::compile(&mut rules, report);
     let host = host(&layers.host, tier(&layers, &below), facts, report);
     let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
     let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
-    let plans: Vec<_> = rules.into_values().filter_map(|r| r.plan).map(Arc::new).collect();
+    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).map(Arc::new).collect();
     layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
         declared: companion::declared(&plans, &layers.checks),
@@ -125,6 +126,7 @@ pub fn compile(
         warnings: Vec::new(),
     };
     config.hash = hash::config(&config);
+    lint::rules(&rules, &config, doors, report);
     (config, origins)
 }
 
@@ -137,6 +139,8 @@ fn tier(layers: &Layers, below: &Below) -> Option<u8> {
 pub struct Known {
     id: (String, At),
     class: Option<Class>,
+    /// It is built in, or takes the place of one that is.
+    is_shipped: bool,
     /// `None`: switched off, or wrong.
     plan: Option<Rule>,
     depends: Vec<RawRelation>,
@@ -205,8 +209,11 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         return;
     }
     let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
+    let old = rules.get(&raw.id.0);
+    old.iter().for_each(|old| lint::replaced(&old.id, &raw.id, report));
+    let is_shipped = lint::is_builtin(raw.id.1, report) || old.is_some_and(|old| old.is_shipped);
     let RawRule { id, class, depends, suppresses, .. } = raw;
-    rules.insert(id.0.clone(), Known { id, class, plan, depends, suppresses });
+    rules.insert(id.0.clone(), Known { id, class, is_shipped, plan, depends, suppresses });
 }
 
 fn limits(layers: &Layers, rules: usize, report: &mut Report) {

@@ -75,6 +75,9 @@ impl Excerpt {
 pub struct Diagnostic {
     /// Error or warning.
     pub level: Level,
+    /// Name of the lint, of a doubt that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lint: Option<&'static str>,
     /// What is wrong, one line.
     pub message: String,
     /// Where.
@@ -148,6 +151,7 @@ impl std::error::Error for Diagnostics {}
 #[must_use]
 pub(super) struct Finding {
     level: Level,
+    lint: Option<&'static str>,
     message: String,
     at: At,
     label: String,
@@ -162,12 +166,18 @@ impl Finding {
     pub fn error(at: At, message: impl Into<String>) -> Self {
         let (message, level) = (message.into(), Level::Error);
         let (label, also, help) = (String::new(), Vec::new(), Vec::new());
-        Self { level, message, at, label, also, help, absence: false, syntax: false }
+        Self { level, lint: None, message, at, label, also, help, absence: false, syntax: false }
     }
 
     /// A doubt at a place.
     pub fn warning(at: At, message: impl Into<String>) -> Self {
         Self { level: Level::Warning, ..Self::error(at, message) }
+    }
+
+    /// The name of the lint that found it.
+    pub fn lint(mut self, name: &'static str) -> Self {
+        self.lint = Some(name);
+        self
     }
 
     /// A syntax error: other findings on its line are left out.
@@ -263,6 +273,10 @@ impl Report {
                 || broken.is_empty()
                 || !(f.absence || line_of(f.at).is_some_and(|l| broken.contains(&l)))
         });
+        if !self.troubles.is_empty() || findings.iter().any(|f| f.level == Level::Error) {
+            // What cannot be loaded is mended first; its lints come when it can.
+            findings.retain(|f| f.lint.is_none());
+        }
         findings.sort_by_key(|f| (f.level, f.at));
         // A piece that several rules share is read for each of them: a mistake in it is told once.
         findings.dedup_by(|later, first| {
@@ -281,6 +295,7 @@ impl Report {
     fn diagnostic(&self, finding: &Finding) -> Diagnostic {
         Diagnostic {
             level: finding.level,
+            lint: finding.lint,
             message: finding.message.clone(),
             at: self.excerpt(finding.at, &finding.label),
             also: finding.also.iter().filter_map(|(at, label)| self.excerpt(*at, label)).collect(),
@@ -322,6 +337,7 @@ pub fn unreadable(trouble: &Trouble) -> Diagnostic {
     });
     Diagnostic {
         level: Level::Error,
+        lint: None,
         message: trouble.message.clone(),
         at,
         also: Vec::new(),

@@ -6,14 +6,17 @@
 //! test of a week costs no more memory than one of an hour); files are read by whoever plays the test. Limit:
 //! [`MOST_SAMPLES`] per series.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::suggest::{nearest, one_of};
+use super::walk::shorten;
 use crate::engine::cond::{self, program::Root};
 use crate::engine::moment::Stamp;
 use crate::engine::record::{Priority, Severity};
-use crate::engine::signal::{Base, Class, Instance, Metric, Type, Value};
+use crate::engine::signal::{Base, Class, Instance, Metric, SIGNALS, Type, Value};
 
 /// Most samples of one series of a test.
 pub const MOST_SAMPLES: u64 = 1_000_000;
@@ -139,6 +142,73 @@ pub struct Expect {
     pub instance: Option<String>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// What is wrong with the name of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameError {
+    /// One line.
+    pub message: String,
+    /// The name that was probably meant.
+    pub near: Option<&'static str>,
+    /// How it is written.
+    pub help: String,
+}
+
+impl std::fmt::Display for NameError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.near {
+            Some(near) => write!(f, "{}; did you mean `{near}`?", self.message),
+            None => write!(f, "{}; {}", self.message, self.help),
+        }
+    }
+}
+
+/// The signal and the labels of `fs.used{mount=/data,fstype=ext4}`.
+///
+/// # Errors
+/// No such signal, a label that its class lacks, or a form that cannot be read.
+pub fn series_name(text: &str) -> Result<(Metric, BTreeMap<String, String>), NameError> {
+    let form = "write signal{label=value,label=value}, such as \"fs.used{mount=/data}\"";
+    let wrong = |message: String| NameError { message, near: None, help: form.to_owned() };
+    let (signal, labels) = match text.split_once('{') {
+        Some((signal, rest)) => match rest.trim_end().strip_suffix('}') {
+            Some(labels) => (signal.trim(), labels),
+            None => return Err(wrong(format!("`{}` has no closing brace", shorten(text)))),
+        },
+        None => (text.trim(), ""),
+    };
+    let Some(metric) = Metric::find(signal) else {
+        let near = nearest(signal, SIGNALS.iter().map(|s| s.name));
+        return Err(NameError { near, ..wrong(format!("there is no signal `{}`", shorten(signal))) });
+    };
+    let class = metric.spec().class;
+    let mut found = BTreeMap::new();
+    for part in labels.split([',', ';']).map(str::trim).filter(|p| !p.is_empty()) {
+        let Some((label, value)) = part.split_once('=') else {
+            return Err(wrong(format!("`{}` is no label=value", shorten(part))));
+        };
+        let (label, value) = (label.trim(), value.trim().trim_matches(['"', '\'']));
+        if !class_labels(class).any(|l| l == label) {
+            return Err(no_label(label, class));
+        }
+        found.insert(label.to_owned(), value.to_owned());
+    }
+    Ok((metric, found))
+}
+
+fn class_labels(class: Class) -> impl Iterator<Item = &'static str> {
+    let spec = class.spec();
+    spec.identity.iter().chain(spec.other).copied()
+}
+
+fn no_label(label: &str, class: Class) -> NameError {
+    let help = match class_labels(class).next() {
+        Some(_) => format!("labels of `{}`: {}", class.name(), one_of(class_labels(class))),
+        None => format!("class `{}` has one instance and no labels", class.name()),
+    };
+    let message = format!("class `{}` has no label `{}`", class.name(), shorten(label));
+    NameError { message, near: nearest(label, class_labels(class)), help }
 }
 
 /// What is wrong with a piece of the notation.
@@ -288,7 +358,10 @@ fn quoted(body: &str, span: &Range<usize>, metric: Metric) -> Result<Value, Nota
 }
 
 /// A literal of the type of the signal, in base units. Nothing at all needs no unit.
-fn number(text: &str, span: &Range<usize>, metric: Metric) -> Result<f64, NotationError> {
+///
+/// # Errors
+/// It is no literal, or one of another type.
+pub fn number(text: &str, span: &Range<usize>, metric: Metric) -> Result<f64, NotationError> {
     let wanted = metric.spec().ty;
     let help = format!("values of {} look like {}", metric.name(), example(wanted));
     let constant = cond::compile_any(text, Class::Host, &[]).ok().and_then(|c| match &c.program().root {

@@ -32,6 +32,9 @@ const SIZE_UNITS: &[(&str, f64)] = &[
 ];
 
 /// A duration in nanoseconds: `10s`, `1h 30m`, `1.5h`.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence that begins with the text.
 pub fn duration(text: &str) -> Result<i64, String> {
     let mut rest = text.trim();
     if rest.is_empty() {

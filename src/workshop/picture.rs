@@ -10,7 +10,6 @@ use super::prove::{Proof, only, tracks};
 use super::source::{Column, Source, Track};
 use crate::config::test::RuleTest;
 use crate::engine::cond::Relation;
-use crate::engine::cond::program::{Input, Num, Program, Root, Truth};
 use crate::engine::plan::{Plan, Rule};
 use crate::engine::rules::Health;
 use crate::engine::signal::{Base, Class, Metric};
@@ -85,7 +84,7 @@ pub fn picture(test: &RuleTest, plan: &Plan, proof: &Proof, columns: usize) -> O
     let last_look = proof.checks.iter().map(|c| test.start.0 + c.at).max().unwrap_or(last);
     let (from, to) = (test.start.0, last.max(last_look).max(test.start.0 + test.step));
     let instance = shown(proof).or_else(|| {
-        let own = |t: &&Track| t.instance.class == rule.class && rule.matches.accepts(&t.instance);
+        let own = |t: &&Arc<Track>| t.instance.class == rule.class && rule.matches.accepts(&t.instance);
         source.tracks().iter().find(own).map(|t| t.instance.key().to_owned())
     });
     let instance = instance.unwrap_or_else(|| rule.class.name().to_owned());
@@ -127,7 +126,7 @@ fn shown(proof: &Proof) -> Option<String> {
         .or_else(|| proof.checks.iter().find_map(|c| c.instance.clone()))
 }
 
-fn curves(rule: &Rule, tracks: &[Track], instance: &str) -> Vec<Curve> {
+fn curves(rule: &Rule, tracks: &[Arc<Track>], instance: &str) -> Vec<Curve> {
     let mut metrics: Vec<Metric> = Vec::new();
     for metric in rule.steps.iter().flat_map(|s| s.raise.metrics().iter().chain(s.clear.metrics())) {
         if !metrics.contains(metric) {
@@ -154,90 +153,13 @@ pub fn limits(rule: &Rule, metric: Metric) -> Vec<Limit> {
     let raises = rule.steps.iter().map(|s| (&s.raise, Level::Raised(s.severity)));
     let clears = rule.steps.iter().map(|s| (&s.clear, Level::Ok));
     for (cond, level) in raises.chain(clears) {
-        let mut add = |relation, value: f64| {
+        for compared in cond.program().comparisons().into_iter().filter(|c| c.metric == metric) {
+            let (relation, value) = (compared.relation, compared.limit);
             let is_known = found.iter().any(|l| l.value == value);
             if value.is_finite() && !is_known && found.len() < MOST_LIMITS {
                 found.push(Limit { relation, value, level });
             }
-        };
-        let program = cond.program();
-        if let Root::Truth(truth) = &program.root {
-            compared(truth, program, &program.slots, metric, &mut add);
         }
     }
     found
-}
-
-/// Visits every comparison of a signal with a constant.
-fn compared(
-    truth: &Truth,
-    program: &Program,
-    slots: &[Metric],
-    metric: Metric,
-    visit: &mut dyn FnMut(Relation, f64),
-) {
-    match truth {
-        Truth::Compare(compare) => {
-            let about = |num: &Num| is_about(num, program, slots, metric) && compare.ty == metric.spec().ty;
-            if let Some(limit) = compare.right.constant().filter(|_| about(&compare.left)) {
-                visit(compare.relation, limit);
-            } else if let Some(limit) = compare.left.constant().filter(|_| about(&compare.right)) {
-                visit(compare.relation.swapped(), limit);
-            }
-            inside(&compare.left, program, metric, visit);
-            inside(&compare.right, program, metric, visit);
-        }
-        Truth::Not(one) => compared(one, program, slots, metric, visit),
-        Truth::And(many) | Truth::Or(many) => {
-            many.iter().for_each(|one| compared(one, program, slots, metric, visit));
-        }
-        Truth::If(three) => {
-            [&three.0, &three.1, &three.2]
-                .into_iter()
-                .for_each(|t| compared(t, program, slots, metric, visit));
-        }
-        Truth::Same(two, _) | Truth::Coalesce(two) => {
-            [&two.0, &two.1].into_iter().for_each(|t| compared(t, program, slots, metric, visit));
-        }
-        Truth::Const(_)
-        | Truth::Slot(_)
-        | Truth::Words(_)
-        | Truth::Silent(..)
-        | Truth::Missing(..)
-        | Truth::Unseen(..)
-        | Truth::Fact(_) => {}
-    }
-}
-
-/// Conditions within a window: `frac(cpu.busy > 90%, 10m)`.
-fn inside(num: &Num, program: &Program, metric: Metric, visit: &mut dyn FnMut(Relation, f64)) {
-    match num {
-        Num::Window(index, ..) => {
-            if let Some(window) = program.windows.get(usize::from(*index))
-                && let Input::Truth(truth) = &window.input
-            {
-                compared(truth, program, &window.slots, metric, visit);
-            }
-        }
-        Num::Neg(one) | Num::Map(_, one) => inside(one, program, metric, visit),
-        Num::Math(_, two) => two.iter().for_each(|n| inside(n, program, metric, visit)),
-        Num::Fold(_, many) => many.iter().for_each(|n| inside(n, program, metric, visit)),
-        _ => {}
-    }
-}
-
-/// The signal itself, or what a window makes of it.
-fn is_about(num: &Num, program: &Program, slots: &[Metric], metric: Metric) -> bool {
-    match num {
-        Num::Slot(slot) => slots.get(usize::from(*slot)) == Some(&metric),
-        Num::Window(index, ..) => {
-            program.windows.get(usize::from(*index)).is_some_and(|window| match &window.input {
-                Input::Num(num) => is_about(num, program, &window.slots, metric),
-                Input::Truth(_) | Input::Signal(_) | Input::Events(_) => false,
-            })
-        }
-        Num::Fold(_, many) => many.iter().any(|n| is_about(n, program, slots, metric)),
-        Num::Coalesce(two) => is_about(&two.0, program, slots, metric),
-        _ => false,
-    }
 }

@@ -215,7 +215,7 @@ pub fn tracks(test: &RuleTest) -> Result<Tracks, String> {
         let at = |i: usize| test.start.0.saturating_add(test.step.saturating_mul(i as i64));
         track.times = (0..longest).map(at).collect();
     }
-    Ok(Tracks::new(tracks))
+    Ok(Tracks::new(tracks.into_iter().map(Arc::new).collect()))
 }
 
 fn column(series: &TestSeries, files: &mut BTreeMap<std::path::PathBuf, Table>) -> Result<Column, String> {

@@ -93,7 +93,7 @@ impl Column {
 
 /// Series in memory, played in the order of time; those of the host first, which others may name.
 pub struct Tracks {
-    tracks: Vec<Track>,
+    tracks: Vec<Arc<Track>>,
     /// One of each track, filled anew for every row.
     seen: Vec<Observation>,
     heads: BinaryHeap<Reverse<(i64, usize)>>,
@@ -103,7 +103,7 @@ pub struct Tracks {
 
 impl Tracks {
     /// Series to be played once.
-    pub fn new(mut tracks: Vec<Track>) -> Self {
+    pub fn new(mut tracks: Vec<Arc<Track>>) -> Self {
         tracks.sort_by(|a, b| rank(a).cmp(&rank(b)));
         let seen =
             tracks.iter().map(|t| Observation::new(Moment::at(0), Arc::clone(&t.instance), t.interval));
@@ -114,7 +114,7 @@ impl Tracks {
     }
 
     /// The series themselves.
-    pub fn tracks(&self) -> &[Track] {
+    pub fn tracks(&self) -> &[Arc<Track>] {
         &self.tracks
     }
 }
@@ -162,7 +162,7 @@ mod tests {
         };
         let fs = track(Class::Fs, &[("mount", "/")], "fs.used", &[1, 3, 3], &[0.1, f64::NAN, 0.3]);
         let host = track(Class::Host, &[], "cpu.busy", &[1, 2, 3], &[1.0, 2.0, 3.0]);
-        let mut tracks = Tracks::new(vec![fs, host]);
+        let mut tracks = Tracks::new(vec![Arc::new(fs), Arc::new(host)]);
         let mut seen = Vec::new();
         while let Some(o) = tracks.next().unwrap() {
             seen.push((o.at.mono, o.instance.name().to_owned(), o.samples.len()));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Done, complaints, count, verdict};
 use crate::engine::moment::SECOND;
 use crate::engine::record::Priority;
+use crate::workshop::html::escape as xml;
 use crate::workshop::prove::Trouble;
 
 #[derive(Serialize)]
@@ -163,20 +164,4 @@ fn case(done: &Done<'_>, out: &mut String) {
     }
     let (message, body) = (xml(&summary), xml(&body));
     out.push_str(&format!(">\n      <{tag} message=\"{message}\">{body}</{tag}>\n    </testcase>\n"));
-}
-
-/// Text within XML; what XML cannot hold becomes a question mark.
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('?'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -1,3 +1,5 @@
+//! `sexton test` as a whole: files in, exit code and text out.
+
 use std::fs;
 
 use super::*;

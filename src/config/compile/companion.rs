@@ -27,6 +27,7 @@ pub fn add(rules: &mut BTreeMap<String, Known>) {
             Some(Known {
                 id,
                 class: known.class,
+                is_shipped: known.is_shipped,
                 plan: Some(plan),
                 depends: Vec::new(),
                 suppresses: Vec::new(),

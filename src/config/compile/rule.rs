@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{action, hash, title};
+use super::{action, hash, lint, title};
 use crate::config::diagnose::{Finding, Report};
 use crate::config::raw::{RawDefaults, RawMeta, RawRule, RawStep};
 use crate::config::walk::{Text, shorten};
@@ -34,11 +34,14 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
 
     let written: Vec<&RawStep> =
         if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
-    let compiled = written.into_iter().map(|step| conditions.step(step, raw, defaults, report));
+    let compiled = written.iter().map(|step| conditions.step(step, raw, defaults, report));
     let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
     let action = raw.action.as_ref().map(|action| action::compile(action, class, &conditions, report));
     let lets = conditions.lets;
     let steps = steps.filter(|_| sound)?;
+    let raises: Vec<_> =
+        written.iter().zip(&steps).filter_map(|(w, s)| Some((w.raise.as_ref()?, &s.raise))).collect();
+    lint::percent(&raw.id.0, &raises, report);
 
     let first = |get: &dyn Fn(&RawMeta) -> Option<String>| {
         get(&raw.meta).or_else(|| defaults.iter().find_map(|d| get(&d.meta)))
@@ -181,9 +184,16 @@ impl<'r> Conditions<'r> {
         };
         let raise_text = step.raise.as_ref();
         let raise = raise_text.and_then(|text| self.condition("raise", text, report));
+        if let (Some(cond), Some(text)) = (&raise, raise_text) {
+            lint::raise(self.rule, text, cond, report);
+        }
         let clear_text = step.clear.as_ref().or(raw.own.clear.as_ref());
         let clear = match (clear_text, &raise, raise_text) {
-            (Some(text), ..) => self.condition("clear", text, report),
+            (Some(text), ..) => {
+                let clear = self.condition("clear", text, report);
+                clear.iter().for_each(|cond| lint::clear(self.rule, text, cond, report));
+                clear
+            }
             (None, Some(raise), Some(text)) => {
                 report.add(no_clear(self.rule, text, raise));
                 Some(cond::default_clear(raise))
@@ -205,6 +215,7 @@ impl<'r> Conditions<'r> {
 fn no_clear(rule: &str, text: &Text, raise: &Cond) -> Finding {
     let clear = cond::default_clear(raise);
     Finding::warning(text.at, format!("rule `{rule}` has no `clear`"))
+        .lint(lint::MISSING_CLEAR)
         .label(format!("ends when: {}", shorten(clear.canonical())))
         .help("give it a `clear` with a limit of its own, so that a value at the limit opens one incident")
 }

@@ -10,7 +10,11 @@ pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
         Level::Error => Drawn::ERROR,
         Level::Warning => Drawn::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()));
+    let title = level.primary_title(diagnostic.message.as_str());
+    let mut group = Group::with_title(match diagnostic.lint {
+        Some(lint) => title.id(lint),
+        None => title,
+    });
     match (&diagnostic.at, &diagnostic.file) {
         (Some(at), _) => group = place(group, at, AnnotationKind::Primary),
         (None, Some(file)) => group = group.element(Origin::path(file.as_str())),

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::rule::SEVERITIES;
 use crate::config::diagnose::{At, Finding, Report};
-use crate::config::suggest::{nearest, one_of};
-use crate::config::test::{Expect, Expected, Piece, START, STATES, TestSeries, pieces};
-use crate::config::walk::{Keys, LATER, Sp, Text, Walk, shorten};
+use crate::config::test::{Expect, Expected, Piece, START, STATES, TestSeries, pieces, series_name};
+use crate::config::walk::{Keys, LATER, Sp, Text, Walk};
 use crate::engine::moment::{DAY, SECOND, Stamp};
 use crate::engine::record::Priority;
-use crate::engine::signal::{Class, Instance, Metric, SIGNALS};
+use crate::engine::signal::{Instance, Metric};
 
 /// One `[[test]]`.
 pub struct RawTest {
@@ -176,58 +175,15 @@ fn at_home(mut pieces: Vec<Piece>, at: At, report: &Report) -> Vec<Piece> {
 
 /// `fs.used{mount=/data,fstype=ext4}`.
 fn name(key: &Text, report: &mut Report) -> Option<(Metric, BTreeMap<String, String>)> {
-    let form = "write signal{label=value,label=value}, such as \"fs.used{mount=/data}\"";
-    let (signal, labels) = match key.value.split_once('{') {
-        Some((signal, rest)) => match rest.trim_end().strip_suffix('}') {
-            Some(labels) => (signal.trim(), labels),
-            None => {
-                report.add(
-                    Finding::error(key.at, format!("`{}` has no closing brace", shorten(&key.value)))
-                        .help(form),
-                );
-                return None;
-            }
-        },
-        None => (key.value.trim(), ""),
-    };
-    let Some(metric) = Metric::find(signal) else {
-        let finding = Finding::error(key.at, format!("there is no signal `{}`", shorten(signal))).help(form);
-        report.add(match nearest(signal, SIGNALS.iter().map(|s| s.name)) {
-            Some(near) => finding.label(format!("did you mean `{near}`?")),
-            None => finding,
-        });
-        return None;
-    };
-    let class = metric.spec().class;
-    let mut found = BTreeMap::new();
-    for part in labels.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let Some((label, value)) = part.split_once('=') else {
-            report.add(Finding::error(key.at, format!("`{}` is no label=value", shorten(part))).help(form));
-            return None;
-        };
-        let (label, value) = (label.trim(), value.trim().trim_matches(['"', '\'']));
-        if !known(class).any(|l| l == label) {
-            report.add(no_label(key, label, class));
-            return None;
+    match series_name(&key.value) {
+        Ok(name) => Some(name),
+        Err(wrong) => {
+            let finding = Finding::error(key.at, wrong.message).help(wrong.help);
+            report.add(match wrong.near {
+                Some(near) => finding.label(format!("did you mean `{near}`?")),
+                None => finding,
+            });
+            None
         }
-        found.insert(label.to_owned(), value.to_owned());
-    }
-    Some((metric, found))
-}
-
-fn known(class: Class) -> impl Iterator<Item = &'static str> {
-    let spec = class.spec();
-    spec.identity.iter().chain(spec.other).copied()
-}
-
-fn no_label(key: &Text, label: &str, class: Class) -> Finding {
-    let message = format!("class `{}` has no label `{}`", class.name(), shorten(label));
-    let finding = Finding::error(key.at, message).help(match known(class).next() {
-        Some(_) => format!("labels of `{}`: {}", class.name(), one_of(known(class))),
-        None => format!("class `{}` has one instance and no labels", class.name()),
-    });
-    match nearest(label, known(class)) {
-        Some(near) => finding.label(format!("did you mean `{near}`?")),
-        None => finding,
     }
 }

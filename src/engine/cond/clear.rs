@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Cond;
-use super::expr::{Math, Relation, literal};
+use super::expr::{Math, Relation};
 use super::program::{Compare, Num, Program, Root, Truth};
 use crate::engine::func;
 use crate::engine::signal::{Base, Kind, Metric, Type, metric};
@@ -39,19 +39,10 @@ fn negated(program: &Program) -> (Truth, String) {
     };
     if let Truth::Compare(compare) = root {
         let clear = Compare { relation: compare.relation.negated(), ..*compare };
-        let text = text_of(&clear);
+        let text = clear.text();
         return (Truth::Compare(Box::new(clear)), text);
     }
     (Truth::Not(Box::new(root)), format!("not ({})", program.canonical))
-}
-
-fn text_of(compare: &Compare) -> String {
-    let side = |name: &Option<Box<str>>, num: &Num| match name {
-        Some(name) => name.to_string(),
-        None => literal(num.constant().unwrap_or(f64::NAN), compare.ty),
-    };
-    let (left, right) = (side(&compare.names[0], &compare.left), side(&compare.names[1], &compare.right));
-    format!("{left} {} {right}", compare.relation.sign())
 }
 
 /// `x > L` clears at `x <= L - 5 %`, `x < L` at `x >= L + 5 %`.
@@ -89,7 +80,7 @@ fn widened(compare: &Compare, program: &Program) -> Option<(Truth, String)> {
     let value_name = compare.names[usize::from(is_limit_left)].clone();
     let names = [value_name, name];
     let clear = Compare { relation, left: value.clone(), right: limit, ty: compare.ty, names };
-    let text = text_of(&clear);
+    let text = clear.text();
     Some((Truth::Compare(Box::new(clear)), text))
 }
 

@@ -8,6 +8,7 @@
 mod call;
 mod check;
 mod clear;
+mod compared;
 mod explain;
 mod expr;
 mod guard;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use super::signal::{Base, Class, Metric, Type};
 
 pub use clear::default_clear;
+pub use compared::Compared;
 pub use expr::{Math, Relation};
 pub use guard::{Fact, compile_guard};
 pub(super) use silence::never;

@@ -1,3 +1,5 @@
+//! Tests of rule files, played; the times of the contract.
+
 use super::*;
 use crate::config::{self, Config, Doors, HostFacts};
 use crate::engine::moment::{HOUR, MINUTE, SECOND};

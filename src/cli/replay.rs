@@ -1,0 +1,179 @@
+//! `sexton replay`: what would these rules have done on recorded series?
+//!
+//! Reads files, changes nothing, needs no daemon.
+
+mod text;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::{COULD_NOT_RUN, FINDING, FINE, fail, say};
+use crate::config::{self, Config, DEFAULT_PATH, Doors, HostFacts};
+use crate::engine::plan::{Plan, glob_matches};
+use crate::workshop::html::Page;
+use crate::workshop::labels::{self, Window};
+use crate::workshop::load::{Recording, load};
+use crate::workshop::replay::{Host, Outcome, hosts, report, run as play, total};
+
+pub use text::comparison;
+
+/// Series that are played.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SeriesArgs {
+    /// CSV files: SIGNAL{LABELS}=FILE[:COLUMN][*FACTOR], such as cpu.busy=host.csv:cpu*1%; or a file with the
+    /// columns time, metric, labels, value
+    #[arg(value_name = "SERIES", required = true)]
+    pub series: Vec<String>,
+    /// Each file is a host of its own
+    #[arg(long)]
+    pub apart: bool,
+    /// Only rules whose id matches
+    #[arg(long, value_name = "GLOB")]
+    pub rule: Option<String>,
+    /// Threads; as many as there are CPUs when not given
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Arguments of `sexton replay`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// What is played.
+    #[command(flatten)]
+    pub series: SeriesArgs,
+    /// Rules: a configuration directory, or a rule file
+    #[arg(long, value_name = "DIR_OR_FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// CSV file of labelled windows (series, start, end, subject): when something was really wrong
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// A raise counts for a window until this long after its end
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    pub slack: i64,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Forms of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// A page with plots
+    Html,
+}
+
+fn duration(text: &str) -> Result<i64, String> {
+    config::duration(text).map_err(|why| format!("{text:?} {why}"))
+}
+
+/// Plays and prints to standard output; progress goes to standard error when that is a terminal.
+pub fn run(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> u8 {
+    match replay(args, doors, facts) {
+        Ok(text) => {
+            say(&text);
+            FINE
+        }
+        Err((code, why)) => fail(code, &why),
+    }
+}
+
+fn replay(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
+    let plan = plan(&args.config, args.series.rule.as_deref(), doors, facts)?;
+    let windows = args.labels.as_ref().map(|path| labels::read(path).map_err(could_not)).transpose()?;
+    let (recording, hosts) = series(&args.series)?;
+    let outcomes = watched(&plan, &hosts, threads(&args.series), "replay")?;
+    let labels = windows.as_deref().map(|w| (w, args.slack));
+    let report = report(&plan, &hosts, &outcomes, labels, recording.dropped);
+    let labels: &[Window] = windows.as_deref().unwrap_or_default();
+    Ok(match args.format {
+        Format::Text => text::report(&report),
+        Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
+        Format::Html => Page { report: &report, plan: &plan, hosts: &hosts, labels }.render(),
+    })
+}
+
+pub(super) fn could_not(why: String) -> (u8, String) {
+    (COULD_NOT_RUN, why)
+}
+
+/// The series of the arguments, by host.
+pub(super) fn series(args: &SeriesArgs) -> Result<(Recording, Vec<Host>), (u8, String)> {
+    let recording = load(&args.series).map_err(could_not)?;
+    let hosts = hosts(&recording, args.apart).map_err(could_not)?;
+    Ok((recording, hosts))
+}
+
+/// The rules of a configuration, those that are chosen.
+pub(super) fn plan(
+    path: &Path,
+    rule: Option<&str>,
+    doors: &Doors,
+    facts: &HostFacts,
+) -> Result<Arc<Plan>, (u8, String)> {
+    let config: Config = config::load(path, doors, facts).map_err(|all| {
+        let code = if all.unreadable { COULD_NOT_RUN } else { FINDING };
+        (code, format!("cannot use {}\n\n{}", path.display(), all.render(false)))
+    })?;
+    let Some(glob) = rule else { return Ok(config.plan) };
+    let rules: Vec<_> = config.plan.rules.iter().filter(|r| glob_matches(glob, &r.id)).cloned().collect();
+    if rules.is_empty() {
+        return Err((COULD_NOT_RUN, format!("no rule matches `{glob}`")));
+    }
+    Ok(Arc::new(Plan { rules, ..Plan::clone(&config.plan) }))
+}
+
+pub(super) fn threads(args: &SeriesArgs) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    args.threads.unwrap_or_else(all).clamp(1, 256)
+}
+
+/// Plays with a bar on standard error, when that is a terminal.
+pub(super) fn watched(
+    plan: &Arc<Plan>,
+    hosts: &[Host],
+    threads: usize,
+    what: &str,
+) -> Result<Vec<Outcome>, (u8, String)> {
+    /// How often the bar moves.
+    const OFTEN: Duration = Duration::from_millis(200);
+    let done = AtomicU64::new(0);
+    if !std::io::stderr().is_terminal() {
+        return play(plan, hosts, threads, &done).map_err(could_not);
+    }
+    let all = total(hosts).max(1);
+    let (end, ended) = mpsc::channel::<()>();
+    let done = &done;
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(OFTEN) == Err(mpsc::RecvTimeoutError::Timeout) {
+                bar(what, done.load(Ordering::Relaxed), all);
+            }
+        });
+        let outcome = play(plan, hosts, threads, done);
+        drop(end);
+        outcome
+    });
+    let _ = write!(std::io::stderr(), "\r\x1b[K");
+    outcome.map_err(could_not)
+}
+
+fn bar(what: &str, done: u64, all: u64) {
+    const WIDTH: u64 = 40;
+    let full = (done * WIDTH / all).min(WIDTH) as usize;
+    let (bar, rest) = ("=".repeat(full), " ".repeat(WIDTH as usize - full));
+    let millions = |n: u64| n as f64 / 1e6;
+    let line =
+        format!("\r{what} [{bar}{rest}] {:.1} of {:.1} million samples", millions(done), millions(all));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

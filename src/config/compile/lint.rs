@@ -1,0 +1,357 @@
+//! Lints: what can be loaded and is probably not meant. Each has a name, a place, and what to write instead.
+//!
+//! | name | of what |
+//! |---|---|
+//! | missing-clear | a rule without a limit of its own for the end |
+//! | unit-mistake | a limit that no value ever reaches, or one a thousand times off |
+//! | percent-only | a share of a file system's size without space left or forecast |
+//! | short-forecast | a forecast much further ahead than it looks back, or from too few samples |
+//! | binds-nothing | a rule that no instance can have |
+//! | shadowed-rule | a rule or step that another one hides |
+
+use std::collections::BTreeMap;
+
+use super::Known;
+use crate::config::diagnose::{At, Finding, Report};
+use crate::config::source::Role;
+use crate::config::value;
+use crate::config::walk::{Text, shorten};
+use crate::config::{Config, Doors};
+use crate::engine::cond::{Compared, Cond, Relation, human};
+use crate::engine::moment::{DAY, HOUR, MINUTE, human as duration};
+use crate::engine::option::OptionValue;
+use crate::engine::plan::{Globs, Rule};
+use crate::engine::signal::{Base, Class, Instance, Metric, metric};
+
+/// A rule without `clear`.
+pub const MISSING_CLEAR: &str = "missing-clear";
+const UNIT_MISTAKE: &str = "unit-mistake";
+const PERCENT_ONLY: &str = "percent-only";
+const SHORT_FORECAST: &str = "short-forecast";
+const BINDS_NOTHING: &str = "binds-nothing";
+const SHADOWED_RULE: &str = "shadowed-rule";
+
+/// How many times its window a forecast may look ahead: six hours of data for six days.
+const AHEAD: i64 = 24;
+/// A tebibyte.
+const TIB: f64 = 1_099_511_627_776.0;
+/// Fewest samples that a slope is drawn through.
+const FEWEST: i64 = 10;
+/// Shares that may be more than one: of one CPU, not of all.
+const BEYOND_ONE: [&str; 2] = ["proc.cpu", "cgroup.cpu"];
+
+/// Looks at a raise condition.
+pub fn raise(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    units(rule, text, cond, report);
+    forecasts(rule, text, cond, report);
+}
+
+/// Looks at a clear condition.
+pub fn clear(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    units(rule, text, cond, report);
+}
+
+/// The bytes of a part of a condition, when it stands there as it is; else all of it.
+fn place(text: &Text, part: &str) -> At {
+    text.value.find(part).map_or(text.at, |at| text.part(at..at + part.len()))
+}
+
+/// Says which part is meant where it cannot be underlined by itself.
+fn named(finding: Finding, text: &Text, part: String) -> Finding {
+    if text.value.contains(&part) { finding } else { finding.label(part) }
+}
+
+fn units(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    for compared in cond.program().comparisons() {
+        let part = compared.compare.text();
+        let Some((why, help)) = odd(compared.metric, compared.relation, compared.limit) else { continue };
+        let finding =
+            Finding::warning(place(text, &part), format!("rule `{rule}`: {why}")).lint(UNIT_MISTAKE);
+        report.add(named(finding, text, part).help(help));
+    }
+}
+
+/// What is odd about a limit of a signal, and what to write instead.
+fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String)> {
+    let (name, ty) = (metric.name(), metric.spec().ty);
+    let value = human(limit, ty);
+    let said = |help: String| Some((format!("{value} is an odd limit for {name}"), help));
+    match ty.base {
+        _ if ty.per_second => None,
+        Base::Ratio if BEYOND_ONE.contains(&name) => None,
+        Base::Ratio => {
+            let never = match relation {
+                Relation::Greater => limit >= 1.0,
+                Relation::GreaterOrEqual => limit > 1.0 + 1e-9,
+                Relation::Less => limit <= 0.0,
+                Relation::LessOrEqual => limit < 0.0,
+                _ => false,
+            };
+            if never {
+                let why = format!("{name} {} {value} is never true", relation.sign());
+                return Some((why, format!("{name} goes from 0 % to 100 %")));
+            }
+            let meant = limit * 10_000.0;
+            let tiny = (0.005..0.01).contains(&limit)
+                && matches!(relation, Relation::Greater | Relation::GreaterOrEqual);
+            if tiny {
+                said(format!("0.9 of the whole is written 90%: write {meant:.0}% if that is meant"))
+            } else {
+                None
+            }
+        }
+        Base::Bytes if limit > 0.0 && limit < 1_048_576.0 => {
+            said("it is next to nothing: memory and disks are counted in MiB and GiB".to_owned())
+        }
+        Base::Seconds if name == "check.cert_left" && limit > 0.0 && limit < 3600.0 => {
+            said("`m` is minutes and `s` seconds; days are `d`: write 21d".to_owned())
+        }
+        Base::Seconds if name.ends_with(".latency") && limit > 60.0 => {
+            said(format!("nothing waits that long: write {:.0}ms if that is meant", limit))
+        }
+        _ => None,
+    }
+}
+
+/// `fs.used > 95%` leaves 5 GB on one host and 1 TB on another: a rule that looks at nothing else is about
+/// neither.
+pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
+    const USED: Metric = metric("fs.used");
+    const RELIEVED: [&str; 6] = ["fs.avail", "fs.size", "eta(", "forecast(", "deriv(", "delta("];
+    if raises.iter().any(|(_, cond)| RELIEVED.iter().any(|r| cond.canonical().contains(r))) {
+        return;
+    }
+    for (text, cond) in raises {
+        let is_share = |c: &Compared<'_>| {
+            c.metric == USED && matches!(c.relation, Relation::Greater | Relation::GreaterOrEqual)
+        };
+        let comparisons = cond.program().comparisons();
+        let Some(share) = comparisons.iter().find(|c| is_share(c)) else { continue };
+        let part = share.compare.text();
+        let message = format!("rule `{rule}`: a share alone says little about a large file system");
+        let left = human((1.0 - share.limit).max(0.0) * 20.0 * TIB, metric("fs.avail").spec().ty);
+        let finding = Finding::warning(place(text, &part), message).lint(PERCENT_ONLY);
+        report.add(finding.label(format!("of 20 TiB, {left} would be left")).help(format!(
+            "add the space that is left or when it will be full:\n{part} and fs.avail < 50GiB\n{part} and \
+             eta(fs.used, 100%, 6h) < 3d"
+        )));
+        return;
+    }
+}
+
+fn forecasts(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    let canonical = cond.canonical();
+    for (name, window_at) in [("eta", 2), ("forecast", 1)] {
+        for (call, args, rest) in calls(canonical, name) {
+            let of = |at: usize| args.get(at).and_then(|a| value::duration(a).ok());
+            let Some(window) = of(window_at).filter(|w| *w > 0) else { continue };
+            let ahead = if name == "forecast" { of(2) } else { limit_behind(rest) };
+            let short = ahead.filter(|ahead| *ahead > AHEAD * window);
+            let message = match short {
+                Some(ahead) => {
+                    let (ahead, window) = (duration(ahead), duration(window));
+                    format!("rule `{rule}`: looks {ahead} ahead from {window} of data")
+                }
+                None => continue,
+            };
+            let longer = duration(round(short.unwrap_or(window) / AHEAD));
+            let finding = Finding::warning(place(text, call), message).lint(SHORT_FORECAST);
+            report.add(
+                named(finding, text, shorten(call))
+                    .help(format!("a bump in the window becomes days: take at least {longer}")),
+            );
+        }
+    }
+}
+
+/// A duration that a person would write.
+fn round(ns: i64) -> i64 {
+    [MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY]
+        .into_iter()
+        .find(|step| *step >= ns)
+        .unwrap_or(ns)
+}
+
+/// `< 3d` behind a call: how far ahead it is asked.
+fn limit_behind(rest: &str) -> Option<i64> {
+    let limit = rest.trim_start().strip_prefix('<')?.trim_start_matches('=').trim_start();
+    let end = limit.find([' ', ')', ',']).unwrap_or(limit.len());
+    value::duration(&limit[..end]).ok()
+}
+
+/// The calls of a function in a canonical condition: the call, its arguments, what follows.
+fn calls<'c>(canonical: &'c str, name: &str) -> Vec<(&'c str, Vec<&'c str>, &'c str)> {
+    let mut all = Vec::new();
+    for (start, _) in canonical.match_indices(&format!("{name}(")) {
+        let is_other = canonical[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
+        let open = start + name.len() + 1;
+        let (mut depth, mut args, mut from) = (1, Vec::new(), open);
+        for (at, c) in canonical[open..].char_indices().map(|(i, c)| (open + i, c)) {
+            match c {
+                '(' | '[' => depth += 1,
+                ')' | ']' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && c == ',') {
+                args.push(canonical[from..at].trim());
+                from = at + 1;
+            }
+            if depth == 0 {
+                if !is_other {
+                    all.push((&canonical[start..=at], args, &canonical[at + 1..]));
+                }
+                break;
+            }
+        }
+    }
+    all
+}
+
+/// A rule is built in.
+pub fn is_builtin(at: At, report: &Report) -> bool {
+    report.sources.get(at.file as usize).is_some_and(|s| s.role == Role::Builtin)
+}
+
+/// A rule takes the place of one of the same id: meant for one that is built in, doubtful for one's own.
+pub fn replaced(old: &(String, At), new: &(String, At), report: &mut Report) {
+    if is_builtin(old.1, report) || old.1.file == new.1.file {
+        return;
+    }
+    let message = format!("rule `{}` takes the place of the one in an earlier file", shorten(&new.0));
+    let finding =
+        Finding::warning(new.1, message).lint(SHADOWED_RULE).also(old.1, "this one is never judged");
+    report.add(finding.help("take one of them out, give it an id of its own, or edit it by [[override]]"));
+}
+
+/// Looks at all rules together with what they watch.
+pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, report: &mut Report) {
+    let mut seen: BTreeMap<String, &Known> = BTreeMap::new();
+    for known in rules.values() {
+        let Some(rule) = &known.plan else { continue };
+        steps(rule, known.id.1, report);
+        few_samples(rule, known.id.1, config.interval, report);
+        if known.is_shipped {
+            // It waits for what a host may have one day.
+            continue;
+        }
+        if let Some(why) = binds_nothing(rule, config, doors) {
+            let finding = Finding::warning(known.id.1, format!("rule `{}` binds nothing", rule.id));
+            report.add(finding.lint(BINDS_NOTHING).label(why.0).help(why.1));
+        }
+    }
+    for known in rules.values() {
+        let Some(rule) = &known.plan else { continue };
+        let conditions: Vec<_> = rule.steps.iter().map(|s| s.raise.canonical()).collect();
+        let meaning = format!("{:?} {:?} {conditions:?}", rule.class, rule.matches);
+        if let Some(other) = seen.get(&meaning) {
+            let message = format!("rules `{}` and `{}` raise on the same condition", other.id.0, rule.id);
+            let finding =
+                Finding::warning(known.id.1, message).lint(SHADOWED_RULE).also(other.id.1, "the other one");
+            report.add(finding.help("one fault becomes two incidents: take one out, or `enabled = false`"));
+        } else {
+            seen.insert(meaning, known);
+        }
+    }
+}
+
+/// A line through a handful of samples follows every jitter.
+fn few_samples(rule: &Rule, at: At, interval: i64, report: &mut Report) {
+    for (name, window_at) in [("eta", 2), ("forecast", 1), ("deriv", 1)] {
+        for canonical in rule.steps.iter().map(|s| s.raise.canonical()) {
+            for (call, args, _) in calls(canonical, name) {
+                let window = args.get(window_at).and_then(|a| value::duration(a).ok()).filter(|w| *w > 0);
+                let Some(window) = window.filter(|w| *w < FEWEST * interval) else { continue };
+                let message = format!(
+                    "rule `{}`: {} draws a line through {} samples",
+                    rule.id,
+                    shorten(call),
+                    window / interval
+                );
+                let least = duration(round(FEWEST * interval));
+                let finding = Finding::warning(at, message).lint(SHORT_FORECAST);
+                report.add(
+                    finding.help(format!("samples come every {}: take at least {least}", duration(interval))),
+                );
+                return;
+            }
+        }
+    }
+}
+
+/// A step whose condition is that of a more severe one is never the highest.
+fn steps(rule: &Rule, at: At, report: &mut Report) {
+    for (i, low) in rule.steps.iter().enumerate() {
+        let hides = |high: &&crate::engine::plan::StepPlan| {
+            let is_same = high.raise.canonical() == low.raise.canonical();
+            is_same && high.severity > low.severity && high.for_ <= low.for_
+        };
+        if rule.steps.iter().find(hides).is_some() {
+            let message = format!("step {} of rule `{}` never shows", i + 1, rule.id);
+            let finding = Finding::warning(at, message).lint(SHADOWED_RULE);
+            report.add(finding.help("a more severe step has the same condition and waits no longer"));
+        }
+    }
+}
+
+/// Why no instance can have this rule, and what to do.
+fn binds_nothing(rule: &Rule, config: &Config, doors: &Doors) -> Option<(String, String)> {
+    for (label, globs) in &rule.matches.0 {
+        if accepts_nothing(globs) {
+            let help = "the last glob that matches decides: put the exclusions before what is to be taken, or take them out";
+            return Some((format!("`match.{label}` takes nothing"), help.to_owned()));
+        }
+    }
+    if let Some(off) = switched_off(rule, config, doors) {
+        let help = format!("take `{off} = false` out of [collect], or the rule");
+        return Some((format!("the collector `{off}` is switched off"), help));
+    }
+    match rule.class {
+        Class::Check => {
+            let of = |id: &str, kind: &str| Instance::of(Class::Check, &[("check", id), ("kind", kind)]);
+            let bound = config.checks.iter().any(|c| rule.matches.accepts(&of(&c.id, c.kind)));
+            let ids: Vec<_> = config.checks.iter().map(|c| c.id.as_str()).collect();
+            let known = if ids.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("there are {}", shorten(&ids.join(", ")))
+            };
+            (!bound)
+                .then(|| ("no [[check]] matches".to_owned(), format!("{known}: write one, or mend `match`")))
+        }
+        Class::Proc => {
+            let watched = config.collectors.iter().flat_map(|c| {
+                let watch = match c.options.0.get("watch") {
+                    Some(OptionValue::List(names)) => names.as_slice(),
+                    _ => &[],
+                };
+                watch.iter().chain(&c.names)
+            });
+            let of = |name: &str| Instance::of(Class::Proc, &[("name", name)]);
+            let bound = doors.collectors.is_empty()
+                || watched.into_iter().any(|name| rule.matches.accepts(&of(name)));
+            let help = "write a name without `*` in match.name, or list names in [collect] proc = { watch = [\"…\"] }";
+            (!bound).then(|| ("no process is watched that it matches".to_owned(), help.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// A collector that is off and without which the rule sees nothing.
+fn switched_off(rule: &Rule, config: &Config, doors: &Doors) -> Option<&'static str> {
+    let metrics = rule.steps.iter().flat_map(|s| s.raise.metrics());
+    metrics.copied().filter(|m| m.spec().class == rule.class).find_map(|m| {
+        let giving = || doors.collectors.iter().filter(move |d| d.signals.contains(&m.name()));
+        let is_on = |kind: &str| config.collectors.iter().any(|c| c.kind == kind);
+        giving().next().filter(|_| !giving().any(|d| is_on(d.kind))).map(|d| d.kind)
+    })
+}
+
+/// No text that one of its own globs takes gets through.
+fn accepts_nothing(globs: &Globs) -> bool {
+    let positive: Vec<&String> = globs.0.iter().filter(|g| !g.starts_with('!')).collect();
+    let mut samples = ["x", "/x", ""].map(str::to_owned).to_vec();
+    samples.extend(
+        positive.iter().flat_map(|g| ["", "x", "/x/"].map(|fill| g.replace('*', fill).replace('?', "x"))),
+    );
+    !samples.iter().any(|s| globs.accepts(s))
+}
