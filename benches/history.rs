@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench history                 # a made-up host, a day at 10 s
-//! cargo bench --bench history -- DIR          # and recordings: CSV files with a column `t`, the others numbers
+//! cargo bench --bench history -- DIR          # and recordings: CSV, a column `t`, the others numbers
 //! ```
 //! Everything goes the daemon's way: observations, a minute at a time, through the thread into the file,
 //! packed each hour, read back in order of time. The file is measured whole, indices and free pages included.
