@@ -43,7 +43,8 @@ impl Daemon {
         let _ = request.reply.send(answer);
     }
 
-    async fn answer(&self, query: Query) -> Answer {
+    /// Answers what changes nothing.
+    pub(super) async fn answer(&self, query: Query) -> Answer {
         match query {
             Query::Status => Ok(self.status().await),
             Query::Rules => Ok(self.standing()),

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::collect::{self, Collectors};
 use crate::config::Config;
 use crate::config::watch::{self, Watch};
-use crate::control::{Control, Refusal, Request};
+use crate::control::{Control, Query, Refusal, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, Stamp};

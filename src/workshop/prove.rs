@@ -16,6 +16,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{Priority, Severity};
 use crate::engine::rules::{Health, Standing};
 use crate::engine::signal::{Base, Metric, Value};
+use crate::engine::suppress::Terms;
 
 /// What became of a test.
 #[derive(Clone, Debug)]
@@ -123,10 +124,11 @@ fn run(test: &RuleTest, plan: &Plan, checks: &mut Vec<Check>) -> Result<Played, 
     Ok(player.finish(end))
 }
 
-/// The plan with what a test of one rule needs: that rule. Everything that is not a rule stays as it is.
+/// The plan with what a test of one rule needs: that rule, by itself: nothing explains it away, no window
+/// keeps it, and nothing else is waited for. Everything that is not a rule stays as it is.
 pub fn only(plan: &Plan, rule: &str) -> Plan {
     let rules = plan.rules.iter().filter(|r| r.id == rule).cloned().collect();
-    Plan { rules, ..plan.clone() }
+    Plan { rules, declared: Vec::new(), suppress: Terms::default(), ..plan.clone() }
 }
 
 fn check(test: &RuleTest, expect: &Expect, player: &mut Player) -> Check {

@@ -78,5 +78,6 @@ fn is_separable(plan: &Plan) -> bool {
     let listens = |text: &str| text.contains("events(");
     let conditions =
         |r: &Rule| r.steps.iter().any(|s| listens(s.raise.canonical()) || listens(s.clear.canonical()));
-    !plan.rules.iter().any(|r| conditions(r))
+    // A parent may be another instance's.
+    plan.suppress.ancestors.is_empty() && !plan.rules.iter().any(|r| conditions(r))
 }
