@@ -27,6 +27,8 @@ pub struct Medians {
     start: i64,
     grain_seen: i64,
     seen: f64,
+    /// The running bucket is counted among those that are over.
+    is_closed: bool,
     /// Samples in all buckets.
     n: f64,
     line: Line,
@@ -57,15 +59,30 @@ impl Medians {
         let is_whole = interval > 0 && bucket <= interval.saturating_mul(GRAINS);
         let grain = if is_whole { 1 } else { (bucket / GRAINS).max(1) };
         let (over, running, start, grain_seen) = (VecDeque::new(), Vec::new(), i64::MIN, i64::MIN);
-        Self { bucket, grain, over, running, start, grain_seen, seen: 0.0, n: 0.0, line: NO_LINE }
+        Self {
+            bucket,
+            grain,
+            over,
+            running,
+            start,
+            grain_seen,
+            seen: 0.0,
+            is_closed: false,
+            n: 0.0,
+            line: NO_LINE,
+        }
     }
 
-    /// Takes in a sample that can no longer be replaced.
+    /// Takes in a sample that can no longer be replaced. It may be late, for a bucket that was over already.
     pub fn push(&mut self, at: i64, value: f64) {
         let start = at.div_euclid(self.bucket) * self.bucket;
         if start != self.start {
             self.close();
-            self.start = start;
+            self.begin(start);
+        } else if self.is_closed {
+            self.is_closed = false;
+            self.over.pop_back();
+            self.draw();
         }
         let grain = at.div_euclid(self.grain);
         if grain != self.grain_seen && self.running.len() < MOST {
@@ -76,27 +93,27 @@ impl Medians {
         self.n += 1.0;
     }
 
-    /// Ends the running bucket.
+    fn begin(&mut self, start: i64) {
+        self.running.clear();
+        (self.start, self.grain_seen, self.seen, self.is_closed) = (start, i64::MIN, 0.0, false);
+    }
+
+    /// Counts the running bucket among those that are over.
     fn close(&mut self) {
-        if self.seen > 0.0 {
+        if self.seen > 0.0 && !self.is_closed {
             let median = median(&mut self.running);
             self.over.push_back(Bucket { start: self.start, median, seen: self.seen });
+            self.is_closed = true;
             self.draw();
         }
-        self.running.clear();
-        (self.seen, self.start, self.grain_seen) = (0.0, i64::MIN, i64::MIN);
     }
 
     /// Ends the running bucket when it is over at `t`, and drops those at or below `bound`. A bucket in which
     /// the `newest` sample lies, which is still to come, goes on.
     pub fn advance(&mut self, t: i64, bound: i64, newest: Option<i64>) {
         let start = |at: i64| at.div_euclid(self.bucket) * self.bucket;
-        let (is_over, goes_on) = (start(t) > self.start, newest.map(start) == Some(self.start));
-        if self.start <= bound {
-            self.n -= self.seen;
-            self.seen = 0.0;
-            self.close();
-        } else if is_over && !goes_on {
+        let goes_on = start(t) <= self.start || newest.map(start) == Some(self.start);
+        if !goes_on {
             self.close();
         }
         let before = self.over.len();
@@ -106,6 +123,10 @@ impl Medians {
         }
         if self.over.len() != before {
             self.draw();
+        }
+        if self.start <= bound {
+            self.n -= if self.is_closed { 0.0 } else { self.seen };
+            self.begin(i64::MIN);
         }
     }
 
@@ -141,7 +162,7 @@ impl Medians {
 
     /// Start of the oldest bucket.
     pub fn oldest(&self) -> Option<i64> {
-        let running = (self.seen > 0.0).then_some(self.start);
+        let running = (self.seen > 0.0 && !self.is_closed).then_some(self.start);
         self.over.front().map(|b| b.start).or(running)
     }
 

@@ -8,6 +8,8 @@ use super::random::Word;
 
 pub const NANO: i64 = 1_000_000;
 const STALE_LEAST: i64 = 30_000_000_000;
+/// The arrival with which nothing is known.
+const NOTHING: usize = usize::MAX;
 
 /// A figure; `fuzzy` when another order of the same sums may give another last bit.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +94,7 @@ impl<'a> Naive<'a> {
 
     /// The words of a signal that are known with an arrival.
     fn known(&self, i: usize, arrival: usize) -> &[Heard] {
-        &self.heard[i][..self.accepted[arrival][i]]
+        &self.heard[i][..self.accepted.get(arrival).map_or(0, |all| all[i])]
     }
 
     /// The last word of a signal that is known.

@@ -4,7 +4,7 @@ mod lines;
 
 use super::super::conditions::*;
 use super::super::random::Word;
-use super::{Answer, At, Figure, Naive, TooNear, sharp, silence};
+use super::{Answer, At, Figure, NOTHING, Naive, TooNear, sharp, silence};
 
 /// What an expression was at one stamp (`None`: there was no value), and when the next sample was expected.
 type Sample<T> = (i64, Option<T>, i64);
@@ -81,7 +81,7 @@ impl Naive<'_> {
     }
 
     /// The samples of an expression over `names`: taken with each word of the first polled signal among them,
-    /// or of any when all are told; also with the arrival that told how long the window is.
+    /// or of any when all are told; also when the window is new.
     fn samples<T>(
         &self,
         names: &[usize],
@@ -96,15 +96,18 @@ impl Naive<'_> {
         let from = span.map_or(Some(0), |span| self.since(span)).unwrap_or(usize::MAX);
         for (k, stamp) in self.arrivals.iter().enumerate().take(at.arrival + 1).skip(from) {
             let pace = moving.iter().copied().find(|i| self.interval(*i) > 0 && heard(*i, k).is_some());
-            let is_new = k == from && matches!(span, Some(Span::Times(..)));
-            let is_touched = is_new || moving.iter().any(|i| heard(*i, k).is_some_and(|h| h.arrival == k));
-            let is_taken = is_touched && pace.is_none_or(|i| heard(i, k).is_some_and(|h| h.at == *stamp));
+            let is_word = moving.iter().any(|i| heard(*i, k).is_some_and(|h| h.arrival == k));
+            let is_taken =
+                (is_word || k == from) && pace.is_none_or(|i| heard(i, k).is_some_and(|h| h.at == *stamp));
             if !is_taken {
                 continue;
             }
             let next = pace.map_or(0, |i| self.interval(i));
             let stamp = all.last().map_or(*stamp, |last| last.0.max(*stamp));
-            let sample = value(At { t: stamp, arrival: k, stale: 0 })?;
+            // A window is made before the observation that brings its instance is looked into.
+            let is_before = !is_word && !matches!(span, Some(Span::Times(..)));
+            let arrival = if is_before { NOTHING } else { k };
+            let sample = value(At { t: stamp, arrival, stale: 0 })?;
             if sample.is_some() {
                 // What was polled and is told now, or the other way round, begins anew.
                 if span.is_some() && has_begun && (interval == 0) != (next == 0) {
