@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{self, Doors, HostFacts};
 use crate::engine::moment::{HOUR, MINUTE, SECOND};
 use crate::engine::signal::{Class, Instance, Metric};
+use crate::engine::suppress::Terms;
 use crate::workshop::source::{Column, Track};
 
 const RULES: &str = r#"
@@ -33,7 +34,7 @@ fn plan() -> Arc<Plan> {
     let config = config::load_texts(&[("rules.toml", RULES)], &Doors::default(), &facts);
     let plan = config.unwrap_or_else(|all| panic!("{}", all.render(false))).plan;
     let rules = plan.rules.iter().filter(|r| r.id.starts_with("a-")).cloned().collect();
-    Arc::new(Plan { rules, ..Plan::clone(&plan) })
+    Arc::new(Plan { rules, suppress: Terms::default(), ..Plan::clone(&plan) })
 }
 
 /// A series of one sample a minute.
