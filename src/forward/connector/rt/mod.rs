@@ -9,7 +9,8 @@
 //!          → when the record is already over: as resolve
 //!          a ticket found that was merged into another is the record's all the same: as update
 //! update   GET (status, ETag) → [PUT weight] → [history: is the marker there? when not, and a lost attempt
-//!          may still be running: both again after 3 s] → POST /comment → [GET → PUT status, guarded] → verify
+//!          may still be running: both again after 3 s] → POST /comment → verify
+//!          → [GET → PUT status, guarded by the ETag → verify]
 //! resolve  as update, and before it twins of the same key are rejected
 //! link     PUT AddMemberOf → verify
 //! ```

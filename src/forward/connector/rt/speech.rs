@@ -30,8 +30,9 @@ pub struct Said<'a> {
 
 /// Comments, then sets the status; leaves out what was already done. `look`: it may have been.
 ///
-/// A comment cannot be guarded (RT 5.0 answers 412 to every `If-Match` on `/comment`), so it carries no status: that
-/// is written by itself, on the ticket as it is then, so that nothing overrides what a person decided meanwhile.
+/// A comment cannot be guarded (RT 5.0 answers 412 to every `If-Match` on `/comment`), so it carries no
+/// status: that is written by itself, on the ticket as it is then, so that nothing overrides what a person
+/// decided meanwhile.
 pub fn speak(
     talk: &mut Talk,
     map: &Map,
@@ -79,9 +80,9 @@ pub fn speak(
     Err(talk.retry(None, format!("ticket {} changes faster than it can be written", ticket.id)))
 }
 
-/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes no
-/// key with a comment and writes comment and fields one after the other; so what a lost attempt lacks is looked
-/// for once more, when RT has had time to finish it.
+/// What an earlier attempt has left to do: the ticket as it is now, and the text unless it was said. RT takes
+/// no key with a comment and writes comment and fields one after the other; so what a lost attempt lacks is
+/// looked for once more, when RT has had time to finish it.
 fn look_back<'a>(
     talk: &mut Talk,
     map: &Map,
