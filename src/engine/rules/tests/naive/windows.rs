@@ -103,7 +103,12 @@ impl Naive<'_> {
                 continue;
             }
             let next = pace.map_or(0, |i| self.interval(i));
-            let stamp = all.last().map_or(*stamp, |last| last.0.max(*stamp));
+            let newest = all.last().map_or(i64::MIN, |last| last.0);
+            // A polled sample that is too late is refused, a told value holds from now on.
+            if pace.is_some() && *stamp < newest {
+                continue;
+            }
+            let stamp = newest.max(*stamp);
             // A window is made before the observation that brings its instance is looked into.
             let is_before = !is_word && !matches!(span, Some(Span::Times(..)));
             let arrival = if is_before { NOTHING } else { k };
