@@ -24,8 +24,8 @@ pub use text::comparison;
 /// Series that are played.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SeriesArgs {
-    /// CSV files: SIGNAL{LABELS}=FILE[:COLUMN][*FACTOR], such as cpu.busy=host.csv:cpu*1%; or a file with the
-    /// columns time, metric, labels, value
+    /// CSV files: `SIGNAL{LABELS}=FILE[:COLUMN][*FACTOR]`, such as cpu.busy=host.csv:cpu*1%; or a file with
+    /// the columns time, metric, labels, value
     #[arg(value_name = "SERIES", required = true)]
     pub series: Vec<String>,
     /// Each file is a host of its own

@@ -15,7 +15,7 @@
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/outbox/DESTINATION/drop` | all that waits for a destination that is no longer configured |
-//! | `GET`, `POST /v1/maintenance`, `POST /v1/maintenance/ID/end` | maintenance windows ([`maintenance`]) |
+//! | `GET`, `POST /v1/maintenance`, `POST /v1/maintenance/ID/end` | maintenance windows |
 //! | `POST /v1/reload` | read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! The incident half of the engine: events of rule machines and commands of people in, a [`Step`] out.
 //!
-//! Owns every incident that is not closed, and through [`problem`](super::problem) every problem candidate.
+//! Owns every incident that is not closed, and through [`super::problem`] every problem candidate.
 //! Must not know how a condition is judged, where a record goes, or what time it is. Invariants: at most one
 //! open incident per fingerprint; one revision per record and step; `seq` gapless; whatever changed is in the
 //! same step as the state row that says so. Clocks: SLA, closing and expiry run on wall time, flapping and

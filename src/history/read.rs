@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
         Ok((packed + recent, pages * one("PRAGMA page_size")?))
     }
 
-    /// Segments of a kind (and rows that are not packed yet, for [`RAW`]) that reach into that time.
+    /// Segments of a kind (and rows that are not packed yet, for `RAW`) that reach into that time.
     ///
     /// # Errors
     /// See [`HistoryError`].
