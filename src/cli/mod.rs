@@ -189,15 +189,15 @@ pub fn fail(code: u8, why: &str) -> u8 {
     code
 }
 
-/// Completes when the process is asked to end (SIGINT or SIGTERM).
-pub async fn asked_to_end() {
+/// Completes when the process is asked to end (SIGINT or SIGTERM) after this call, which needs a runtime.
+pub fn asked_to_end() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut int), Ok(mut term)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
     }
 }

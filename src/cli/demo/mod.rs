@@ -55,6 +55,8 @@ pub fn run(args: &DemoArgs) -> u8 {
 }
 
 async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
+    // From here on nothing is left behind, whenever Ctrl-C comes.
+    let asked = asked_to_end();
     let token = dir.join("token");
     std::fs::write(&token, random_hex()?).map_err(|e| format!("cannot write {}: {e}", token.display()))?;
     let desk = open_desk(args, dir, &token).await?;
@@ -84,7 +86,7 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
     }));
     let end = async {
         tokio::select! {
-            () = asked_to_end() => {}
+            () = asked => {}
             () = elapsed(args.seconds) => {}
             () = provoke_for_ever(&mut provoker) => {}
         }
