@@ -177,7 +177,11 @@ impl Window {
             return;
         }
         self.stamp = at;
-        let since = self.since();
+        let is_withdrawn = self.newest.is_some_and(|newest| newest.at == at);
+        let since = match &self.body {
+            Body::Since(before) if is_withdrawn => before.start,
+            _ => self.since(),
+        };
         if let Some(newest) = self.newest.take_if(|newest| newest.at < at) {
             self.commit(newest, at);
             self.before = Some(newest.value);
