@@ -143,6 +143,9 @@ impl Window {
     /// the expected distance to the next, 0 when the value is told and held. A series that was polled and is
     /// told now, or the other way round, starts a new window.
     pub fn push(&mut self, at: i64, value: f64, interval: i64) {
+        if at < self.stamp {
+            return;
+        }
         let is_other = (self.interval == 0) != (interval == 0) && self.keeps != Keeps::Held;
         if is_other && !matches!(self.body, Body::Empty) {
             *self = Self::new(self.keeps, self.span);
@@ -152,9 +155,6 @@ impl Window {
             self.origin = at;
             self.bucketed = self.needs_buckets();
             self.body = self.empty_body();
-        }
-        if at < self.stamp {
-            return;
         }
         self.stamp = at;
         match self.newest {
