@@ -143,6 +143,9 @@ impl Window {
     /// the expected distance to the next, 0 when the value is told and held. A series that was polled and is
     /// told now, or the other way round, starts a new window.
     pub fn push(&mut self, at: i64, value: f64, interval: i64) {
+        if at < self.stamp {
+            return;
+        }
         let is_other = (self.interval == 0) != (interval == 0) && self.keeps != Keeps::Held;
         if is_other && !matches!(self.body, Body::Empty) {
             *self = Self::new(self.keeps, self.span);
@@ -152,9 +155,6 @@ impl Window {
             self.origin = at;
             self.bucketed = self.needs_buckets();
             self.body = self.empty_body();
-        }
-        if at < self.stamp {
-            return;
         }
         self.stamp = at;
         match self.newest {
@@ -177,7 +177,11 @@ impl Window {
             return;
         }
         self.stamp = at;
-        let since = self.since();
+        let is_withdrawn = self.newest.is_some_and(|newest| newest.at == at);
+        let since = match &self.body {
+            Body::Since(before) if is_withdrawn => before.start,
+            _ => self.since(),
+        };
         if let Some(newest) = self.newest.take_if(|newest| newest.at < at) {
             self.commit(newest, at);
             self.before = Some(newest.value);

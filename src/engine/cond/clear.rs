@@ -119,8 +119,9 @@ fn counts(num: &Num, program: &Program) -> bool {
 
 /// `count` and `increase` give whole numbers; `avg`, `frac` and `rate`, which read the same windows, do not.
 fn is_whole(value: func::Value) -> bool {
-    ["count", "increase"].iter().filter_map(|name| func::find(name)).any(|spec| match spec.form {
-        func::Form::Window { value: whole, .. } => std::ptr::fn_addr_eq(whole, value),
-        _ => false,
-    })
+    std::ptr::fn_addr_eq(func::COUNT_ALL, value)
+        || ["count", "increase"].iter().filter_map(|name| func::find(name)).any(|spec| match spec.form {
+            func::Form::Window { value: whole, .. } => std::ptr::fn_addr_eq(whole, value),
+            _ => false,
+        })
 }

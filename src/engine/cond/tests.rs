@@ -279,6 +279,8 @@ fn a_window_is_shared_within_a_condition() {
         &[],
     );
     assert_eq!(cond.unwrap().windows().len(), 2);
+    let all = compile("sum(cpu.busy, 10m) > 1% and count(cpu.busy, 10m) > 3", Class::Host, &[]).unwrap();
+    assert_eq!(all.windows().len(), 1);
 }
 
 #[test]
@@ -292,6 +294,7 @@ fn the_default_clear_has_a_margin_for_one_comparison_only() {
         ("cpu.count < 4", "cpu.count >= 4"),
         ("count(fs.used > 1%, 5m) > 3", "count(fs.used > 1%, 5m) <= 3"),
         ("increase(kernel.oom_kills, 5m) >= 1", "increase(kernel.oom_kills, 5m) < 1"),
+        ("count(fs.used, 5m) > 3", "count(fs.used, 5m) <= 3"),
         ("avg(load.avg1, 5m) > 8", "avg(load.avg1, 5m) <= 7.6"),
         ("load.avg1 > -8", "load.avg1 <= -8.4"),
         ("net.up", ""),

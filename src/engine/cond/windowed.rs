@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::CondError;
 use super::check::{BOOL, Checker, Typed};
-use super::expr::{Expr, Node, Relation};
+use super::expr::{Expr, Node};
 use super::hint;
 use super::parse::parse;
-use super::program::{Clock, Compare, Input, Num, Span, Truth, WindowSpec};
+use super::program::{Clock, Input, Num, Span, WindowSpec};
 use crate::engine::event::EventKind;
 use crate::engine::func::{self, Form, Gives, Param, Shape, Spec};
 use crate::engine::moment::human;
@@ -39,11 +39,14 @@ impl<'a> Checker<'a> {
         &mut self,
         spec: &'static Spec,
         mut keeps: Keeps,
-        value: func::Value,
+        mut value: func::Value,
         args: &[Expr],
     ) -> Result<Typed, CondError> {
         let mut inner = self.input(spec, &args[0])?;
         let first = inner.ty;
+        if spec.params[0].shape == Shape::Counted && matches!(inner.input, Input::Num(_)) {
+            value = func::COUNT_ALL;
+        }
         let (mut span, mut length, mut more) = (Span::Fixed(0), String::new(), Vec::new());
         for (param, arg) in spec.params.iter().zip(args).skip(1) {
             match param.shape {
@@ -112,7 +115,11 @@ impl<'a> Checker<'a> {
         let mut inner = self.inner(spec, arg)?;
         let (input, ty) = match spec.params[0].shape {
             Shape::Condition => (Input::Truth(inner.truth(arg)?), BOOL),
-            Shape::Counted => (Input::Truth(inner.counted(arg)?), BOOL),
+            Shape::Counted => match inner.any(arg)? {
+                Typed::Truth(truth) => (Input::Truth(truth), BOOL),
+                Typed::Num(num, ty) => (Input::Num(num), ty),
+                Typed::Words(_) => return Err(hint::not_a_condition(arg, Type::of(Base::Text))),
+            },
             Shape::Signal => (Input::Signal(inner.signal(spec, arg, false)?), BOOL),
             Shape::Counter => {
                 let slot = inner.signal(spec, arg, true)?;
@@ -133,19 +140,6 @@ impl<'a> Checker<'a> {
             return Err(CondError::new(arg.span.clone(), text));
         }
         Ok(Inner { checker: inner, input, ty })
-    }
-
-    /// A condition; a quantity counts whenever it is known, which is when it equals itself.
-    fn counted(&mut self, arg: &Expr) -> Result<Truth, CondError> {
-        match self.any(arg)? {
-            Typed::Truth(truth) => Ok(truth),
-            Typed::Num(num, ty) => {
-                let (left, right, relation) = (num.clone(), num, Relation::Equal);
-                let names = [Some(arg.to_string().into()), Some(arg.to_string().into())];
-                Ok(Truth::Compare(Box::new(Compare { relation, left, right, ty, names })))
-            }
-            Typed::Words(_) => Err(hint::not_a_condition(arg, Type::of(Base::Text))),
-        }
     }
 
     /// A duration that is constant for an instance.

@@ -1,7 +1,10 @@
 //! `count`: number of samples in the window for which the condition is true, or of all.
 
-use super::{Form, Gives, Shape, Spec, param};
+use super::{Form, Gives, Shape, Spec, Value, param};
 use crate::engine::window::Keeps;
+
+/// The number of all samples, when it is asked of a quantity.
+pub const ALL: Value = |r, _| r.count();
 
 /// See the module.
 pub const SPEC: Spec = Spec {

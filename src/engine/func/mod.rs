@@ -68,6 +68,9 @@ pub const FUNCTIONS: &[&Spec] = &[
     &zscore::SPEC,
 ];
 
+/// What `count` is of a quantity.
+pub const COUNT_ALL: Value = count::ALL;
+
 /// The function of that name.
 pub fn find(name: &str) -> Option<&'static Spec> {
     FUNCTIONS.iter().copied().find(|f| f.name == name)

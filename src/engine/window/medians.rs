@@ -79,10 +79,8 @@ impl Medians {
         if start != self.start {
             self.close();
             self.begin(start);
-        } else if self.is_closed {
-            self.is_closed = false;
-            self.over.pop_back();
-            self.draw();
+        } else {
+            self.reopen();
         }
         let grain = at.div_euclid(self.grain);
         if grain != self.grain_seen && self.running.len() < MOST {
@@ -96,6 +94,15 @@ impl Medians {
     fn begin(&mut self, start: i64) {
         self.running.clear();
         (self.start, self.grain_seen, self.seen, self.is_closed) = (start, i64::MIN, 0.0, false);
+    }
+
+    /// Takes the running bucket from among those that are over, for what came late.
+    fn reopen(&mut self) {
+        if self.is_closed {
+            self.is_closed = false;
+            self.over.pop_back();
+            self.draw();
+        }
     }
 
     /// Counts the running bucket among those that are over.
@@ -113,7 +120,9 @@ impl Medians {
     pub fn advance(&mut self, t: i64, bound: i64, newest: Option<i64>) {
         let start = |at: i64| at.div_euclid(self.bucket) * self.bucket;
         let goes_on = start(t) <= self.start || newest.map(start) == Some(self.start);
-        if !goes_on {
+        if goes_on {
+            self.reopen();
+        } else {
             self.close();
         }
         let before = self.over.len();

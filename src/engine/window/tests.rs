@@ -112,6 +112,11 @@ fn a_word_with_an_equal_stamp_takes_the_last_one_back() {
     assert_eq!((held.since(), read(&mut held, 30, |r| r.held())), (None, None));
     held.push(30 * SECOND, 1.0, 10 * SECOND);
     assert_eq!(read(&mut held, 40, |r| r.held()), Some(30.0));
+    // Nor by a falsehood that was.
+    held.push(50 * SECOND, 0.0, 10 * SECOND);
+    held.stop(50 * SECOND);
+    held.push(50 * SECOND, 1.0, 10 * SECOND);
+    assert_eq!(read(&mut held, 50, |r| r.held()), Some(40.0));
     // A told value that was taken back was never held.
     let mut told = Window::new(Keeps::Extremes, 100 * SECOND);
     told.push(0, 1.0, 0);

@@ -90,13 +90,22 @@ impl Naive<'_> {
         value: impl Fn(At) -> Answer<T>,
     ) -> Result<Samples<T>, TooNear> {
         let moving: Vec<_> = names.iter().copied().filter(|i| !self.is_fixed(*i)).collect();
+        let of_span = match span {
+            Some(Span::Times(_, i)) => Some(i),
+            _ => None,
+        };
+        let fixed: Vec<_> = names.iter().copied().filter(|i| self.is_fixed(*i)).chain(of_span).collect();
         let heard = |i: usize, k: usize| self.known(i, k).last();
         let mut all: Vec<Sample<T>> = Vec::new();
         let (mut first, mut interval, mut has_begun) = (0, 0, false);
         let from = span.map_or(Some(0), |span| self.since(span)).unwrap_or(usize::MAX);
         for (k, stamp) in self.arrivals.iter().enumerate().take(at.arrival + 1).skip(from) {
             let pace = moving.iter().copied().find(|i| self.interval(*i) > 0 && heard(*i, k).is_some());
-            let is_word = moving.iter().any(|i| heard(*i, k).is_some_and(|h| h.arrival == k));
+            let is_heard = |i: &usize| heard(*i, k).is_some_and(|h| h.arrival == k);
+            // An attribute that comes with the stamp of a sample says what that sample is.
+            let is_told = fixed.iter().any(is_heard)
+                && moving.iter().any(|i| heard(*i, k).is_some_and(|h| h.at == *stamp));
+            let is_word = is_told || moving.iter().any(is_heard);
             let is_taken =
                 (is_word || k == from) && pace.is_none_or(|i| heard(i, k).is_some_and(|h| h.at == *stamp));
             if !is_taken {
