@@ -261,8 +261,8 @@ impl Row {
     }
 
     fn refused(&mut self, reason: &str, now: Stamp) {
-        // The refusal may have come after the record was made: of the request that was to read it back.
-        if self.acked.rev == 0 && self.kind != RecordKind::Link {
+        // The refusal may have been of a later request of several: the record made, or the comment written.
+        if self.kind != RecordKind::Link {
             self.doubt.get_or_insert(now);
         }
         let refused = self.op.take().map_or(self.wanted.rev, |op| op.revision.rev);
