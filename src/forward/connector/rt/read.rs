@@ -166,7 +166,11 @@ pub(super) fn orphan(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     let lost = |t: &Ticket| minted(t.field(map.key_field())).is_some_and(|at| at < born);
     let tickets = items.iter().map(Ticket::from_json).filter(lost);
     for ticket in tickets.take(ORPHANS) {
-        let ours = if field.is_empty() { says(talk, &ticket.id, key)? } else { ticket.field(field) == key };
+        let ours = if field.is_empty() {
+            says(talk, &ticket.id, "Alert:", key)?
+        } else {
+            ticket.field(field) == key
+        };
         if ours {
             give_key(talk, map, job, &ticket.id)?;
             return Ok(Some(ticket.id));
@@ -188,7 +192,7 @@ pub(super) fn unkeyed(talk: &mut Talk, map: &Map, job: &Job) -> Result<Option<Ti
     let items = json["items"].as_array().cloned().unwrap_or_default();
     let tickets = items.iter().map(Ticket::from_json).filter(|t| t.field(key).is_empty() && !t.id.is_empty());
     for ticket in tickets.take(ORPHANS) {
-        if says(talk, &ticket.id, &job.record_key)? {
+        if says(talk, &ticket.id, "Record", &job.record_key)? {
             give_key(talk, map, job, &ticket.id)?;
             return Ok(Some(ticket));
         }
@@ -202,11 +206,17 @@ fn give_key(talk: &mut Talk, map: &Map, job: &Job, id: &str) -> Result<(), Next>
     Ok(())
 }
 
-fn says(talk: &mut Talk, id: &str, key: &str) -> Result<bool, Next> {
+/// True when the ticket's first text has the line of this label with this key at its end. Other lines name
+/// other records: the episode before this one, for one.
+fn says(talk: &mut Talk, id: &str, label: &str, key: &str) -> Result<bool, Next> {
     let path = format!("/ticket/{id}/attachments?fields=Content&per_page=1");
     let json = talk.ask(Request::get(path))?.json();
     let items = json["items"].as_array().cloned().unwrap_or_default();
-    Ok(items.iter().any(|i| loose(&i["Content"]).split_whitespace().any(|word| word == key)))
+    let names = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(label) && words.next_back() == Some(key)
+    };
+    Ok(items.iter().any(|i| loose(&i["Content"]).lines().any(names)))
 }
 
 /// A text as it stands between the quotes of a query.

@@ -352,8 +352,9 @@ fn a_ticket_that_a_lost_attempt_made_without_its_key_is_found_by_its_text() {
         nothing(),
         nothing(),
         still_keyed(),
-        ok(UNKEYED, tickets(&[bare(21), bare(20)])),
-        ok("GET /ticket/21/attachments", text("sx-another")),
+        ok(UNKEYED, tickets(&[bare(22), bare(21), bare(20)])),
+        ok("GET /ticket/22/attachments", text("sx-another")),
+        ok("GET /ticket/21/attachments", text(&format!("sx-next\nPrevious    {KEY} (the same trouble)"))),
         ok("GET /ticket/20/attachments", text(KEY)),
         ok("PUT /ticket/20", json!(["CorrelationKey set"])),
         ok("GET /ticket/20", ticket(20, "new")),
@@ -362,7 +363,7 @@ fn a_ticket_that_a_lost_attempt_made_without_its_key_is_found_by_its_text() {
     let (done, asked) = play(&[], &repeated(create()), steps);
     assert_eq!(done.outcomes, [stored("20")]);
     assert_eq!(done.pause, None);
-    assert_eq!(asked[6].json_body()["CustomFields"]["CorrelationKey"], KEY);
+    assert_eq!(asked[7].json_body()["CustomFields"]["CorrelationKey"], KEY);
     assert!(!asked.iter().any(|request| request.path == "/ticket"), "no second ticket");
 }
 
