@@ -23,6 +23,14 @@ pub enum Login {
     /// OAuth 2.0 client credentials (RFC 6749, 4.4): options `oauth_url`, `oauth_client`, `oauth_secret`,
     /// `oauth_scope`.
     OAuth2,
+    /// OAuth 2.0 with a user's password (RFC 6749, 4.3): options `oauth_client`, `oauth_secret`, `user`,
+    /// `password`.
+    OAuthPassword {
+        /// The token endpoint behind `url`, where `oauth_url` names no other.
+        path: &'static str,
+        /// The scope that is asked for, where `oauth_scope` names no other.
+        scope: &'static str,
+    },
     /// A client certificate alone (mutual TLS).
     Certificate,
     /// None is needed.
@@ -39,9 +47,24 @@ impl Login {
             Self::Secret { option, .. } => vec![option],
             Self::Basic => vec!["user", "password"],
             Self::OAuth2 => vec!["oauth_url", "oauth_client", "oauth_secret"],
+            Self::OAuthPassword { .. } => vec!["oauth_client", "oauth_secret", "user", "password"],
             Self::Certificate => vec!["client_certificate", "client_key"],
             Self::Anonymous => Vec::new(),
         }
+    }
+
+    /// Those of them that mean nothing without each other.
+    fn together(self) -> Vec<&'static str> {
+        match self {
+            // User and password alone may be another way.
+            Self::OAuthPassword { .. } => vec!["oauth_client", "oauth_secret"],
+            other => other.options(),
+        }
+    }
+
+    /// It shows an access token.
+    pub fn is_oauth(self) -> bool {
+        matches!(self, Self::OAuth2 | Self::OAuthPassword { .. })
     }
 
     /// The first of these whose options are all set.
@@ -50,7 +73,7 @@ impl Login {
     /// A sentence that names what may be set, or what is missing beside what is set.
     pub fn choose(logins: &[Login], options: &Options) -> Result<Login, String> {
         let set = |key: &str| options.0.contains_key(key);
-        for together in logins.iter().map(|l| l.options()).chain([Self::Certificate.options()]) {
+        for together in logins.iter().map(|l| l.together()).chain([Self::Certificate.options()]) {
             halves(&together, options)?;
         }
         if logins.is_empty() {

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 
 use super::client::{Clients, chain};
-use super::oauth::{OAuth, Token};
+use super::oauth::{self, OAuth, Token};
 use super::{Sending, Wire, failure, signature};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
@@ -52,7 +52,7 @@ impl Http {
         reqwest::Url::parse(&base).map_err(|e| format!("url '{base}': {e}"))?;
         let login = Login::choose(logins, options)?;
         let clients = Clients::new(options, timeout)?;
-        let oauth = if login == Login::OAuth2 { Some(OAuth::new(options)?) } else { None };
+        let oauth = if login.is_oauth() { Some(OAuth::new(options, login)?) } else { None };
         Ok(Self { clients, options: options.clone(), base, login, oauth })
     }
 
@@ -120,7 +120,11 @@ impl Http {
             let signed = signature::headers(request, secrets, &bytes, now).map_err(unsent)?;
             outgoing = outgoing.headers(signed).body(bytes);
         }
-        read(outgoing, now).await
+        let mut reply = read(outgoing, now).await?;
+        if token.is_some() && oauth::is_refused_token(&reply) {
+            reply.status = 401;
+        }
+        Ok(reply)
     }
 
     fn headers(&self, request: &Request, secrets: &Secrets) -> Result<HeaderMap, String> {

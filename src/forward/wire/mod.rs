@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connector::{Connector, Failure, Reply, Request, WireKind};
+use super::connector::{Connector, Failure, Login, Reply, Request, WireKind};
 use super::secrets::Secrets;
 use crate::engine::moment::Stamp;
 use crate::engine::option::Options;
@@ -50,6 +50,10 @@ pub fn real() -> Wires {
         }
         WireKind::Session(spec) => {
             let http = http::Http::new(options, connector.logins, timeout)?;
+            // An access token takes the place of a session.
+            if Login::choose(connector.logins, options)?.is_oauth() {
+                return Ok(Rc::new(http) as Rc<dyn Wire>);
+            }
             Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
         }
         WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),
