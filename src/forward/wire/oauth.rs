@@ -309,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_words_of_glpi_make_a_400_a_refused_token() {
+        for (status, body, refused) in [
+            (400, json!({"status": "ERROR_INVALID_PARAMETER", "title": "Invalid OAuth token"}), true),
+            (400, json!({"status": "ERROR_INVALID_PARAMETER", "title": "Invalid input parameters"}), false),
+            (403, json!({"title": "Invalid OAuth token"}), false),
+            (400, json!("x"), false),
+        ] {
+            assert_eq!(is_refused_token(&reply(status, body.clone())), refused, "{status} {body}");
+        }
+    }
+
+    #[test]
     fn the_other_place_is_only_tried_when_the_client_was_not_understood() {
         for (status, error, other) in [
             (401, json!({"error": "invalid_client"}), true),
