@@ -67,6 +67,17 @@ impl Login {
         matches!(self, Self::OAuth2 | Self::OAuthPassword { .. })
     }
 
+    /// What was shown to the far end, each secret by where it was read, never itself: "user sexton, password
+    /// from file /etc/…"; empty where nothing was.
+    pub fn told(self, options: &Options) -> String {
+        let told = |key: &&str| match options.secret(key) {
+            Some(source) => Some(format!("{key} from {source}")),
+            None if options.text(key).is_empty() => None,
+            None => Some(format!("{key} {}", options.text(key))),
+        };
+        self.options().iter().filter_map(told).collect::<Vec<_>>().join(", ")
+    }
+
     /// The first of these whose options are all set.
     ///
     /// # Errors
@@ -162,6 +173,34 @@ mod tests {
             _ => OptionValue::Secret(SecretRef::Env("X".to_owned())),
         };
         Options(keys.iter().map(|key| ((*key).to_owned(), value(key))).collect())
+    }
+
+    #[test]
+    fn what_was_shown_is_told_by_its_source() {
+        let secret = |source| OptionValue::Secret(source);
+        let options = Options(
+            [
+                ("token", secret(SecretRef::Credential("rt".to_owned()))),
+                ("user", OptionValue::Text("sexton".to_owned())),
+                ("password", secret(SecretRef::File("/etc/p".to_owned()))),
+                ("oauth_url", OptionValue::Text("https://login.example/token".to_owned())),
+                ("oauth_client", OptionValue::Text("c".to_owned())),
+                ("oauth_secret", secret(SecretRef::Env("S".to_owned()))),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
+        );
+        for (login, told) in [
+            (BEARER, "token from credential rt"),
+            (Login::Basic, "user sexton, password from file /etc/p"),
+            (
+                Login::OAuth2,
+                "oauth_url https://login.example/token, oauth_client c, oauth_secret from variable S",
+            ),
+            (Login::Anonymous, ""),
+        ] {
+            assert_eq!(login.told(&options), told);
+        }
     }
 
     #[test]

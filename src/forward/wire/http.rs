@@ -39,6 +39,10 @@ impl Wire for Http {
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a> {
         Box::pin(self.deliver(request, secrets, now))
     }
+
+    fn login(&self) -> String {
+        self.login.told(&self.options)
+    }
 }
 
 impl Http {

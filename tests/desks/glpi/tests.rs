@@ -177,7 +177,11 @@ fn an_installation_that_is_unfit_for_the_api_v2_is_told_in_a_sentence() {
             Unfit {
                 what: "another password",
                 break_it: |g| g.v2.password = "other".into(),
-                says: &["no access token: invalid_grant"],
+                says: &[
+                    "no access token: invalid_grant",
+                    "logged in by oauth_client client",
+                    "password from file",
+                ],
                 mend: |g| g.v2.password = "password".into(),
             },
             Unfit {

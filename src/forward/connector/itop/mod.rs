@@ -66,6 +66,11 @@ fn check(options: &Options) -> Result<(), String> {
     options::check(options, LOGINS)
 }
 
+/// What is logged in by, for a refusal that comes with HTTP 200.
+fn told(options: &Options) -> String {
+    Login::choose(LOGINS, options).map(|login| login.told(options)).unwrap_or_default()
+}
+
 /// The next request for one job, or its outcome.
 pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     let attempts = jobs.first().map_or(0, |job| job.attempts);
