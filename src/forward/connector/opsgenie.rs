@@ -276,3 +276,4 @@ fn remote(held: &Held, alert: &Json) -> Option<Remote> {
 
 #[cfg(test)]
 mod tests;
+        wall: false,

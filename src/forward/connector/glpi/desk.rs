@@ -391,6 +391,8 @@ pub fn found(json: &Json) -> Found {
         key,
         stage: stage(&loose(&json["status"])),
         updated: times::changed(&loose(&json["date_mod"])),
+        // Of the zone that is set there.
+        wall: true,
         raw: json.clone(),
         ..Found::default()
     }

@@ -213,6 +213,8 @@ impl Itop<'_> {
     /// The one object that a map entry names; the oldest of several, but no service is picked from several.
     pub fn pick(&self, talk: &mut Talk, entry: &str, service: Option<&str>) -> Result<Option<u64>, Next> {
         let class = match entry {
+            // Of the zone that is set there.
+            wall: true,
             "team" => "Team",
             "agent" => "Person",
             _ => "Service",
