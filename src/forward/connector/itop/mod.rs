@@ -112,8 +112,16 @@ fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
         flaws.push(format!("problems cannot be stored: {reason}"));
     }
     for entry in ["team", "agent", "service"] {
-        if itop.pick(talk, entry, None)?.is_none() {
-            flaws.push(format!("tickets may stay open when they are over: map {entry} finds nothing"));
+        match itop.pick(talk, entry, None, "")? {
+            Some((.., true)) => {}
+            Some((_, name, false)) => flaws.push(format!(
+                "tickets that have no {entry} when they are over may get '{name}', one of several: map {entry} \
+                 says which"
+            )),
+            None => flaws.push(format!(
+                "tickets stay open when they are over until there is a {entry}: make one in iTop, or name it as \
+                 map {entry}"
+            )),
         }
     }
     Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })

@@ -53,6 +53,11 @@ impl<'a> Map<'a> {
         Names::of(self.options, DEFAULTS).get(entry)
     }
 
+    /// The configuration names it, be it as nothing.
+    pub fn is_set(&self, entry: &str) -> bool {
+        self.options.mapped("map", entry).is_some()
+    }
+
     /// The class of tickets for that kind of record.
     pub fn class(&self, kind: RecordKind) -> &'a str {
         self.get(if kind == RecordKind::Problem { "class.problem" } else { "class.incident" })

@@ -47,7 +47,7 @@ fn no(code: i64, words: &str) -> Json {
 
 fn ticket(status: &str) -> Json {
     let description = footer::line(KEY, "sx-a-0123456789abcdef-00000000000000aa");
-    json!({"id": "20", "ref": "I-000020", "status": status, "description": description, "impact": "2",
+    json!({"id": "20", "ref": "I-000020", "org_id": "2", "status": status, "description": description, "impact": "2",
         "urgency": "3", "team_id": "6", "agent_id": "5", "service_id": "9", "agent_id_friendlyname": "Jane Doe",
         "solution": "", "pending_reason": "", "private_log": {"entries": []}})
 }
@@ -184,16 +184,19 @@ fn what_a_state_demands_is_looked_up_only_when_the_ticket_lacks_it() {
         objects(&[(5, json!({"id": "5"}))]),
         one("assigned"),
         objects(&[]),
+        no(100, "class: 'CustomerContract' is not a valid class"),
         objects(&[(1, json!({})), (2, json!({}))]),
-        no(100, "Missing mandatory attribute(s) for applying the stimulus: service_id."),
+        no(100, "Missing mandatory attribute(s) for applying the stimulus: x_id."),
     ];
     let (done, asked) = play(&resolve(), &[], answers);
     assert_eq!(asked[4]["fields"], json!({"team_id": 6, "agent_id": 5}), "the oldest team");
     assert_eq!(asked[5]["key"], "SELECT Service WHERE name = 'shop'");
-    assert_eq!(asked[6]["key"], "SELECT Service", "taken only when it is the only one");
+    assert!(asked[6]["key"].as_str().is_some_and(|oql| oql.ends_with("WHERE c.org_id = 2")), "{}", asked[6]);
+    assert_eq!(asked[7]["key"], "SELECT Service WHERE status = 'production'");
+    assert_eq!(asked[8]["fields"]["service_id"], 1, "the oldest of several");
     assert!(
-        matches!(&done.outcomes[0], Outcome::Refused { reason } if reason.contains("service_id")),
-        "{done:?}"
+        matches!(&done.outcomes[0], Outcome::Retry { reason, .. } if reason.contains("x_id")),
+        "what iTop lacks is made one day: {done:?}"
     );
 }
 
