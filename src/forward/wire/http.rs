@@ -154,10 +154,25 @@ impl Http {
         });
         for (name, prefix, option) in login.into_iter().chain(slots) {
             if let Some(secret) = secrets.get(option) {
-                map.insert(HeaderName::from_static(name), hidden(&format!("{prefix}{secret}"))?);
+                let (name, prefix) = self.place(option, name, prefix)?;
+                map.insert(name, hidden(&format!("{prefix}{secret}"))?);
             }
         }
         Ok(map)
+    }
+}
+
+impl Http {
+    /// The header of a secret and what stands before it there: as the connector has it, unless the options
+    /// `<secret>_header` and `<secret>_prefix` say otherwise. A scheme is told from its secret by a space.
+    fn place(&self, option: &str, name: &str, prefix: &str) -> Result<(HeaderName, String), String> {
+        let named = self.options.text(&format!("{option}_header"));
+        let name = if named.is_empty() { name } else { named };
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name} is no header"))?;
+        let told = self.options.text(&format!("{option}_prefix"));
+        let prefix = if told.is_empty() { prefix.to_owned() } else { told.to_owned() };
+        let scheme = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
+        Ok((header, if scheme { format!("{prefix} ") } else { prefix }))
     }
 }
 
