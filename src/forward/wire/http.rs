@@ -273,7 +273,8 @@ fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the
-/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch.
+/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch, or
+/// `X-RateLimit-Period-In-Sec` of one that says it throttles.
 pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
     let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
     let until = |at: i64| Duration::from_nanos(at.saturating_sub(server).max(0).unsigned_abs());
@@ -282,7 +283,10 @@ pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Dur
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => until(http_date(text)?),
         },
-        None => until(rate_limit_reset(headers)?),
+        None => match rate_limit_reset(headers) {
+            Some(at) => until(at),
+            None => rate_limit_period(headers)?,
+        },
     };
     Some(wait.min(RETRY_AFTER))
 }
@@ -292,6 +296,13 @@ pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Dur
 fn rate_limit_reset(headers: &BTreeMap<String, String>) -> Option<i64> {
     let seconds: i64 = headers.get("x-ratelimit-reset")?.trim().parse().ok()?;
     seconds.checked_mul(SECOND).filter(|_| seconds >= 1_000_000_000)
+}
+
+/// `X-RateLimit-Period-In-Sec`, as Opsgenie writes it beside a state: how long it throttles.
+fn rate_limit_period(headers: &BTreeMap<String, String>) -> Option<Duration> {
+    let throttled = headers.get("x-ratelimit-state").is_some_and(|state| state.trim() == "THROTTLED");
+    let seconds = headers.get("x-ratelimit-period-in-sec").filter(|_| throttled)?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn http_date(text: &str) -> Option<i64> {
@@ -334,6 +345,16 @@ mod tests {
         ] {
             let headers = BTreeMap::from([("x-ratelimit-reset".to_owned(), reset.clone())]);
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{reset}");
+        }
+        for (state, period, seconds) in [
+            ("THROTTLED", "60", Some(60)),
+            ("OK", "60", None),
+            ("THROTTLED", "soon", None),
+            ("THROTTLED", "9999", Some(3600)),
+        ] {
+            let headers = [("x-ratelimit-state", state), ("x-ratelimit-period-in-sec", period)];
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{state} {period}");
         }
     }
 }
