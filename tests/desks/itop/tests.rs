@@ -38,7 +38,7 @@ const SIMPLE: Product<Itop> = Product {
         vec![
             ("url", base.text(&format!("{}/itop/", base.url))),
             ("token", base.secret("auth-token")),
-            ("map", base.map(&[("class.incident", "UserRequest"), ("org", "2")])),
+            ("map", base.map(&[("org", "2")])),
         ]
     },
     ..ITOP
@@ -168,9 +168,12 @@ fn an_unfit_installation_is_told_in_a_sentence() {
                 mend: |i| i.person = true,
             },
             Unfit {
-                what: "incidents are user requests",
-                break_it: |i| i.classes = vec!["UserRequest"],
-                says: &["'Incident' is not a valid class", "map class.incident = \"UserRequest\""],
+                what: "a data model of its own",
+                break_it: |i| i.classes = vec!["Trouble"],
+                says: &[
+                    "'UserRequest' is not a valid class",
+                    "name the class of your incidents as map class.incident",
+                ],
                 mend: |i| i.classes = vec!["Incident"],
             },
             Unfit {

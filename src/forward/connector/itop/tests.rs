@@ -28,7 +28,8 @@ fn options(entries: &[(&str, &str)], map: &[(&str, &str)]) -> Options {
 fn target(map: &[(&str, &str)]) -> Target {
     let host = HostRef { id: "0123456789abcdef".into(), name: "web-01".into() };
     let login = [("user", "sexton"), ("password", "P")];
-    Target { id: "itop".into(), host, born: Stamp(0), options: options(&login, map) }
+    let map = [&[("class.incident", "Incident")], map].concat();
+    Target { id: "itop".into(), host, born: Stamp(0), options: options(&login, &map) }
 }
 
 const REST: &str = "POST /webservices/rest.php?version=1.3";
@@ -246,6 +247,29 @@ fn people_are_read_back_and_a_ticket_that_is_not_there_is_gone() {
     assert_eq!((remote.record.as_str(), remote.stage), ("r20", Stage::InProgress));
     assert_eq!(remote.updated, "2026-11-22T10:00:00Z".parse().ok());
     assert_eq!(done.gone, ["r21"], "and of what may not be read nothing is known");
+}
+
+#[test]
+fn the_class_of_incidents_is_asked_for_where_none_is_named() {
+    let unnamed = Target { options: options(&[("user", "sexton"), ("password", "P")], &[]), ..target(&[]) };
+    for (answer, class) in [
+        (objects(&[]), "Incident"),
+        (no(100, "class: 'Incident' is not a valid class"), "UserRequest"),
+        (
+            no(1, "The current user does not have enough permissions for exporting data of class Incident"),
+            "Incident",
+        ),
+    ] {
+        let answers = vec![answer, objects(&[]), objects(&[]), one("new"), one("new")];
+        let steps = answers.into_iter().map(|a| ok(REST, a)).collect();
+        let (done, asked) = converse(|said| next(&unnamed, &[create()], said), steps);
+        assert_eq!(done.outcomes, stored());
+        let made = operation(&asked[3]);
+        assert_eq!((&made["operation"], &made["class"]), (&json!("core/create"), &json!(class)));
+    }
+    let cut = vec![(REST, Err(crate::forward::connector::Failure { sent: true, reason: "reset".into() }))];
+    let (done, _) = converse(|said| next(&unnamed, &[create()], said), cut);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: false, .. }), "{done:?}");
 }
 
 #[test]
