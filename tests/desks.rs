@@ -12,6 +12,8 @@ mod glpi;
 mod itop;
 #[path = "desks/jira.rs"]
 mod jira;
+#[path = "desks/opsgenie.rs"]
+mod opsgenie;
 #[path = "desks/own.rs"]
 mod own;
 #[path = "desks/pagerduty.rs"]

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::engine::effect::{Held, Job, Operation, RecordKind};
 use crate::engine::id::{Generator, Uuid};
 use crate::engine::moment::{HOUR, SECOND, Stamp};
-use crate::engine::option::{DestinationPlan, OptionValue, SecretRef};
+use crate::engine::option::{DestinationPlan, OptionValue};
 use crate::engine::record::HostRef;
 use crate::forward::Setting;
 use crate::forward::probe::Probe;
@@ -190,11 +190,7 @@ fn credentials(plan: &DestinationPlan, setting: Setting) -> Result<(Probe, Strin
 
 fn source(key: &str, value: &OptionValue) -> Option<String> {
     let OptionValue::Secret(secret) = value else { return None };
-    Some(match secret {
-        SecretRef::Credential(name) => format!("{key} from credential {name}"),
-        SecretRef::File(path) => format!("{key} from {path}"),
-        SecretRef::Env(name) => format!("{key} from variable {name}"),
-    })
+    Some(format!("{key} from {secret}"))
 }
 
 /// A test incident's life at the far end.

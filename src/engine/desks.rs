@@ -12,7 +12,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::effect::{Remote, Stage};
-use super::moment::Stamp;
+use super::moment::{DAY, HOUR, Stamp};
+
+/// The hours of the night in which clocks on walls are put back, by an hour at most; all of them are within
+/// this time of midnight (Chile at 24:00, Europe at 03:00).
+const NIGHT: (i64, i64) = (-HOUR, 4 * HOUR);
 
 /// The last reading of a record at one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +85,9 @@ impl Desks {
             _ => !shows,
         };
         let age = match (before.and_then(|seen| seen.updated), remote.updated) {
+            // Whatever it was, something has changed there: to follow a person too often is mended by the next
+            // reading, and to overwrite one is not.
+            (Some(then), Some(now)) if remote.wall && is_hour_shown_twice(then, now) => Ordering::Greater,
             (Some(then), Some(now)) => now.cmp(&then),
             _ => Ordering::Greater,
         };
@@ -128,6 +135,13 @@ impl Desks {
     }
 }
 
+/// A clock on a wall may have been put back between the two: it shows less, by an hour at most, at night.
+fn is_hour_shown_twice(then: Stamp, now: Stamp) -> bool {
+    let into_the_day = |at: Stamp| (at.0 - NIGHT.0).rem_euclid(DAY) + NIGHT.0;
+    let at_night = |at: Stamp| into_the_day(at) < NIGHT.1;
+    now < then && then.0 - now.0 <= HOUR && at_night(then) && at_night(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +155,7 @@ mod tests {
             by: None,
             note: None,
             updated: (updated > 0).then_some(Stamp(updated)),
+            wall: false,
             known_error: false,
         }
     }
@@ -160,6 +175,33 @@ mod tests {
     }
 
     use Stage::{InProgress, New, Resolved};
+
+    #[test]
+    fn an_hour_that_a_clock_on_the_wall_shows_twice_loses_nobodys_decision() {
+        let at = |text: &str| text.parse::<Stamp>().unwrap();
+        let lost = Verdict::Lost(1);
+        for (then, now, wall, verdict) in [
+            // The last Sunday of October: 02:50, then 02:10 again.
+            ("2026-10-25T02:50:00Z", "2026-10-25T02:10:00Z", true, decided()),
+            ("2026-11-01T01:59:59Z", "2026-11-01T01:00:00Z", true, decided()),
+            // Across midnight.
+            ("2026-04-05T00:00:00Z", "2026-04-04T23:00:01Z", true, decided()),
+            // A clock that is told with its zone never does that.
+            ("2026-10-25T02:50:00Z", "2026-10-25T02:10:00Z", false, lost),
+            // Neither by day, nor by more than an hour.
+            ("2026-10-25T14:50:00Z", "2026-10-25T14:10:00Z", true, lost),
+            ("2026-10-25T03:50:00Z", "2026-10-25T02:10:00Z", true, lost),
+            ("2026-10-25T03:10:00Z", "2026-10-24T02:50:00Z", true, lost),
+        ] {
+            let mut desks = Desks::default();
+            let mut read = |stage, time: &str, shows| {
+                let remote = Remote { wall, ..remote(2, stage, at(time).0) };
+                desks.judge("a", &remote, |since| 1 > since, shows)
+            };
+            assert_eq!(read(Resolved, then, true), Verdict::Noted, "{then}");
+            assert_eq!(read(InProgress, now, false), verdict, "{then} {now}");
+        }
+    }
 
     #[test]
     fn a_change_is_a_decision_once() {

@@ -358,6 +358,10 @@ pub struct Remote {
     /// has lost something: so a restored backup is told apart from a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated: Option<Stamp>,
+    /// `updated` is what a clock on the wall there shows, of a zone that nothing tells: once a year such a
+    /// clock shows an hour twice, though nothing was lost.
+    #[serde(default)]
+    pub wall: bool,
     /// For a problem: it stands there as a known error.
     #[serde(default)]
     pub known_error: bool,

@@ -89,6 +89,17 @@ pub enum SecretRef {
     Env(String),
 }
 
+impl std::fmt::Display for SecretRef {
+    /// Where the secret is read, never the secret: `credential NAME`, `file /path`, `variable NAME`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Credential(name) => write!(f, "credential {name}"),
+            Self::File(path) => write!(f, "file {path}"),
+            Self::Env(name) => write!(f, "variable {name}"),
+        }
+    }
+}
+
 /// The checked options of one door.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options(pub BTreeMap<String, OptionValue>);

@@ -6,6 +6,8 @@
 mod search;
 #[path = "glpi/tests.rs"]
 mod tests;
+#[path = "glpi/v2.rs"]
+mod v2;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +33,8 @@ const COLUMNS: &[&str] =
 pub struct Glpi {
     /// 10 or 11.
     pub version: u32,
+    /// The high-level API, which stands beside the older one.
+    pub v2: v2::V2,
     /// The application token of the API client; empty when it has none.
     pub app_token: String,
     /// The account's profile.
@@ -62,6 +66,7 @@ impl Default for Glpi {
     fn default() -> Self {
         Self {
             version: 11,
+            v2: v2::V2::default(),
             app_token: "app-token".into(),
             profile: json!({"id": 9, "name": "Monitoring", "interface": "central", "ticket": 4 | 2 | 1024,
                 "problem": 4 | 2 | 1024, "followup": 4 | 4096 | 1 | 8192, "computer": 1, "ticket_status": []}),
@@ -100,7 +105,11 @@ fn int(json: &Json) -> i64 {
 impl Desk for Glpi {
     fn handle(&mut self, ask: &Ask) -> Answer {
         let (method, parts) = ask.parts();
-        let ["apirest.php", rest @ ..] = &parts[..] else { return Answer::text(404, "<h1>Not Found</h1>") };
+        let rest = match &parts[..] {
+            ["apirest.php", rest @ ..] => rest,
+            ["api.php", "v2", rest @ ..] => return self.v2(rest, ask),
+            _ => return Answer::text(404, "<h1>Not Found</h1>"),
+        };
         if method == "GET" && !ask.body.is_empty() {
             return error(400, "ERROR_JSON_PAYLOAD_FORBIDDEN", "GET Request should not have json payload");
         }
@@ -381,7 +390,11 @@ impl Glpi {
         let content = text(&item["content"]);
         let key = content.rsplit_once("sexton [").and_then(|(_, rest)| rest.split_once(']'));
         let problem = at.0 == "Problem";
-        let parents = self.links.iter().filter(|(_, t)| !problem && *t == at.1);
+        let parents = self.links.iter().filter(|(_, t)| !problem && *t == at.1).map(|(p, _)| p.to_string());
+        let comments: Vec<String> = self.children.iter().filter(|c| c.1 == *at).map(|c| text(&c.3)).collect();
+        // Where links are followups, that is how a person sees one.
+        let named = comments.iter().filter_map(|c| c.strip_prefix("<p>Problem ")?.split(':').next());
+        let parents: Vec<String> = parents.chain(named.map(str::to_owned)).collect();
         let assigned = self.actors.iter().any(|(of, user, kind)| of == at && *user == 2 && *kind == 2);
         View {
             id: at.1.to_string(),
@@ -395,8 +408,8 @@ impl Glpi {
                 6 => Stage::Closed,
                 other => panic!("status {other}"),
             },
-            comments: self.children.iter().filter(|c| c.1 == *at).map(|c| text(&c.3)).collect(),
-            parents: parents.map(|(problem, _)| problem.to_string()).collect(),
+            comments,
+            parents,
             assignee: if assigned { "alice".into() } else { String::new() },
             subject: item["name"].as_str().unwrap().to_owned(),
             priority: format!("{}/{}", item["urgency"], item["impact"]),

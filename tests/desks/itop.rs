@@ -26,6 +26,10 @@ pub struct Itop {
     pub person: bool,
     /// Persons by id: 5 is the account's, 3 is alice. Its organisation is 2.
     pub services: Vec<(u64, &'static str)>,
+    /// Services that the account's organisation has a contract for.
+    pub contracts: Vec<u64>,
+    /// The account's person is in the team.
+    pub member: bool,
     /// An attribute that new tickets lack.
     pub demanded: Option<&'static str>,
     /// Computers by name and class.
@@ -47,6 +51,8 @@ impl Default for Itop {
             rest: true,
             person: true,
             services: vec![(9, "Hosting")],
+            contracts: Vec::new(),
+            member: true,
             demanded: None,
             cis: vec![(31, "web-01", "Server"), (32, "web-01", "WebApplication")],
             weak: 0,

@@ -149,7 +149,7 @@ impl Rest {
 
 impl Desk for Rest {
     fn handle(&mut self, ask: &Ask) -> Answer {
-        if ask.header("x-api-key") != "open-sesame" {
+        if ask.header("authorization") != "GenieKey open-sesame" {
             return Answer::error(403, "no such key");
         }
         let key = ask.header("idempotency-key").to_owned();
@@ -194,6 +194,8 @@ const TEMPLATED: Product<Rest> = Product {
         vec![
             ("url", base.text(base.url)),
             ("api_key", base.secret("open-sesame")),
+            ("api_key_header", base.text("Authorization")),
+            ("api_key_prefix", base.text("GenieKey")),
             ("template", base.text(TEMPLATE)),
             ("path", base.text("/api/tickets/{{ remote_id }}")),
             ("paths", base.map(&[("create", "/api/tickets")])),

@@ -23,6 +23,14 @@ pub enum Login {
     /// OAuth 2.0 client credentials (RFC 6749, 4.4): options `oauth_url`, `oauth_client`, `oauth_secret`,
     /// `oauth_scope`.
     OAuth2,
+    /// OAuth 2.0 with a user's password (RFC 6749, 4.3): options `oauth_client`, `oauth_secret`, `user`,
+    /// `password`.
+    OAuthPassword {
+        /// The token endpoint behind `url`, where `oauth_url` names no other.
+        path: &'static str,
+        /// The scope that is asked for, where `oauth_scope` names no other.
+        scope: &'static str,
+    },
     /// A client certificate alone (mutual TLS).
     Certificate,
     /// None is needed.
@@ -39,9 +47,35 @@ impl Login {
             Self::Secret { option, .. } => vec![option],
             Self::Basic => vec!["user", "password"],
             Self::OAuth2 => vec!["oauth_url", "oauth_client", "oauth_secret"],
+            Self::OAuthPassword { .. } => vec!["oauth_client", "oauth_secret", "user", "password"],
             Self::Certificate => vec!["client_certificate", "client_key"],
             Self::Anonymous => Vec::new(),
         }
+    }
+
+    /// Those of them that mean nothing without each other.
+    fn together(self) -> Vec<&'static str> {
+        match self {
+            // User and password alone may be another way.
+            Self::OAuthPassword { .. } => vec!["oauth_client", "oauth_secret"],
+            other => other.options(),
+        }
+    }
+
+    /// It shows an access token.
+    pub fn is_oauth(self) -> bool {
+        matches!(self, Self::OAuth2 | Self::OAuthPassword { .. })
+    }
+
+    /// What was shown to the far end, each secret by where it was read, never itself: "user sexton, password
+    /// from file /etc/…"; empty where nothing was.
+    pub fn told(self, options: &Options) -> String {
+        let told = |key: &&str| match options.secret(key) {
+            Some(source) => Some(format!("{key} from {source}")),
+            None if options.text(key).is_empty() => None,
+            None => Some(format!("{key} {}", options.text(key))),
+        };
+        self.options().iter().filter_map(told).collect::<Vec<_>>().join(", ")
     }
 
     /// The first of these whose options are all set.
@@ -50,7 +84,7 @@ impl Login {
     /// A sentence that names what may be set, or what is missing beside what is set.
     pub fn choose(logins: &[Login], options: &Options) -> Result<Login, String> {
         let set = |key: &str| options.0.contains_key(key);
-        for together in logins.iter().map(|l| l.options()).chain([Self::Certificate.options()]) {
+        for together in logins.iter().map(|l| l.together()).chain([Self::Certificate.options()]) {
             halves(&together, options)?;
         }
         if logins.is_empty() {
@@ -139,6 +173,34 @@ mod tests {
             _ => OptionValue::Secret(SecretRef::Env("X".to_owned())),
         };
         Options(keys.iter().map(|key| ((*key).to_owned(), value(key))).collect())
+    }
+
+    #[test]
+    fn what_was_shown_is_told_by_its_source() {
+        let secret = |source| OptionValue::Secret(source);
+        let options = Options(
+            [
+                ("token", secret(SecretRef::Credential("rt".to_owned()))),
+                ("user", OptionValue::Text("sexton".to_owned())),
+                ("password", secret(SecretRef::File("/etc/p".to_owned()))),
+                ("oauth_url", OptionValue::Text("https://login.example/token".to_owned())),
+                ("oauth_client", OptionValue::Text("c".to_owned())),
+                ("oauth_secret", secret(SecretRef::Env("S".to_owned()))),
+            ]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into(),
+        );
+        for (login, told) in [
+            (BEARER, "token from credential rt"),
+            (Login::Basic, "user sexton, password from file /etc/p"),
+            (
+                Login::OAuth2,
+                "oauth_url https://login.example/token, oauth_client c, oauth_secret from variable S",
+            ),
+            (Login::Anonymous, ""),
+        ] {
+            assert_eq!(login.told(&options), told);
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub const MOST_EXCHANGES: usize = 256;
 pub enum WireKind {
     /// HTTP/1.1 or 2, with TLS, proxy and login.
     Http,
-    /// The same within a session that the login opens.
+    /// The same within a session that the login opens; without one where the login is an access token.
     Session(&'static Session),
     /// A file of lines.
     File,

@@ -2,9 +2,12 @@
 //! another address).
 //!
 //! The alert key is the alias, which the far end deduplicates while an alert is open: a create may be
-//! repeated. Every request is only queued there (202). An alert that is closed is not reopened: what comes
+//! repeated. Every request is only queued there (202): what became of a new alert is asked afterwards, where
+//! the key may (Opsgenie itself, not Jira Service Management). An alert that is closed is not reopened: what comes
 //! back is a new alert with the same alias. There are no problems: a link writes the problem's key into the
 //! incident's alert.
+
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
@@ -15,7 +18,7 @@ use super::tickets::{minted, refused, success};
 use super::told::{self, Tell};
 use super::wanted::{Subject, Wanted, cut};
 use super::{
-    CA, Connector, Done, Exchange, Login, Method, Next, PROXY, Request, TOKEN, Target, WireKind, times,
+    CA, Connector, Done, Exchange, Login, Method, Next, PROXY, Reply, Request, TOKEN, Target, WireKind, times,
 };
 use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
@@ -68,6 +71,10 @@ pub const CONNECTOR: Connector = Connector {
     read: Some(read),
     read_batch: 20,
 };
+
+/// How long after a request its end is asked for, again and again; an alert is usually there within a second.
+const PROCESSED: &[Duration] =
+    &[Duration::from_millis(500), Duration::from_millis(1000), Duration::from_millis(2000)];
 
 /// Tags at most, one being the service's.
 const TAGS: usize = 18;
@@ -125,7 +132,7 @@ fn tell(talk: &mut Talk, target: &Target, job: &Job, wanted: &Wanted) -> Result<
         Tell::Over => true,
         // It came and went while the far end was away: it is told, and closed at once.
         Tell::Past => {
-            post(talk, "/v2/alerts".to_owned(), alert(target, job, wanted))?;
+            open(talk, target, alert(target, job, wanted))?;
             true
         }
         // The alias may be that of the next episode's alert by now.
@@ -137,21 +144,54 @@ fn tell(talk: &mut Talk, target: &Target, job: &Job, wanted: &Wanted) -> Result<
         return Ok(alias);
     }
     if job.operation == Operation::Create || wanted.reopens {
-        post(talk, "/v2/alerts".to_owned(), alert(target, job, wanted))?;
+        open(talk, target, alert(target, job, wanted))?;
+        if job.unknown || job.attempts > 0 {
+            // An earlier attempt may have made it: then this one was only counted there.
+            weigh(talk, &alias, wanted)?;
+        }
         return Ok(alias);
     }
     if let Some(text) = &wanted.comment {
         post(talk, of(&alias, "notes"), note_body(text, wanted))?;
     }
     if wanted.weighs {
-        let body = json!({"priority": priority(wanted)});
-        let request = Request::json(Method::Put, of(&alias, "priority"), body);
-        done(talk, request)?;
+        weigh(talk, &alias, wanted)?;
     }
     if wanted.change == Some(Stage::Acknowledged) || wanted.change == Some(Stage::InProgress) {
         post(talk, of(&alias, "acknowledge"), note_body("", wanted))?;
     }
     Ok(alias)
+}
+
+/// Makes an alert, and asks what became of the request: a filter of the integration may have discarded it.
+/// What is not processed within some seconds is believed.
+fn open(talk: &mut Talk, target: &Target, alert: Json) -> Result<(), Next> {
+    let reply = talk.ask(Request::json(Method::Post, "/v2/alerts", alert))?;
+    taken(talk, reply)?;
+    let json = reply.json();
+    let request = json["requestId"].as_str().unwrap_or_default();
+    if request.is_empty() || target.options.text("url").contains("/jsm/") {
+        return Ok(());
+    }
+    for wait in PROCESSED {
+        let ask = Request::get(format!("/v2/alerts/requests/{}", encode(request))).later(*wait);
+        let reply = talk.ask(ask)?;
+        match class(reply.status) {
+            Class::Success => {
+                let data = &reply.json()["data"];
+                let done = data["isSuccess"].as_bool().or(data["success"].as_bool());
+                let status = data["status"].as_str().unwrap_or("it does not say why");
+                return match done {
+                    Some(false) => Err(refused(format!("the alert was taken and then not made: {status}"))),
+                    _ => Ok(()),
+                };
+            }
+            // Not processed yet.
+            Class::Gone => {}
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// The problem's key among the details of the incident's alert.
@@ -181,8 +221,23 @@ fn done(talk: &mut Talk, request: Request) -> Result<(), Next> {
     match class(reply.status) {
         // A person closed and deleted it: there is nothing to do any more.
         Class::Gone => Ok(()),
-        _ => success(talk, reply),
+        _ => taken(talk, reply),
     }
+}
+
+/// It stands in the queue: a success in any other form is that of something in between.
+fn taken(talk: &Talk, reply: &Reply) -> Result<(), Next> {
+    success(talk, reply)?;
+    if reply.json().is_object() {
+        return Ok(());
+    }
+    let reason = format!("not what Opsgenie answers: a proxy, or url leads elsewhere ({})", sentence(reply));
+    Err(talk.retry(None, reason))
+}
+
+fn weigh(talk: &mut Talk, alias: &str, wanted: &Wanted) -> Result<(), Next> {
+    let body = json!({"priority": priority(wanted)});
+    done(talk, Request::json(Method::Put, of(alias, "priority"), body))
 }
 
 fn note_body(text: &str, wanted: &Wanted) -> Json {
@@ -270,6 +325,7 @@ fn remote(held: &Held, alert: &Json) -> Option<Remote> {
         by,
         note: None,
         updated: None,
+        wall: false,
         known_error: false,
     })
 }

@@ -350,6 +350,7 @@ fn remote(held: &Held, incident: &Json) -> Option<Remote> {
         by: text(&incident["last_status_change_by"]["summary"]),
         note: None,
         updated: None,
+        wall: false,
         known_error: false,
     })
 }

@@ -37,6 +37,19 @@ impl<'a> Talk<'a> {
     /// # Errors
     /// The request itself when it has not been sent yet; else the end of the conversation.
     pub fn ask(&mut self, request: Request) -> Result<&'a Reply, Next> {
+        self.ask_unless(request, |_| false)
+    }
+
+    /// The same; an answer that is a refusal by the product's own words is handed out whatever its status: it
+    /// has changed nothing.
+    ///
+    /// # Errors
+    /// As [`Talk::ask`].
+    pub fn ask_unless(
+        &mut self,
+        request: Request,
+        refused: impl Fn(&Reply) -> bool,
+    ) -> Result<&'a Reply, Next> {
         let Some(exchange) = self.exchanges.get(self.at) else {
             return Err(Next::send(request));
         };
@@ -49,6 +62,9 @@ impl<'a> Talk<'a> {
                 return Err(end(Outcome::Retry { after: None, unknown, reason: failure.reason.clone() }));
             }
         };
+        if refused(reply) {
+            return Ok(reply);
+        }
         match class(reply.status) {
             Class::NotNow | Class::Ambiguous | Class::Elsewhere => {
                 return Err(self.give_up(reply, write));

@@ -48,6 +48,8 @@ pub struct Found {
     pub note: Option<String>,
     /// When anything about it last changed, by the far end's clock.
     pub updated: Option<Stamp>,
+    /// That clock is one on a wall, whose zone nothing tells.
+    pub wall: bool,
     /// For a problem: it stands there as a known error.
     pub known_error: bool,
     /// Everything the far end told.
@@ -62,9 +64,9 @@ impl Found {
 
     /// As read back for that record.
     pub fn remote(self, record: &str, rev: u64) -> Option<Remote> {
-        let Self { stage, assignee, by, note, updated, known_error, .. } = self;
+        let Self { stage, assignee, by, note, updated, wall, known_error, .. } = self;
         let record = record.to_owned();
-        Some(Remote { record, rev, stage: stage?, assignee, by, note, updated, known_error })
+        Some(Remote { record, rev, stage: stage?, assignee, by, note, updated, wall, known_error })
     }
 }
 
@@ -208,6 +210,7 @@ pub fn deleted(held: &Held, why: &str) -> Remote {
         by: None,
         note: Some(why.to_owned()),
         updated: None,
+        wall: false,
         known_error: false,
     }
 }

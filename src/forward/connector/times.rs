@@ -2,7 +2,8 @@
 //!
 //! Such a time is only ever compared with an earlier one of the same ticket (docs/decisions/0009), so that a
 //! product that writes the time of its own clock without a zone is taken at its word: as if it were UTC. No
-//! clock of ours plays a part.
+//! clock of ours plays a part. Where that clock is one on a wall, `Found::wall` says so: once a year it shows
+//! an hour twice.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;

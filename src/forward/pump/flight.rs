@@ -128,7 +128,10 @@ pub(in crate::forward) async fn converse(
     let mut exchanges: Vec<Exchange> = Vec::new();
     loop {
         let request = match ask(&exchanges) {
-            Next::Done(done) => {
+            Next::Done(mut done) => {
+                if exchanges.last().is_some_and(is_refused_login) {
+                    name_login(&mut done, &wire.login());
+                }
                 let trouble = if is_taken(&done) { None } else { trouble(exchanges.last()) };
                 return Landing { done, trouble };
             }
@@ -146,6 +149,21 @@ pub(in crate::forward) async fn converse(
         let status = result.as_ref().map_or(0, |reply| reply.status);
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request: *request, result });
+    }
+}
+
+fn is_refused_login(exchange: &Exchange) -> bool {
+    exchange.request.login && exchange.result.as_ref().is_ok_and(|reply| reply.status == 401)
+}
+
+/// Tells in each reason of a pause what was shown to the far end that refused it.
+fn name_login(done: &mut Done, login: &str) {
+    let by_outcome = done.outcomes.iter_mut().filter_map(|o| match o {
+        Outcome::Pause { reason } => Some(reason),
+        _ => None,
+    });
+    for reason in done.pause.iter_mut().chain(by_outcome).filter(|_| !login.is_empty()) {
+        reason.push_str(&format!("; logged in by {login}"));
     }
 }
 

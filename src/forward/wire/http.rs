@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 
 use super::client::{Clients, chain};
-use super::oauth::{OAuth, Token};
+use super::oauth::{self, OAuth, Token};
 use super::{Sending, Wire, failure, signature};
 use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
@@ -39,6 +39,10 @@ impl Wire for Http {
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a> {
         Box::pin(self.deliver(request, secrets, now))
     }
+
+    fn login(&self) -> String {
+        self.login.told(&self.options)
+    }
 }
 
 impl Http {
@@ -52,7 +56,7 @@ impl Http {
         reqwest::Url::parse(&base).map_err(|e| format!("url '{base}': {e}"))?;
         let login = Login::choose(logins, options)?;
         let clients = Clients::new(options, timeout)?;
-        let oauth = if login == Login::OAuth2 { Some(OAuth::new(options)?) } else { None };
+        let oauth = if login.is_oauth() { Some(OAuth::new(options, login)?) } else { None };
         Ok(Self { clients, options: options.clone(), base, login, oauth })
     }
 
@@ -120,7 +124,11 @@ impl Http {
             let signed = signature::headers(request, secrets, &bytes, now).map_err(unsent)?;
             outgoing = outgoing.headers(signed).body(bytes);
         }
-        read(outgoing, now).await
+        let mut reply = read(outgoing, now).await?;
+        if token.is_some() && oauth::is_refused_token(&reply) {
+            reply.status = 401;
+        }
+        Ok(reply)
     }
 
     fn headers(&self, request: &Request, secrets: &Secrets) -> Result<HeaderMap, String> {
@@ -146,10 +154,25 @@ impl Http {
         });
         for (name, prefix, option) in login.into_iter().chain(slots) {
             if let Some(secret) = secrets.get(option) {
-                map.insert(HeaderName::from_static(name), hidden(&format!("{prefix}{secret}"))?);
+                let (name, prefix) = self.place(option, name, prefix)?;
+                map.insert(name, hidden(&format!("{prefix}{secret}"))?);
             }
         }
         Ok(map)
+    }
+}
+
+impl Http {
+    /// The header of a secret and what stands before it there: as the connector has it, unless the options
+    /// `<secret>_header` and `<secret>_prefix` say otherwise. A scheme is told from its secret by a space.
+    fn place(&self, option: &str, name: &str, prefix: &str) -> Result<(HeaderName, String), String> {
+        let named = self.options.text(&format!("{option}_header"));
+        let name = if named.is_empty() { name } else { named };
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name} is no header"))?;
+        let told = self.options.text(&format!("{option}_prefix"));
+        let prefix = if told.is_empty() { prefix.to_owned() } else { told.to_owned() };
+        let scheme = prefix.ends_with(|c: char| c.is_ascii_alphanumeric());
+        Ok((header, if scheme { format!("{prefix} ") } else { prefix }))
     }
 }
 
@@ -250,7 +273,8 @@ fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3) as a time from now: seconds, or a date, which is compared with the
-/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch.
+/// answer's own date. Without one, `X-RateLimit-Reset` counts where it is a time since the epoch, or
+/// `X-RateLimit-Period-In-Sec` of one that says it throttles.
 pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Duration> {
     let server = headers.get("date").and_then(|d| http_date(d)).unwrap_or(now.0);
     let until = |at: i64| Duration::from_nanos(at.saturating_sub(server).max(0).unsigned_abs());
@@ -259,7 +283,10 @@ pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Dur
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => until(http_date(text)?),
         },
-        None => until(rate_limit_reset(headers)?),
+        None => match rate_limit_reset(headers) {
+            Some(at) => until(at),
+            None => rate_limit_period(headers)?,
+        },
     };
     Some(wait.min(RETRY_AFTER))
 }
@@ -269,6 +296,13 @@ pub fn retry_after(headers: &BTreeMap<String, String>, now: Stamp) -> Option<Dur
 fn rate_limit_reset(headers: &BTreeMap<String, String>) -> Option<i64> {
     let seconds: i64 = headers.get("x-ratelimit-reset")?.trim().parse().ok()?;
     seconds.checked_mul(SECOND).filter(|_| seconds >= 1_000_000_000)
+}
+
+/// `X-RateLimit-Period-In-Sec`, as Opsgenie writes it beside a state: how long it throttles.
+fn rate_limit_period(headers: &BTreeMap<String, String>) -> Option<Duration> {
+    let throttled = headers.get("x-ratelimit-state").is_some_and(|state| state.trim() == "THROTTLED");
+    let seconds = headers.get("x-ratelimit-period-in-sec").filter(|_| throttled)?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn http_date(text: &str) -> Option<i64> {
@@ -311,6 +345,16 @@ mod tests {
         ] {
             let headers = BTreeMap::from([("x-ratelimit-reset".to_owned(), reset.clone())]);
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{reset}");
+        }
+        for (state, period, seconds) in [
+            ("THROTTLED", "60", Some(60)),
+            ("OK", "60", None),
+            ("THROTTLED", "soon", None),
+            ("THROTTLED", "9999", Some(3600)),
+        ] {
+            let headers = [("x-ratelimit-state", state), ("x-ratelimit-period-in-sec", period)];
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{state} {period}");
         }
     }
 }

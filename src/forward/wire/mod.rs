@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connector::{Connector, Failure, Reply, Request, WireKind};
+use super::connector::{Connector, Failure, Login, Reply, Request, WireKind};
 use super::secrets::Secrets;
 use crate::engine::moment::Stamp;
 use crate::engine::option::Options;
@@ -33,6 +33,12 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + 'a>
 pub trait Wire {
     /// Sends the request and reads the answer. `now` dates what needs a date: a signature, a `Retry-After`.
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a>;
+
+    /// What it logs in by, each secret by where it is read ([`Login::told`]); empty where it does not, or says
+    /// so itself.
+    fn login(&self) -> String {
+        String::new()
+    }
 }
 
 /// Makes the wire of a destination.
@@ -50,6 +56,10 @@ pub fn real() -> Wires {
         }
         WireKind::Session(spec) => {
             let http = http::Http::new(options, connector.logins, timeout)?;
+            // An access token takes the place of a session.
+            if Login::choose(connector.logins, options)?.is_oauth() {
+                return Ok(Rc::new(http) as Rc<dyn Wire>);
+            }
             Ok(Rc::new(session::InSession::new(http, spec)) as Rc<dyn Wire>)
         }
         WireKind::File => Ok(Rc::new(file::Lines::new(options, timeout)) as Rc<dyn Wire>),

@@ -1,7 +1,9 @@
-//! OAuth 2.0 client credentials (RFC 6749, 4.4): gets an access token, keeps it, gets another before it ends.
+//! OAuth 2.0 (RFC 6749): gets an access token, keeps it, gets another before it ends. By client credentials
+//! (4.4), or by a user's password (4.3), where a product knows nothing else for machines.
 //!
 //! ```text
 //! POST oauth_url   grant_type=client_credentials[&scope=…], the client in Basic or in the body
+//! POST oauth_url   grant_type=password&username=…&password=…[&scope=…], the client in the body
 //! 200 {"access_token":…, "token_type":"Bearer", "expires_in":3600}
 //! ```
 //! One request at a time asks; the others wait for its token. A token endpoint that does not answer is
@@ -20,7 +22,7 @@ use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
 use crate::forward::connector::classify::{Class, class, clip};
 use crate::forward::connector::request::{encode, loose};
-use crate::forward::connector::{Failure, Reply};
+use crate::forward::connector::{Failure, Login, Reply};
 use crate::forward::secrets::Secrets;
 
 /// How long before its end a token is not used any more; a quarter of its life when that is less.
@@ -36,6 +38,8 @@ pub struct OAuth {
     client: String,
     scope: String,
     style: Style,
+    /// Whose password is shown; `None` for client credentials.
+    user: Option<String>,
     /// What has worked.
     worked: Cell<Option<Style>>,
     held: Mutex<Option<Held>>,
@@ -52,9 +56,23 @@ enum Style {
 
 struct Held {
     access: SecretString,
-    /// The client secret it was got with.
-    secret: SecretString,
+    /// Client secret and password it was got with.
+    shown: Shown,
     until: Stamp,
+}
+
+/// What is shown to the token endpoint.
+struct Shown {
+    secret: SecretString,
+    /// Empty for client credentials.
+    password: SecretString,
+}
+
+impl Shown {
+    fn same(&self, other: &Self) -> bool {
+        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
+        same(&self.secret, &other.secret) && same(&self.password, &other.password)
+    }
 }
 
 /// A token to be shown.
@@ -66,21 +84,35 @@ pub struct Token {
 }
 
 impl OAuth {
-    /// By the options `oauth_url`, `oauth_client`, `oauth_scope`, `oauth_style`.
+    /// By the options `oauth_url`, `oauth_client`, `oauth_scope`, `oauth_style`, `user`; what is left out is
+    /// the login's.
     ///
     /// # Errors
     /// A sentence when the address is none.
-    pub fn new(options: &Options) -> Result<Self, String> {
-        let url = options.text("oauth_url").to_owned();
+    pub fn new(options: &Options, login: Login) -> Result<Self, String> {
+        let text = |key: &str, default: String| match options.text(key) {
+            "" => default,
+            text => text.to_owned(),
+        };
+        let (path, scope, user) = match login {
+            Login::OAuthPassword { path, scope } => (path, scope, Some(options.text("user").to_owned())),
+            _ => ("", "", None),
+        };
+        let default = match path {
+            "" => String::new(),
+            path => format!("{}{path}", options.text("url").trim_end_matches('/')),
+        };
+        let url = text("oauth_url", default);
         reqwest::Url::parse(&url).map_err(|e| format!("oauth_url '{url}': {e}"))?;
         let style = match options.text("oauth_style") {
             "basic" => Style::Basic,
             "body" => Style::Body,
+            _ if user.is_some() => Style::Body,
             _ => Style::Auto,
         };
         let (client, scope) =
-            (options.text("oauth_client").to_owned(), options.text("oauth_scope").to_owned());
-        Ok(Self { url, client, scope, style, worked: Cell::new(None), held: Mutex::new(None) })
+            (options.text("oauth_client").to_owned(), text("oauth_scope", scope.to_owned()));
+        Ok(Self { url, client, scope, style, user, worked: Cell::new(None), held: Mutex::new(None) })
     }
 
     /// A token that is good for a while; `refused` is not handed out again.
@@ -94,20 +126,23 @@ impl OAuth {
         refused: Option<&Token>,
         now: Stamp,
     ) -> Result<Token, Result<Reply, Failure>> {
-        let secret = secrets.expose("oauth_secret").map_err(|reason| Err(Failure { sent: false, reason }))?;
+        let expose = |key: &str| secrets.expose(key).map_err(|reason| Err(Failure { sent: false, reason }));
+        let password = if self.user.is_some() { expose("password")? } else { "" };
+        let shown =
+            Shown { secret: expose("oauth_secret")?.to_owned().into(), password: password.to_owned().into() };
         let mut held = self.held.lock().await;
         let good = held.as_ref().filter(|h| {
             let same = |token: &Token| token.access.expose_secret() == h.access.expose_secret();
-            now < h.until && h.secret.expose_secret() == secret && !refused.is_some_and(same)
+            now < h.until && h.shown.same(&shown) && !refused.is_some_and(same)
         });
         if let Some(good) = good {
             return Ok(Token { access: good.access.clone(), fresh: false });
         }
         *held = None;
-        let (access, life) = self.fetch(client, secret, now).await?;
+        let (access, life) = self.fetch(client, &shown, now).await?;
         let life = life.clamp(0, LONGEST);
         let until = now.plus((life - MARGIN.min(life / 4)).saturating_mul(SECOND));
-        *held = Some(Held { access: access.clone(), secret: secret.to_owned().into(), until });
+        *held = Some(Held { access: access.clone(), shown, until });
         Ok(Token { access, fresh: true })
     }
 
@@ -115,15 +150,15 @@ impl OAuth {
     async fn fetch(
         &self,
         client: &reqwest::Client,
-        secret: &str,
+        shown: &Shown,
         now: Stamp,
     ) -> Result<(SecretString, i64), Result<Reply, Failure>> {
         let style = self.worked.get().unwrap_or(self.style);
         let first = if style == Style::Body { Style::Body } else { Style::Basic };
-        let mut reply = self.ask(client, first, secret, now).await.map_err(Err)?;
+        let mut reply = self.ask(client, first, shown, now).await.map_err(Err)?;
         let mut used = first;
         if style == Style::Auto && is_other_style(&reply) {
-            let second = self.ask(client, Style::Body, secret, now).await.map_err(Err)?;
+            let second = self.ask(client, Style::Body, shown, now).await.map_err(Err)?;
             if class(second.status) == Class::Success {
                 (reply, used) = (second, Style::Body);
             }
@@ -137,10 +172,16 @@ impl OAuth {
         &self,
         client: &reqwest::Client,
         style: Style,
-        secret: &str,
+        shown: &Shown,
         now: Stamp,
     ) -> Result<Reply, Failure> {
-        let mut form = "grant_type=client_credentials".to_owned();
+        let (secret, password) = (shown.secret.expose_secret(), shown.password.expose_secret());
+        let mut form = match &self.user {
+            None => "grant_type=client_credentials".to_owned(),
+            Some(user) => {
+                format!("grant_type=password&username={}&password={}", encode(user), encode(password))
+            }
+        };
         if !self.scope.is_empty() {
             form.push_str(&format!("&scope={}", encode(&self.scope)));
         }
@@ -164,6 +205,11 @@ impl OAuth {
         let unsent = |f: Failure| Failure { sent: false, reason: format!("no access token: {}", f.reason) };
         read(outgoing, now).await.map_err(unsent)
     }
+}
+
+/// The access token was refused. GLPI says so with 400 where RFC 6750 (3.1) wants 401.
+pub(super) fn is_refused_token(reply: &Reply) -> bool {
+    reply.status == 400 && reply.json()["title"] == "Invalid OAuth token"
 }
 
 /// The client may be expected in the other place.
@@ -259,6 +305,18 @@ mod tests {
                 Err(Err(failure)) => failure.reason,
             };
             assert_eq!(got, wanted, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_the_words_of_glpi_make_a_400_a_refused_token() {
+        for (status, body, refused) in [
+            (400, json!({"status": "ERROR_INVALID_PARAMETER", "title": "Invalid OAuth token"}), true),
+            (400, json!({"status": "ERROR_INVALID_PARAMETER", "title": "Invalid input parameters"}), false),
+            (403, json!({"title": "Invalid OAuth token"}), false),
+            (400, json!("x"), false),
+        ] {
+            assert_eq!(is_refused_token(&reply(status, body.clone())), refused, "{status} {body}");
         }
     }
 

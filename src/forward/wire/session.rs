@@ -27,6 +27,10 @@ impl Wire for InSession {
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a> {
         Box::pin(self.exchange(request, secrets, now))
     }
+
+    fn login(&self) -> String {
+        self.http.login()
+    }
 }
 
 impl InSession {

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use sexton::engine::effect::Stage;
 
 use super::{Glpi, RULE_URGENCY, RULED};
-use crate::world::records::Truth;
+use crate::world::records::{Step, Truth};
 use crate::world::{
     Act, Acted, Desk, Plan, Product, Unfit, View, World, adopts_after_a_lost_store, closed_for_good,
     deleted_behind_our_back, is_fit, read_back, suite,
@@ -26,6 +26,28 @@ const ELEVEN: Product<Glpi> = Product {
 };
 
 const TEN: Product<Glpi> = Product { desk: ten, ..ELEVEN };
+
+const V2: Product<Glpi> = Product {
+    options: |base| {
+        vec![
+            ("url", base.text(&format!("{}/api.php/v2", base.url))),
+            ("oauth_client", base.text("client")),
+            ("oauth_secret", base.secret("client-secret")),
+            ("user", base.text("sexton")),
+            ("password", base.secret("password")),
+        ]
+    },
+    ..ELEVEN
+};
+
+/// Behind a web server that follows the address of what was made.
+const MISLED: Product<Glpi> = Product { desk: misled, ..V2 };
+
+fn misled() -> Glpi {
+    let mut glpi = Glpi::default();
+    glpi.v2.misleads = 2;
+    glpi
+}
 
 fn ten() -> Glpi {
     Glpi { version: 10, ..Glpi::default() }
@@ -53,7 +75,7 @@ fn check(ticket: &View, record: &Json) {
 
 #[test]
 fn every_record_has_one_ticket_whatever_happens() {
-    for (product, seed) in [(&ELEVEN, 11), (&TEN, 12)] {
+    for (product, seed) in [(&ELEVEN, 11), (&TEN, 12), (&V2, 13), (&MISLED, 14)] {
         suite(product, &Plan::seeded(seed));
     }
 }
@@ -78,7 +100,7 @@ fn one_session_serves_many_tickets_and_is_opened_anew_when_it_has_run_out() {
 #[test]
 fn what_people_do_is_read_back() {
     let acted = |act, stage, assignee, note| Acted { act, stage, assignee, note };
-    for product in [&ELEVEN, &TEN] {
+    for product in [&ELEVEN, &TEN, &V2] {
         read_back(
             product,
             &[
@@ -101,6 +123,7 @@ fn what_people_do_is_read_back() {
 fn tickets_of_a_lost_store_are_adopted() {
     adopts_after_a_lost_store(&ELEVEN);
     adopts_after_a_lost_store(&TEN);
+    adopts_after_a_lost_store(&V2);
 }
 
 #[test]
@@ -108,6 +131,9 @@ fn deleted_and_closed_tickets_get_successors() {
     deleted_behind_our_back(&ELEVEN);
     closed_for_good(&ELEVEN);
     closed_for_good(&TEN);
+    deleted_behind_our_back(&V2);
+    closed_for_good(&V2);
+    closed_for_good(&MISLED);
 }
 
 #[test]
@@ -141,4 +167,73 @@ fn an_unfit_installation_is_told_in_a_sentence() {
             },
         ],
     );
+}
+
+#[test]
+fn an_installation_that_is_unfit_for_the_api_v2_is_told_in_a_sentence() {
+    is_fit(
+        &V2,
+        &[
+            Unfit {
+                what: "another password",
+                break_it: |g| g.v2.password = "other".into(),
+                says: &[
+                    "no access token: invalid_grant",
+                    "logged in by oauth_client client",
+                    "password from file",
+                ],
+                mend: |g| g.v2.password = "password".into(),
+            },
+            Unfit {
+                what: "a client without the scope",
+                break_it: |g| g.v2.scope = false,
+                says: &["the scope 'api' is not allowed to the OAuth client"],
+                mend: |g| g.v2.scope = true,
+            },
+            Unfit {
+                what: "the simplified interface",
+                break_it: |g| g.profile["interface"] = json!("helpdesk"),
+                says: &["Monitoring", "standard interface"],
+                mend: |g| g.profile["interface"] = json!("central"),
+            },
+            Unfit {
+                what: "no right to see tickets",
+                break_it: |g| g.profile["ticket"] = json!(6),
+                says: &["Monitoring", "See all tickets"],
+                mend: |g| g.profile["ticket"] = json!(4 | 2 | 1024),
+            },
+            Unfit {
+                what: "no right to create",
+                break_it: |g| g.profile["ticket"] = json!(1026),
+                says: &["GLPI takes no new Ticket", "permission"],
+                mend: |g| g.profile["ticket"] = json!(1030),
+            },
+            Unfit {
+                what: "a template that demands a category",
+                break_it: |g| g.mandatory = Some("itilcategories_id"),
+                says: &["Mandatory fields are not filled", "incident.<field>"],
+                mend: |g| g.mandatory = None,
+            },
+        ],
+    );
+}
+
+#[test]
+fn a_followup_leaves_what_people_decided_and_the_token_is_got_once() {
+    let mut world = World::new(&V2, 1);
+    world.start();
+    let mut incident = Truth::incident(1);
+    world.commit(vec![incident.row(&world.plan)]);
+    world.settle();
+    let ticket = world.remote_id(&incident.id()).expect("it has a ticket");
+    for (act, stage) in [(Act::Hold("a disk"), Stage::OnHold), (Act::Resolve("it runs"), Stage::Resolved)] {
+        world.server.desk().act(&ticket, act);
+        incident.step(Step::Update);
+        world.commit(vec![incident.row(&world.plan)]);
+        world.settle();
+        let tickets = world.server.desk().tickets();
+        assert_eq!(tickets[0].stage, stage, "{}", world.story());
+    }
+    let said = world.server.desk().tickets()[0].comments.len();
+    assert_eq!((said, world.server.desk().opened), (3, 1), "two followups and the person's solution");
 }

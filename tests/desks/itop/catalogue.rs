@@ -38,7 +38,11 @@ impl Itop {
             "Organization" => vec![(1, json!({"name": "Demo"})), (2, json!({"name": "ACME"}))],
             "Person" => vec![(3, json!({"name": "alice"})), (5, json!({"name": "Sexton"}))],
             "Team" => vec![(6, json!({"name": "Operations"}))],
-            "Service" => self.services.iter().map(|(id, name)| (*id, json!({"name": name}))).collect(),
+            "Service" => {
+                let status = |name: &str| if name.starts_with("Old") { "obsolete" } else { "production" };
+                let row = |name: &str| json!({"name": name, "status": status(name)});
+                self.services.iter().map(|(id, name)| (*id, row(name))).collect()
+            }
             "FunctionalCI" => {
                 let row =
                     |(id, name, class): &(u64, &str, &str)| (*id, json!({"name": name, "finalclass": class}));
@@ -56,7 +60,9 @@ impl Itop {
         let me = if self.person { 5 } else { 0 };
         match term {
             "p.id = :current_contact_id" => me == 5 && id == 2,
-            "l.person_id = :current_contact_id" => me == 5 && id == 6,
+            "l.person_id = :current_contact_id" => me == 5 && id == 6 && self.member,
+            "c.org_id = 2" => self.contracts.contains(&id),
+            "status = 'production'" => row["status"] != "obsolete",
             "id = :current_contact_id" => id == me,
             _ => match term.split_once(' ').unwrap() {
                 ("id", rest) => match rest.strip_prefix("IN (") {

@@ -6,7 +6,7 @@ use sexton::engine::effect::Stage;
 use super::Itop;
 use crate::world::records::{Step, Truth};
 use crate::world::{
-    Act, Acted, Plan, Product, Unfit, View, World, adopts_after_a_lost_store, closed_for_good,
+    Act, Acted, Desk, Plan, Product, Unfit, View, World, adopts_after_a_lost_store, closed_for_good,
     deleted_behind_our_back, is_fit, read_back, suite,
 };
 
@@ -38,7 +38,7 @@ const SIMPLE: Product<Itop> = Product {
         vec![
             ("url", base.text(&format!("{}/itop/", base.url))),
             ("token", base.secret("auth-token")),
-            ("map", base.map(&[("class.incident", "UserRequest"), ("org", "2")])),
+            ("map", base.map(&[("org", "2")])),
         ]
     },
     ..ITOP
@@ -104,19 +104,50 @@ fn a_ticket_names_its_machine_origin_and_how_it_ended() {
 }
 
 #[test]
-fn what_cannot_be_resolved_for_lack_of_a_service_is_parked_with_a_sentence() {
-    let mut world =
-        World::new(&Product { desk: || Itop { services: Vec::new(), ..Itop::default() }, ..ITOP }, 1);
+fn a_resolve_that_itop_lacks_a_service_for_waits_until_there_is_one() {
+    let bare = || Itop { services: Vec::new(), member: false, ..Itop::default() };
+    let mut world = World::new(&Product { desk: bare, ..ITOP }, 1);
     world.start();
     let mut incident = Truth::incident(1);
     world.commit(vec![incident.row(&world.plan)]);
     world.settle();
     incident.step(Step::Resolve);
     world.commit(vec![incident.row(&world.plan)]);
-    world.until("it is parked", |w| w.rows().iter().any(|r| r.state == "parked"));
-    let row = format!("{:?}", world.rows());
-    assert!(row.contains("service_id") && row.contains("set what it misses as map"), "{row}");
+    world.until("it was refused", |w| {
+        let rows = format!("{:?}", w.rows());
+        rows.contains("service_id") && rows.contains("set what it misses as map")
+    });
+    assert!(world.rows().iter().all(|r| r.state != "parked"), "nobody has to requeue it");
     assert_eq!(world.status().0, "up", "the others go on");
+    world.server.desk().services = vec![(9, "Hosting")];
+    world.settle();
+    let ticket = &world.server.desk().tickets()[0];
+    assert_eq!(ticket.stage, Stage::Resolved);
+    let said: usize = ticket.comments.iter().map(|c| c.matches("-2-r]").count()).sum();
+    assert_eq!(said, 1, "and is told once: {:?}", ticket.comments);
+}
+
+#[test]
+fn of_several_services_the_one_of_the_record_or_of_a_contract_is_taken() {
+    let services = || vec![(7, "Old telephones"), (8, "Workplace"), (9, "Hosting"), (10, "Databases")];
+    for (contracts, named, wanted) in [
+        (vec![], None, "8"),
+        (vec![10, 9], None, "9"),
+        (vec![9], Some("Databases"), "10"),
+        (vec![10], Some("nobody knows it"), "10"),
+    ] {
+        let mut world = World::new(&Product { desk: Itop::default, ..ITOP }, 1);
+        (world.server.desk().services, world.server.desk().contracts) = (services(), contracts);
+        world.start();
+        let mut incident = Truth::incident(1);
+        incident.body["service"] = named.map_or(Json::Null, Json::from);
+        world.commit(vec![incident.row(&world.plan)]);
+        world.settle();
+        incident.step(Step::Resolve);
+        world.commit(vec![incident.row(&world.plan)]);
+        world.settle();
+        assert_eq!(world.server.desk().tickets[&1]["service_id"], wanted, "{named:?}");
+    }
 }
 
 #[test]
@@ -137,9 +168,12 @@ fn an_unfit_installation_is_told_in_a_sentence() {
                 mend: |i| i.person = true,
             },
             Unfit {
-                what: "incidents are user requests",
-                break_it: |i| i.classes = vec!["UserRequest"],
-                says: &["'Incident' is not a valid class", "map class.incident = \"UserRequest\""],
+                what: "a data model of its own",
+                break_it: |i| i.classes = vec!["Trouble"],
+                says: &[
+                    "'UserRequest' is not a valid class",
+                    "name the class of your incidents as map class.incident",
+                ],
                 mend: |i| i.classes = vec!["Incident"],
             },
             Unfit {

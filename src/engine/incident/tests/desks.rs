@@ -16,6 +16,7 @@ fn remote(record: &str, rev: u64, stage: Stage) -> Remote {
         by: Some("alice".to_owned()),
         note: None,
         updated: None,
+        wall: false,
         known_error: false,
     }
 }

@@ -12,7 +12,7 @@ use super::options::{Map, typed};
 use crate::engine::effect::{Job, RecordKind, Stage};
 
 /// The most characters of a title; the column holds 255.
-const TITLE: usize = 250;
+pub const TITLE: usize = 250;
 /// The most tickets of a search that are looked at.
 const HITS: usize = 10;
 /// The newest followups among which a marker is looked for.
@@ -367,7 +367,7 @@ fn child(wanted: &Wanted, ticket: &Found, text: &str) -> Json {
 }
 
 /// A comment with its headline and its marker.
-fn message(wanted: &Wanted, text: &str) -> String {
+pub fn message(wanted: &Wanted, text: &str) -> String {
     let marker = if wanted.headline.contains(&wanted.marker) { "" } else { wanted.marker.as_str() };
     format!("{} {marker}\n\n{text}", wanted.headline)
 }
@@ -391,13 +391,15 @@ pub fn found(json: &Json) -> Found {
         key,
         stage: stage(&loose(&json["status"])),
         updated: times::changed(&loose(&json["date_mod"])),
+        // Of the zone that is set there.
+        wall: true,
         raw: json.clone(),
         ..Found::default()
     }
 }
 
 /// GLPI's number for a stage, for tickets and problems.
-fn status(stage: Stage) -> u8 {
+pub fn status(stage: Stage) -> u8 {
     match stage {
         Stage::New => 1,
         Stage::Acknowledged | Stage::InProgress => 2,

@@ -1,4 +1,4 @@
-//! Connector `glpi`: GLPI 9.5 to 11 by its REST API.
+//! Connector `glpi`: GLPI 9.5 to 11 by its REST API, and GLPI 11 by its high-level one ([`v2`]).
 //!
 //! An incident is a ticket of type incident, a problem candidate a problem, a link a row of `Problem_Ticket`.
 //! The record key and the alert key stand in the last line of the description ([`super::footer`]), which both
@@ -6,16 +6,16 @@
 //! end of a record is told as a solution, so that the approval and the automatic closing of the installation
 //! take their course.
 //!
-//! The API of GLPI 11 that is called high-level cannot tie problems to tickets or tickets to assets; this one
-//! can, and stands beside it.
+//! The address says which API it is. Here is the older one; what both share is the map and the vocabulary.
 
 mod api;
 mod desk;
 mod options;
+mod v2;
 
 use serde_json::Value as Json;
 
-use super::login::{ANY_TOKEN, PASSWORD, USER};
+use super::login::{ANY_TOKEN, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::markup;
 use super::request::loose;
 use super::talk::Talk;
@@ -34,19 +34,24 @@ static SESSION: Session = Session {
     slots: &[api::APP_TOKEN],
 };
 
-const LOGINS: &[Login] =
-    &[Login::Secret { option: "token", header: "authorization", prefix: "user_token " }, Login::Basic];
+const LOGINS: &[Login] = &[
+    Login::Secret { option: "token", header: "authorization", prefix: "user_token " },
+    V2_LOGIN,
+    Login::Basic,
+];
+/// That of the API v2, which knows no other for machines.
+const V2_LOGIN: Login = Login::OAuthPassword { path: "/token", scope: "api" };
 
 /// The connector.
 pub const CONNECTOR: Connector = Connector {
     door: DoorSpec {
         kind: "glpi",
-        about: "GLPI 9.5 to 11 by its REST API: tickets and problems, linked",
+        about: "GLPI 9.5 to 11 by its REST API or, from 11 on, API v2: tickets and problems",
         options: &[
             OptionSpec {
                 key: "url",
                 kind: OptionKind::RequiredText,
-                about: "address of the REST API, https://host/apirest.php",
+                about: "address of the REST API, https://host/apirest.php, or of API v2, https://host/api.php/v2",
             },
             ANY_TOKEN,
             OptionSpec {
@@ -56,6 +61,10 @@ pub const CONNECTOR: Connector = Connector {
             },
             USER,
             PASSWORD,
+            OAUTH_CLIENT,
+            OAUTH_SECRET,
+            OAUTH_URL,
+            OAUTH_SCOPE,
             MAP,
             PROXY,
             CA,
@@ -80,6 +89,9 @@ fn check(options: &Options) -> Result<(), String> {
 
 /// The next request for one job, or its outcome.
 pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
+    if options::is_v2(&target.options) {
+        return v2::next(target, jobs, exchanges);
+    }
     tickets::next(&Glpi { map: Map::of(target) }, target, jobs, exchanges)
 }
 
@@ -101,6 +113,9 @@ const PROBLEM_RIGHTS: &[(&str, i64, &str)] = &[
 
 /// Proves login, rights and entity.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
+    if options::is_v2(&target.options) {
+        return v2::hello(target, exchanges);
+    }
     let map = Map::of(target);
     match prove(&mut Talk::new(exchanges, false), map) {
         Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
@@ -157,7 +172,10 @@ fn forbids(matrix: &Json) -> bool {
 }
 
 /// Reads back status, technicians and solution.
-fn read(_: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
+fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
+    if options::is_v2(&target.options) {
+        return v2::read(target, held, exchanges);
+    }
     tickets::read_back(held, exchanges, remote)
 }
 

@@ -69,23 +69,77 @@ fn entries(options: &Options) -> Option<&BTreeMap<String, String>> {
     }
 }
 
+/// The address is that of the API that GLPI 11 calls high-level: `https://host/api.php/v2`, `…/v2.1`, or
+/// `https://host/api.php` for the newest. The older one may be called `/api.php/v1` there.
+pub fn is_v2(options: &Options) -> bool {
+    let tail = options.text("url").split_once("/api.php").map(|(_, tail)| tail.trim_end_matches('/'));
+    tail.is_some_and(|tail| tail.is_empty() || tail.starts_with("/v2"))
+}
+
+/// Where people see their tickets: the address before that of the API.
+pub fn pages(options: &Options) -> &str {
+    let url = options.text("url");
+    url.split_once("/api.php").map_or(url, |(pages, _)| pages)
+}
+
+/// The login that belongs to the address.
+fn check_login(options: &Options, logins: &[Login]) -> Result<(), String> {
+    let login = Login::choose(logins, options)?;
+    let set = |key: &&&str| options.0.contains_key(**key);
+    if !is_v2(options) {
+        return match ["oauth_client", "oauth_url", "oauth_scope"].iter().find(set) {
+            Some(key) => Err(format!(
+                "{key} belongs to the API v2, and url '{}' is the older one: write https://host/api.php/v2, or \
+                 take token",
+                options.text("url")
+            )),
+            None => Ok(()),
+        };
+    }
+    if let Some(key) = ["token", "app_token"].iter().find(set) {
+        return Err(format!(
+            "{key} belongs to the older API (https://host/apirest.php): the API v2 wants oauth_client, \
+             oauth_secret, user and password"
+        ));
+    }
+    match login {
+        Login::OAuthPassword { .. } => Ok(()),
+        _ => Err("the API v2 wants oauth_client and oauth_secret (Setup > OAuth clients) beside user and \
+                  password"
+            .to_owned()),
+    }
+}
+
+/// A field of a new ticket as the older API names it.
+fn is_legacy_field(entry: &str) -> bool {
+    let field = entry.split_once('.').map_or(entry, |(_, field)| field);
+    field.starts_with('_') || field.contains("s_id")
+}
+
 /// What all options must satisfy together.
 ///
 /// # Errors
 /// A sentence that says what is wrong.
 pub fn check(options: &Options, logins: &[Login]) -> Result<(), String> {
-    Login::choose(logins, options)?;
     let url = options.text("url");
-    if !url.contains("apirest.php") && !url.contains("api.php/v1") {
+    let v2 = is_v2(options);
+    if !v2 && !url.contains("apirest.php") && !url.contains("api.php/v1") {
         return Err(format!(
             "url '{url}' is not the address of the REST API: https://host/apirest.php, as Setup > General > API \
-             shows it"
+             shows it, or https://host/api.php/v2 for the API v2 of GLPI 11"
         ));
     }
+    check_login(options, logins)?;
     for (entry, value) in entries(options).into_iter().flatten() {
         let field = entry.starts_with("incident.") || entry.starts_with("problem.");
         if !field && !DEFAULTS.iter().any(|(name, _)| name == entry) {
             return Err(format!("map has no entry '{entry}'; see docs/forwarding.md"));
+        }
+        if v2 && (field && is_legacy_field(entry) || entry == "ci" || entry == "solution.type") {
+            return Err(format!(
+                "map {entry} is of the older API: the API v2 cannot set it; fields are called as its answers \
+                 call them (incident.category, incident.location)"
+            ));
         }
         if entry.starts_with("level.") && !matches!(value.as_str(), "1" | "2" | "3" | "4" | "5") {
             return Err(format!("map {entry} is '{value}', not 1 (very low) to 5 (very high)"));

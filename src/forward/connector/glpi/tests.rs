@@ -17,7 +17,7 @@ fn options(entries: &[(&str, &str)], map: &[(&str, &str)]) -> Options {
     let mut all = BTreeMap::from([("map".to_owned(), OptionValue::Map(map))]);
     for (key, value) in entries {
         let value = match *key {
-            "url" | "user" => OptionValue::Text((*value).to_owned()),
+            "url" | "user" | "oauth_client" => OptionValue::Text((*value).to_owned()),
             _ => OptionValue::Secret(SecretRef::Env((*value).to_owned())),
         };
         all.insert((*key).to_owned(), value);
@@ -369,15 +369,28 @@ fn people_are_read_back() {
 fn options_are_checked_in_a_sentence() {
     const URL: (&str, &str) = ("url", "https://glpi.example/apirest.php");
     const TOKEN: (&str, &str) = ("token", "T");
+    const V2: (&str, &str) = ("url", "https://glpi.example/api.php/v2/");
+    const CLIENT: (&str, &str) = ("oauth_client", "c");
+    const SECRET: (&str, &str) = ("oauth_secret", "S");
+    const USER: (&str, &str) = ("user", "u");
+    const PASSWORD: (&str, &str) = ("password", "P");
     for (entries, map, wanted) in [
         (&[URL, TOKEN][..], &[][..], ""),
         (&[("url", "https://glpi.example/api.php/v1"), TOKEN], &[("problem.priority", "5")], ""),
         (&[URL, ("user", "u"), ("password", "P")], &[("level.3", "1")], ""),
         (&[("url", "https://glpi.example"), TOKEN], &[], "not the address of the REST API"),
-        (&[URL], &[], "no credentials: set token, or user and password"),
+        (&[URL], &[], "no credentials: set token, or oauth_client"),
         (&[URL, TOKEN], &[("queue.incident", "x")], "map has no entry 'queue.incident'"),
         (&[URL, TOKEN], &[("level.1", "high")], "map level.1 is 'high'"),
         (&[URL, TOKEN], &[("entity", "Root")], "map entity is 'Root'"),
+        (&[V2, CLIENT, SECRET, USER, PASSWORD], &[("incident.category", "4")], ""),
+        (&[("url", "https://glpi.example/api.php"), CLIENT, SECRET, USER, PASSWORD], &[], ""),
+        (&[V2, CLIENT, SECRET, USER, PASSWORD], &[("incident._groups_id_assign", "4")], "of the older API"),
+        (&[V2, CLIENT, SECRET, USER, PASSWORD], &[("ci", "Computer")], "of the older API"),
+        (&[V2, USER, PASSWORD], &[], "the API v2 wants oauth_client and oauth_secret"),
+        (&[V2, TOKEN], &[], "token belongs to the older API"),
+        (&[V2, CLIENT, USER, PASSWORD], &[], "oauth_secret is missing beside oauth_client"),
+        (&[URL, CLIENT, SECRET, USER, PASSWORD], &[], "oauth_client belongs to the API v2"),
     ] {
         let got = check(&options(entries, map)).err().unwrap_or_default();
         assert!(got.contains(wanted) && got.is_empty() == wanted.is_empty(), "{map:?}: {got}");

@@ -171,8 +171,11 @@ impl Api<'_> {
             1..=99 => {
                 talk.nothing_done(before);
                 let hint = match code {
-                    1 => "; the account needs the profile REST Services User",
-                    _ => "",
+                    1 if words.contains("not authorized") => {
+                        "; the account needs the profile REST Services User".to_owned()
+                    }
+                    1 => format!("; logged in by {}", super::told(&self.target.options)),
+                    _ => String::new(),
                 };
                 Err(pause(format!("iTop refuses (code {code}): {words}{hint}")))
             }

@@ -21,6 +21,14 @@ const ENTRY: usize = 6_000;
 /// Classes of hardware and its like, taken when several things bear one name.
 const MACHINES: &[&str] = &["Server", "VirtualMachine", "PC", "NetworkDevice"];
 
+/// Services that an organisation, whose id follows, has a contract for.
+const CONTRACTS: &str = "SELECT Service AS s JOIN lnkCustomerContractToService AS l ON l.service_id = s.id \
+                         JOIN CustomerContract AS c ON l.customercontract_id = c.id WHERE c.org_id = ";
+
+/// Id and name of what a map entry names, and whether there was nothing to choose from; `None`: there is
+/// nothing.
+pub type Picked = Option<(u64, String, bool)>;
+
 /// One iTop.
 pub struct Itop<'a> {
     /// How it is asked.
@@ -172,7 +180,7 @@ impl Itop<'_> {
     /// What is read of a ticket.
     pub fn columns(&self, kind: RecordKind) -> String {
         let mut columns =
-            "id,ref,status,description,impact,urgency,team_id,agent_id,service_id,agent_id_friendlyname,last_update"
+            "id,ref,org_id,status,description,impact,urgency,team_id,agent_id,service_id,agent_id_friendlyname,last_update"
                 .to_owned();
         if kind != RecordKind::Problem {
             columns.push_str(",solution,pending_reason");
@@ -205,31 +213,51 @@ impl Itop<'_> {
             creator: String::new(),
             note: some(note.split_whitespace().collect::<Vec<_>>().join(" ")),
             updated: times::changed(&text("last_update")),
+            // Of the zone that is set there.
+            wall: true,
             raw: object.fields.clone(),
             ..Found::default()
         }
     }
 
-    /// The one object that a map entry names; the oldest of several, but no service is picked from several.
-    pub fn pick(&self, talk: &mut Talk, entry: &str, service: Option<&str>) -> Result<Option<u64>, Next> {
-        let class = match entry {
-            "team" => "Team",
-            "agent" => "Person",
-            _ => "Service",
+    /// The object that a map entry names, the oldest of several. Where the entry is left out, the first of
+    /// these that finds one: a team of the account's person, any; a service named as the record's, one that
+    /// the organisation has a contract for, one in production, any.
+    pub fn pick(
+        &self,
+        talk: &mut Talk,
+        entry: &str,
+        service: Option<&str>,
+        org: &str,
+    ) -> Result<Picked, Next> {
+        let (class, own) = match entry {
+            "team" => ("Team", self.map.get(entry)),
+            "agent" => ("Person", self.map.get(entry)),
+            _ => ("Service", self.map.get(entry)),
         };
-        let oql = match (self.map.get(entry), service) {
-            ("", Some(name)) if entry == "service" => format!("SELECT Service WHERE name = {}", quoted(name)),
-            ("", _) if entry == "service" => "SELECT Service".to_owned(),
-            ("", _) => return Ok(None),
-            (oql, _) => as_oql(class, oql),
-        };
-        let found = self.api.get(talk, class, &oql, "id")?.unwrap_or_default();
-        let ambiguous = entry == "service" && found.len() > 1;
-        match found.first() {
-            Some(object) if !ambiguous => Ok(Some(object.key)),
-            _ if service.is_some() => self.pick(talk, entry, None),
-            _ => Ok(None),
+        let mut ways = Vec::new();
+        match (entry, self.map.is_set(entry)) {
+            (_, true) if own.is_empty() => {}
+            (_, true) | ("agent", _) => ways.push(as_oql(class, own)),
+            ("team", _) => ways.extend([own.to_owned(), "SELECT Team".to_owned()]),
+            _ => {
+                ways.extend(service.map(|name| format!("SELECT Service WHERE name = {}", quoted(name))));
+                ways.extend(
+                    org.parse::<u64>().ok().filter(|id| *id > 0).map(|id| format!("{CONTRACTS}{id}")),
+                );
+                ways.push("SELECT Service WHERE status = 'production'".to_owned());
+                ways.push("SELECT Service".to_owned());
+            }
         }
+        for (n, oql) in ways.iter().enumerate() {
+            let found = self.api.get(talk, class, oql, "id,name")?.unwrap_or_default();
+            if let Some(first) = found.first() {
+                let sure = self.map.is_set(entry) || entry == "agent" || n == 0 && entry == "team";
+                let several = found.len();
+                return Ok(Some((first.key, loose(&first.fields["name"]), sure || several == 1)));
+            }
+        }
+        Ok(None)
     }
 
     fn get(&self, talk: &mut Talk, kind: RecordKind, oql: &str) -> Result<Vec<Found>, Next> {
@@ -327,6 +355,10 @@ impl Itop<'_> {
                 "iTop does not let {} become {stage:?}: {}; set what it misses as map team, agent, service",
                 ticket.id, refusal.0
             );
+            if refusal.says("missing mandatory") && !stage.is_open() {
+                // What a fresh iTop has none of yet, an administrator makes one day: it waits till then.
+                return Err(talk.retry(None, stays));
+            }
             return if stage.is_open() { Ok(Some(stays)) } else { Err(refused(stays)) };
         }
         Ok(None)
@@ -346,9 +378,10 @@ impl Itop<'_> {
             "ev_resolve" => &[("service_id", "service")],
             _ => &[],
         };
+        let org = loose(&ticket.raw["org_id"]);
         for (attribute, entry) in wants {
             if is_unset(&ticket.raw[*attribute])
-                && let Some(id) = self.pick(talk, entry, wanted.service.as_deref())?
+                && let Some((id, ..)) = self.pick(talk, entry, wanted.service.as_deref(), &org)?
             {
                 fields.insert((*attribute).to_owned(), json!(id));
             }

@@ -1,6 +1,7 @@
 //! Connector `itop`: iTop 2.7 to 3 by its REST/JSON services.
 //!
-//! An incident is an object of class `Incident` (or `UserRequest`), a problem candidate a `Problem`, a link
+//! An incident is an object of class `Incident` (`UserRequest` where there is none: simple ticket management,
+//! which the installer offers first), a problem candidate a `Problem`, a link
 //! the incident's `parent_problem_id`. The keys stand in the last line of the description
 //! ([`super::footer`]), or in an attribute that the installation has for it; the reference stays iTop's own.
 //! ```text
@@ -66,16 +67,45 @@ fn check(options: &Options) -> Result<(), String> {
     options::check(options, LOGINS)
 }
 
+/// What is logged in by, for a refusal that comes with HTTP 200.
+fn told(options: &Options) -> String {
+    Login::choose(LOGINS, options).map(|login| login.told(options)).unwrap_or_default()
+}
+
 /// The next request for one job, or its outcome.
 pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     let attempts = jobs.first().map_or(0, |job| job.attempts);
-    tickets::next(&Itop { api: Api { target, attempts }, map: Map::of(target) }, target, jobs, exchanges)
+    let unknown = jobs.first().is_some_and(|job| job.unknown);
+    match installed(Api { target, attempts }, exchanges, unknown) {
+        Ok((itop, rest)) => tickets::next(&itop, target, jobs, rest),
+        Err(next) => next,
+    }
+}
+
+/// iTop with the class of its incidents, and what was said beside the question for it. Nobody has to be asked
+/// where the configuration names the class.
+fn installed<'a, 'e>(
+    api: Api<'a>,
+    exchanges: &'e [Exchange],
+    unknown: bool,
+) -> Result<(Itop<'a>, &'e [Exchange]), Next> {
+    let map = Map::of(api.target);
+    if map.is_set("class.incident") {
+        return Ok((Itop { api, map }, exchanges));
+    }
+    let mut talk = Talk::new(exchanges, unknown);
+    let class = match api.get(&mut talk, "Incident", "SELECT Incident WHERE id = 0", "id")? {
+        Err(refusal) if refusal.says("not a valid class") => "UserRequest",
+        _ => "Incident",
+    };
+    Ok((Itop { api, map: map.with(class) }, exchanges.get(1..).unwrap_or_default()))
 }
 
 /// Proves login, classes, organisation and caller, and says what tickets could not be resolved for.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
-    let itop = Itop { api: Api { target, attempts: 0 }, map: Map::of(target) };
-    match prove(&mut Talk::new(exchanges, false), &itop) {
+    let proven = installed(Api { target, attempts: 0 }, exchanges, false)
+        .and_then(|(itop, rest)| prove(&mut Talk::new(rest, false), &itop));
+    match proven {
         Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
         Err(next) => next,
     }
@@ -83,9 +113,7 @@ pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
 
 fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
     if let Some(reason) = lacking(talk, itop, RecordKind::Incident)? {
-        return Err(pause(format!(
-            "{reason}; where incidents are user requests set map class.incident = \"UserRequest\""
-        )));
+        return Err(pause(format!("{reason}; name the class of your incidents as map class.incident")));
     }
     for (entry, class, what) in [("org", "Organization", "organisation"), ("caller", "Person", "caller")] {
         let oql = itop.map.get(entry);
@@ -107,8 +135,16 @@ fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
         flaws.push(format!("problems cannot be stored: {reason}"));
     }
     for entry in ["team", "agent", "service"] {
-        if itop.pick(talk, entry, None)?.is_none() {
-            flaws.push(format!("tickets may stay open when they are over: map {entry} finds nothing"));
+        match itop.pick(talk, entry, None, "")? {
+            Some((.., true)) => {}
+            Some((_, name, false)) => flaws.push(format!(
+                "tickets that have no {entry} when they are over may get '{name}', one of several: map {entry} \
+                 says which"
+            )),
+            None => flaws.push(format!(
+                "tickets stay open when they are over until there is a {entry}: make one in iTop, or name it as \
+                 map {entry}"
+            )),
         }
     }
     Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })
@@ -123,8 +159,11 @@ fn lacking(talk: &mut Talk, itop: &Itop, kind: RecordKind) -> Result<Option<Stri
 
 /// Reads back status, agent, and solution or reason of a wait: one question per class.
 fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
-    let itop = Itop { api: Api { target, attempts: 0 }, map: Map::of(target) };
-    let mut talk = Talk::new(exchanges, false);
+    let (itop, rest) = match installed(Api { target, attempts: 0 }, exchanges, false) {
+        Ok(installed) => installed,
+        Err(next) => return next,
+    };
+    let mut talk = Talk::new(rest, false);
     let (mut remotes, mut gone) = (Vec::new(), Vec::new());
     for kind in [RecordKind::Incident, RecordKind::Problem] {
         let ids: Vec<u64> =

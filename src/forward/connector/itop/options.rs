@@ -40,12 +40,19 @@ pub const DEFAULTS: &[(&str, &str)] = &[
 #[derive(Clone, Copy)]
 pub struct Map<'a> {
     options: &'a Options,
+    /// The class of incidents that was found to be installed, where the configuration names none.
+    found: Option<&'static str>,
 }
 
 impl<'a> Map<'a> {
     /// The map of that destination.
     pub fn of(target: &'a Target) -> Self {
-        Self { options: &target.options }
+        Self { options: &target.options, found: None }
+    }
+
+    /// The same; incidents are objects of this class.
+    pub fn with(self, incident: &'static str) -> Self {
+        Self { found: Some(incident), ..self }
     }
 
     /// The name used at this iTop; empty when switched off or unknown.
@@ -53,9 +60,17 @@ impl<'a> Map<'a> {
         Names::of(self.options, DEFAULTS).get(entry)
     }
 
+    /// The configuration names it, be it as nothing.
+    pub fn is_set(&self, entry: &str) -> bool {
+        self.options.mapped("map", entry).is_some()
+    }
+
     /// The class of tickets for that kind of record.
     pub fn class(&self, kind: RecordKind) -> &'a str {
-        self.get(if kind == RecordKind::Problem { "class.problem" } else { "class.incident" })
+        match kind {
+            RecordKind::Problem => self.get("class.problem"),
+            _ => self.found.unwrap_or_else(|| self.get("class.incident")),
+        }
     }
 
     /// iTop's code of an impact or urgency of 1..3, which is a text.

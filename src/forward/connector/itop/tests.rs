@@ -28,7 +28,8 @@ fn options(entries: &[(&str, &str)], map: &[(&str, &str)]) -> Options {
 fn target(map: &[(&str, &str)]) -> Target {
     let host = HostRef { id: "0123456789abcdef".into(), name: "web-01".into() };
     let login = [("user", "sexton"), ("password", "P")];
-    Target { id: "itop".into(), host, born: Stamp(0), options: options(&login, map) }
+    let map = [&[("class.incident", "Incident")], map].concat();
+    Target { id: "itop".into(), host, born: Stamp(0), options: options(&login, &map) }
 }
 
 const REST: &str = "POST /webservices/rest.php?version=1.3";
@@ -47,7 +48,7 @@ fn no(code: i64, words: &str) -> Json {
 
 fn ticket(status: &str) -> Json {
     let description = footer::line(KEY, "sx-a-0123456789abcdef-00000000000000aa");
-    json!({"id": "20", "ref": "I-000020", "status": status, "description": description, "impact": "2",
+    json!({"id": "20", "ref": "I-000020", "org_id": "2", "status": status, "description": description, "impact": "2",
         "urgency": "3", "team_id": "6", "agent_id": "5", "service_id": "9", "agent_id_friendlyname": "Jane Doe",
         "solution": "", "pending_reason": "", "private_log": {"entries": []}})
 }
@@ -184,16 +185,19 @@ fn what_a_state_demands_is_looked_up_only_when_the_ticket_lacks_it() {
         objects(&[(5, json!({"id": "5"}))]),
         one("assigned"),
         objects(&[]),
+        no(100, "class: 'CustomerContract' is not a valid class"),
         objects(&[(1, json!({})), (2, json!({}))]),
-        no(100, "Missing mandatory attribute(s) for applying the stimulus: service_id."),
+        no(100, "Missing mandatory attribute(s) for applying the stimulus: x_id."),
     ];
     let (done, asked) = play(&resolve(), &[], answers);
     assert_eq!(asked[4]["fields"], json!({"team_id": 6, "agent_id": 5}), "the oldest team");
     assert_eq!(asked[5]["key"], "SELECT Service WHERE name = 'shop'");
-    assert_eq!(asked[6]["key"], "SELECT Service", "taken only when it is the only one");
+    assert!(asked[6]["key"].as_str().is_some_and(|oql| oql.ends_with("WHERE c.org_id = 2")), "{}", asked[6]);
+    assert_eq!(asked[7]["key"], "SELECT Service WHERE status = 'production'");
+    assert_eq!(asked[8]["fields"]["service_id"], 1, "the oldest of several");
     assert!(
-        matches!(&done.outcomes[0], Outcome::Refused { reason } if reason.contains("service_id")),
-        "{done:?}"
+        matches!(&done.outcomes[0], Outcome::Retry { reason, .. } if reason.contains("x_id")),
+        "what iTop lacks is made one day: {done:?}"
     );
 }
 
@@ -243,6 +247,29 @@ fn people_are_read_back_and_a_ticket_that_is_not_there_is_gone() {
     assert_eq!((remote.record.as_str(), remote.stage), ("r20", Stage::InProgress));
     assert_eq!(remote.updated, "2026-11-22T10:00:00Z".parse().ok());
     assert_eq!(done.gone, ["r21"], "and of what may not be read nothing is known");
+}
+
+#[test]
+fn the_class_of_incidents_is_asked_for_where_none_is_named() {
+    let unnamed = Target { options: options(&[("user", "sexton"), ("password", "P")], &[]), ..target(&[]) };
+    for (answer, class) in [
+        (objects(&[]), "Incident"),
+        (no(100, "class: 'Incident' is not a valid class"), "UserRequest"),
+        (
+            no(1, "The current user does not have enough permissions for exporting data of class Incident"),
+            "Incident",
+        ),
+    ] {
+        let answers = vec![answer, objects(&[]), objects(&[]), one("new"), one("new")];
+        let steps = answers.into_iter().map(|a| ok(REST, a)).collect();
+        let (done, asked) = converse(|said| next(&unnamed, &[create()], said), steps);
+        assert_eq!(done.outcomes, stored());
+        let made = operation(&asked[3]);
+        assert_eq!((&made["operation"], &made["class"]), (&json!("core/create"), &json!(class)));
+    }
+    let cut = vec![(REST, Err(crate::forward::connector::Failure { sent: true, reason: "reset".into() }))];
+    let (done, _) = converse(|said| next(&unnamed, &[create()], said), cut);
+    assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: false, .. }), "{done:?}");
 }
 
 #[test]

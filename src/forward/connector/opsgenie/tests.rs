@@ -21,7 +21,26 @@ fn play(job: &Job, steps: Vec<Step>) -> (Done, Vec<Request>) {
 }
 
 fn queued(asked: &'static str) -> Step {
-    says(asked, 202, json!({"result": "Request will be processed", "requestId": "1"}))
+    says(asked, 202, json!({"result": "Request will be processed"}))
+}
+
+#[test]
+fn what_became_of_a_new_alert_is_asked() {
+    let taken = || says("POST /v2/alerts", 202, json!({"requestId": "r-1"}));
+    let asked = "GET /v2/alerts/requests/r-1";
+    let not_yet =
+        || says(asked, 404, json!({"message": "Request not found. It might not be processed, yet."}));
+    let done = |done: bool| ok(asked, json!({"data": {"isSuccess": done, "status": "Filtered out"}}));
+    for (steps, refused) in [
+        (vec![taken(), done(true)], false),
+        (vec![taken(), not_yet(), done(false)], true),
+        (vec![taken(), not_yet(), not_yet(), not_yet()], false),
+        (vec![taken(), says(asked, 403, json!({}))], false),
+    ] {
+        let (end, _) = play(&create(), steps);
+        let reason = format!("{:?}", end.outcomes[0]);
+        assert_eq!(reason.contains("Refused") && reason.contains("Filtered out"), refused, "{reason}");
+    }
 }
 
 #[test]
@@ -34,6 +53,14 @@ fn an_incident_is_an_alert_under_its_alert_key() {
     assert_eq!((&body["alias"], &body["details"]["record"]), (&json!(alias), &json!(KEY)));
     assert!(body["message"].as_str().unwrap().chars().count() <= MESSAGE_CHARS);
     assert!(body["priority"].as_str().unwrap().starts_with('P'));
+}
+
+#[test]
+fn a_repeated_create_weighs_what_an_earlier_attempt_may_have_made() {
+    let steps = vec![queued("POST /v2/alerts"), queued("PUT /v2/alerts/sx-a-")];
+    let (done, asked) = play(&repeated(create()), steps);
+    assert!(matches!(done.outcomes[0], Outcome::Stored { .. }), "{done:?}");
+    assert_eq!(asked[1].json_body()["priority"], asked[0].json_body()["priority"]);
 }
 
 #[test]
@@ -87,6 +114,15 @@ fn an_alert_that_people_deleted_needs_no_closing() {
     let (done, _) =
         play(&resolve(), vec![says("POST /v2/alerts/", 404, json!({"message": "Alert not found"}))]);
     assert!(matches!(done.outcomes[0], Outcome::Stored { .. }), "{done:?}");
+}
+
+#[test]
+fn a_page_of_a_proxy_is_no_alert() {
+    let page = Reply { status: 200, body: b"<html>sorry</html>".to_vec(), ..Reply::default() };
+    for (job, asked) in [(create(), "POST /v2/alerts"), (resolve(), "POST /v2/alerts/sx-a-")] {
+        let (done, _) = play(&job, vec![(asked, Ok(page.clone()))]);
+        assert!(matches!(done.outcomes[0], Outcome::Retry { unknown: true, .. }), "{done:?}");
+    }
 }
 
 #[test]

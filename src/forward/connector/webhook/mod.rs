@@ -212,8 +212,15 @@ fn judge(map: &Map, job: &Job, exchange: &Exchange) -> (Outcome, Option<String>)
         405 | 406 | 415 => {
             Outcome::Pause { reason: format!("{reason}: check method, path and content_type") }
         }
-        404 if job.remote_id.is_some() && !map.id().is_empty() => Outcome::Refused { reason },
-        404 | 410 => Outcome::Pause { reason: format!("{reason}: nobody receives at this address") },
+        404 | 410 if job.remote_id.is_some() && !map.id().is_empty() => {
+            let id = job.remote_id.as_deref().unwrap_or_default();
+            let what = format!("the receiver has no {id} any more, or path is wrong for this operation");
+            Outcome::Refused { reason: format!("{reason}: {what}") }
+        }
+        404 => Outcome::Pause { reason: format!("{reason}: no such address there: check url and path") },
+        410 => {
+            Outcome::Pause { reason: format!("{reason}: the receiver has given up this address: check url") }
+        }
         _ => outcome(reply, true).unwrap_or(Outcome::Refused { reason }),
     };
     (outcome, None)

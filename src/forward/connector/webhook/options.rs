@@ -10,7 +10,7 @@ use super::super::{Method, Target};
 use crate::engine::effect::{Operation, RecordKind};
 use crate::engine::option::{OptionKind, OptionSpec, OptionValue, Options};
 
-/// A key in the header that many products name so.
+/// A key in the header that many products name so; `api_key_header` and `api_key_prefix` say otherwise.
 const API_KEY: Login = Login::Secret { option: "api_key", header: "x-api-key", prefix: "" };
 
 /// All of them may be left out: a receiver can also trust the signature or the network.
@@ -72,7 +72,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         "JSON pointer to the id in the answer, or \"location\" for that header's last part",
     ),
     ANY_TOKEN,
-    OptionSpec { key: "api_key", kind: OptionKind::Secret, about: "where the key for x-api-key is read" },
+    OptionSpec {
+        key: "api_key",
+        kind: OptionKind::Secret,
+        about: "where the key for the header api_key_header is read",
+    },
+    text("api_key_header", Some("x-api-key"), "name of the header that carries api_key"),
+    text("api_key_prefix", Some(""), "what stands there before api_key: \"GenieKey\", \"Token token=\""),
     USER,
     PASSWORD,
     OAUTH_URL,
@@ -251,6 +257,7 @@ pub fn check(options: &Options) -> Result<(), String> {
         return Err("headers: webhook-* are the signature's".to_owned());
     }
     operations(options)?;
+    api_key(options, &map)?;
     if let Some((name, _)) =
         map.headers().find(|(name, _)| !is_token(name) || RESERVED.contains(&name.as_str()))
     {
@@ -267,6 +274,31 @@ pub fn check(options: &Options) -> Result<(), String> {
         if !pointer {
             return Err(format!("{key}: '{value}' is no JSON pointer: it begins with a slash"));
         }
+    }
+    Ok(())
+}
+
+/// The header of the key: `authorization` may be one, those that we write ourselves may not.
+fn api_key(options: &Options, map: &Map) -> Result<(), String> {
+    let (name, prefix) = (options.text("api_key_header"), options.text("api_key_prefix"));
+    let name = if name.is_empty() { "x-api-key".to_owned() } else { name.to_ascii_lowercase() };
+    if !is_token(&name) || name != "authorization" && RESERVED.contains(&name.as_str()) {
+        return Err(format!("api_key_header: '{name}' cannot be set here"));
+    }
+    if !prefix.chars().all(|c| (' '..='~').contains(&c)) {
+        return Err("api_key_prefix: holds characters that a header cannot carry".to_owned());
+    }
+    let without_key = options.secret("api_key").is_none();
+    let named = name != "x-api-key" || !prefix.is_empty();
+    if without_key && named {
+        return Err("api_key is missing beside api_key_header or api_key_prefix".to_owned());
+    }
+    if !without_key && map.headers().any(|(other, _)| other == name) {
+        return Err(format!("headers: '{name}' is that of api_key"));
+    }
+    let Ok(login) = Login::choose(LOGINS, options) else { return Ok(()) };
+    if !without_key && login != API_KEY {
+        return Err("api_key beside token: set one of them".to_owned());
     }
     Ok(())
 }

@@ -241,6 +241,9 @@ fn mistakes_are_found_when_the_configuration_is_read() {
     assert_eq!(check(&target(&[]).options), Ok(()));
     assert_eq!(check(&rest().options), Ok(()));
     let secret = || OptionValue::Secret(SecretRef::Env("X".into()));
+    let scheme =
+        [("api_key", secret()), ("api_key_header", text("Authorization")), ("api_key_prefix", text("Key"))];
+    assert_eq!(check(&target(&scheme).options), Ok(()));
     for (options, says) in [
         (vec![("template", text("{\n{{ titel }}}"))], "template, line 2: undefined value"),
         (vec![("template", text("{\"a\": {{ record.service }}}"))], "line 1: undefined value"),
@@ -258,6 +261,15 @@ fn mistakes_are_found_when_the_configuration_is_read() {
         (vec![("batch", OptionValue::Bool(true)), ("template", text("{}"))], "batch is for CloudEvents"),
         (vec![("template", text("{}")), ("template_file", text("{}"))], "not both"),
         (vec![("api_key", secret()), ("headers", table(&[("authorization", "x")]))], "cannot be set"),
+        (
+            vec![("api_key", secret()), ("api_key_header", text("Host"))],
+            "api_key_header: 'host' cannot be set",
+        ),
+        (vec![("api_key", secret()), ("api_key_header", text("a b"))], "cannot be set"),
+        (vec![("api_key", secret()), ("api_key_prefix", text("Ünique "))], "a header cannot carry"),
+        (vec![("api_key_header", text("x-other"))], "api_key is missing beside"),
+        (vec![("api_key", secret()), ("token", secret())], "set one of them"),
+        (vec![("api_key", secret()), ("headers", table(&[("X-Api-Key", "x")]))], "is that of api_key"),
     ] {
         let error = check(&target(&options).options).unwrap_err();
         assert!(error.contains(says), "{error}");

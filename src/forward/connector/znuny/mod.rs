@@ -90,7 +90,7 @@ fn check(options: &Options) -> Result<(), String> {
 }
 
 fn znuny(target: &Target) -> Znuny<'_> {
-    Znuny { names: Names::of(&target.options, DEFAULTS), user: target.options.text("user") }
+    Znuny { names: Names::of(&target.options, DEFAULTS), options: &target.options }
 }
 
 /// Proves address, login, and that the key can be searched. Queues, states and priorities cannot be listed:

@@ -31,6 +31,8 @@ pub fn found(names: &Names, json: &Json) -> Option<Found> {
         by: None,
         creator: text("CreateBy"),
         updated: times::changed(&text("Changed")),
+        // Of the zone that is set there.
+        wall: true,
         raw: json.clone(),
         ..Found::default()
     })

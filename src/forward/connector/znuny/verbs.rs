@@ -8,10 +8,11 @@ use super::super::request::loose;
 use super::super::talk::Talk;
 use super::super::tickets::{Found, Product, Say, pause, refused};
 use super::super::wanted::Wanted;
-use super::super::{Method, Next, Place, Request};
+use super::super::{Login, Method, Next, Place, Request};
 use super::answer;
 use super::ticket::{dynamic, found, title};
 use crate::engine::effect::{Job, RecordKind, Stage};
+use crate::engine::option::Options;
 use crate::engine::record::Priority;
 
 /// The most tickets of one search.
@@ -25,8 +26,8 @@ const HOLD_MINUTES: u32 = 24 * 60;
 pub struct Znuny<'a> {
     /// Names used there.
     pub names: Names<'a>,
-    /// Login of the agent.
-    pub user: &'a str,
+    /// Options of the destination, for the agent's login.
+    pub options: &'a Options,
 }
 
 /// What the interface says went wrong.
@@ -279,7 +280,7 @@ impl Znuny<'_> {
         reads: bool,
     ) -> Result<Result<Json, Trouble>, Next> {
         // The password takes this place when it is sent.
-        (body["UserLogin"], body["Password"]) = (json!(self.user), json!(""));
+        (body["UserLogin"], body["Password"]) = (json!(self.options.text("user")), json!(""));
         let request = Request::json(Method::Post, self.names.get(route), body).anonymous();
         let request = request.secret("password", Place::Json("/Password"));
         let reply = talk.ask(if reads { request.reading() } else { request })?;
@@ -292,7 +293,8 @@ impl Znuny<'_> {
         let trouble =
             Trouble { text: clip(&format!("{code}: {}", loose(&error["ErrorMessage"])), 300), code };
         if trouble.is(".AuthFail") {
-            return Err(pause(format!("user '{}' is refused: {}", self.user, trouble.text)));
+            let (user, login) = (self.options.text("user"), Login::Basic.told(self.options));
+            return Err(pause(format!("user '{user}' is refused: {}; logged in by {login}", trouble.text)));
         }
         Ok(Err(trouble))
     }
