@@ -79,7 +79,8 @@ pub fn report(imported: &Imported, output: Option<&Path>, is_brief: bool) -> Str
     out.push_str(&format!("{whole} carried over whole, {part} in part, {not} not\n"));
     if !imported.asides.is_empty() {
         let n = imported.asides.len();
-        out.push_str(&format!("{n} settings that are no rules: see the end of the file\n"));
+        let word = if n == 1 { "setting that is no rule" } else { "settings that are no rules" };
+        out.push_str(&format!("{n} {word}: see the end of the file\n"));
     }
     let off = imported.items.iter().flat_map(|i| &i.rules).filter(|r| !r.enabled).count();
     if off > 0 {

@@ -24,6 +24,13 @@ pub struct Place {
     pub line: usize,
 }
 
+impl Place {
+    /// With the name of the file only, for comments in a file that names it whole at its top.
+    pub fn short(&self) -> String {
+        format!("{}:{}", self.file.rsplit('/').next().unwrap_or(&self.file), self.line)
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
@@ -249,8 +256,9 @@ pub fn kebab(name: &str) -> String {
 /// Makes ids unique and none of them that of a built-in rule; `match` and `depends` follow.
 pub fn settle(items: &mut [Item], doors: &Doors, facts: &HostFacts) {
     let builtin = config::load_texts(&[], doors, facts);
-    let mut taken: BTreeSet<String> =
+    let builtin: BTreeSet<String> =
         builtin.map(|c| c.plan.rules.iter().map(|r| r.id.clone()).collect()).unwrap_or_default();
+    let mut taken = builtin.clone();
     let mut checks: BTreeMap<String, Check> = BTreeMap::new();
     let mut wanted: BTreeMap<String, String> = BTreeMap::new();
     for item in &mut *items {
@@ -266,6 +274,12 @@ pub fn settle(items: &mut [Item], doors: &Doors, facts: &HostFacts) {
             }
             is_new
         });
+        let clash: Vec<_> = item.rules.iter().map(|r| r.id.clone()).filter(|id| builtin.contains(id)).collect();
+        for id in clash {
+            item.remark(format!(
+                "there is a built-in rule `{id}`: where both raise, retire one: [[rule]] id = \"{id}\", enabled = false"
+            ));
+        }
         for rule in &mut item.rules {
             for glob in rule.matches.get_mut("check").into_iter().flatten() {
                 if let Some(id) = renamed.get(glob) {

@@ -14,6 +14,7 @@ mod prometheus;
 mod say;
 mod subject;
 mod verify;
+mod words;
 mod write;
 mod yaml;
 
@@ -65,7 +66,7 @@ impl Imported {
 
 /// A loss in words: where, what and why; what to do instead.
 pub fn lines(loss: &draft::Loss) -> Vec<String> {
-    write::loss_lines(loss)
+    write::loss_lines(loss, &loss.place.to_string())
 }
 
 /// What a product's room found.

@@ -120,6 +120,10 @@ pub fn calm(raise: &Expr) -> Built<(Expr, bool)> {
     match &raise.node {
         Node::And(list) => many(list, or),
         Node::Or(list) => many(list, and),
+        // `increase(x, 1m) > 0` is over when it is 0 again, not "at most 0".
+        Node::Compare(Relation::Greater, a, b) if is_counted(a) && matches!(b.node, Node::Number(0.0, _)) => {
+            Ok((compare(Relation::Equal, (**a).clone(), (**b).clone())?, false))
+        }
         Node::Compare(op, a, b) => match moved(*op, a, b)? {
             Some(clear) => Ok((clear, true)),
             None => Ok((not(raise.clone())?, false)),
@@ -182,7 +186,7 @@ pub fn margin(limit: f64, ty: Type, up: bool) -> Option<f64> {
 /// Rounds to what looks written by hand: whole units for times and sizes, else two digits.
 fn tidy(value: f64, ty: Type) -> f64 {
     let units: &[f64] = match ty.base {
-        Base::Seconds if value >= 5.0 => &[604_800.0, 86_400.0, 3600.0, 60.0, 1.0],
+        Base::Seconds if value >= 5.0 => &[86_400.0, 3600.0, 60.0, 1.0],
         Base::Bytes => &[1_099_511_627_776.0, 1_073_741_824.0, 1_048_576.0, 1024.0, 1.0],
         Base::Ratio if value >= 0.1 => &[0.01],
         Base::Ratio if value >= 0.01 => &[0.001],

@@ -56,9 +56,9 @@ pub fn item(item: &Item) -> String {
         Fate::Part => ": in part",
         Fate::Not => ": NOT carried over",
     };
-    comment(&mut out, &format!("---- {} ({}){fate}", item.what, item.place), "     ");
+    comment(&mut out, &format!("---- {} ({}){fate}", item.what, item.place.short()), "     ");
     for loss in &item.losses {
-        for line in loss_lines(loss) {
+        for line in loss_lines(loss, &loss.place.short()) {
             comment(&mut out, &line, "    ");
         }
     }
@@ -81,8 +81,8 @@ pub fn item(item: &Item) -> String {
 }
 
 /// What was lost, in two lines: the piece with the reason, and what to do.
-pub fn loss_lines(loss: &Loss) -> Vec<String> {
-    let mut lines = vec![format!("{}: `{}`: {}", loss.place, loss.piece, loss.why)];
+pub fn loss_lines(loss: &Loss, place: &str) -> Vec<String> {
+    let mut lines = vec![format!("{place}: `{}`: {}", loss.piece, loss.why)];
     if !loss.instead.is_empty() {
         lines.push(format!("  instead: {}", loss.instead));
     }
@@ -91,7 +91,7 @@ pub fn loss_lines(loss: &Loss) -> Vec<String> {
 
 /// A setting and where it goes.
 pub fn aside_line(aside: &Aside) -> String {
-    format!("{}: `{}`: {}", aside.place, aside.piece, aside.instead)
+    format!("{}: `{}`: {}", aside.place.short(), aside.piece, aside.instead)
 }
 
 /// A comment, broken at [`WIDTH`]; following lines are indented.

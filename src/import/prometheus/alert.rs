@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::super::draft::{Item, Loss, Place, Rule, Step, shorten};
+use super::super::draft::{Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::super::{say, subject, yaml::Node};
 use super::labels::{self, Picked};
 use super::linear::Linear;
@@ -52,6 +52,8 @@ struct Part {
     picks: Vec<(Matcher, Place, String)>,
     raise: Expr,
     value: Option<Linear>,
+    place: Place,
+    piece: String,
 }
 
 /// Reads an alert.
@@ -140,7 +142,10 @@ fn parts(records: &Records, source: &Rc<Source_>, item: &mut Item) -> Vec<Part> 
                     part.raise = both;
                 }
             }
-            None => parts.push(Part { class, picks, raise, value }),
+            None => {
+                let (place, piece) = (source.at(side.span.start), source.piece(&side.span));
+                parts.push(Part { class, picks, raise, value, place, piece });
+            }
         }
     }
     item.losses.dedup();
@@ -184,7 +189,7 @@ fn left_over(raise: &Expr) -> Option<(&'static str, &'static str)> {
 
 /// Makes the rule of a part.
 fn add(file: &str, node: &Node, id: &str, part: Part, item: &mut Item) -> say::Built<()> {
-    let Picked { matches, checks, losses, remarks } = labels::pick(part.class, &part.picks);
+    let Picked { matches, checks, losses, remarks } = labels::pick(part.class, &part.picks, &part.place, &part.piece);
     item.losses.extend(losses);
     remarks.into_iter().for_each(|r| item.remark(r));
     item.checks.extend(checks);
@@ -292,8 +297,10 @@ fn annotations(
         let value = value.filter(|_| !has_value).map(|v| format!(" ({{{v}}})")).unwrap_or_default();
         let whole = format!("{lead}{}{value}", title.trim_end_matches('.'));
         rule.title = (whole.chars().count() <= TITLE && !title.contains("{{{{")).then_some(whole).or(Some(title));
-    } else if let (Some(label), Some(v)) = (part.class.spec().identity.first(), value) {
-        rule.title = Some(format!("{{{label}}}: {} ({{{v}}})", item.what.trim_start_matches("alert ")));
+    } else {
+        let words = kebab(item.what.trim_start_matches("alert ")).replace('-', " ");
+        let lead = part.class.spec().identity.first().map(|l| format!("{{{l}}}: ")).unwrap_or_default();
+        rule.title = Some(lead + &words + &value.map(|v| format!(" ({{{v}}})")).unwrap_or_default());
     }
     let is_used = |name: &str| rule.title.as_ref().is_some_and(|t| t.contains(&format!("{{{name}}}")));
     rule.lets = named.into_iter().filter_map(|(n, e)| e.map(|e| (n, e))).filter(|(n, _)| is_used(n)).collect();

@@ -55,8 +55,8 @@ pub fn takes(m: &Matcher, value: &str) -> bool {
     is_in != m.is_negative
 }
 
-/// All matchers of an alert.
-pub fn pick(class: Class, picks: &[(Matcher, Place, String)]) -> Picked {
+/// All matchers of an alert; `place` and `piece` are its expression.
+pub fn pick(class: Class, picks: &[(Matcher, Place, String)], place: &Place, piece: &str) -> Picked {
     let mut picked = Picked::default();
     let mut excluded: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (m, place, piece) in picks {
@@ -106,17 +106,13 @@ pub fn pick(class: Class, picks: &[(Matcher, Place, String)]) -> Picked {
             }
         });
     }
-    if class == Class::Check && picked.checks.is_empty() {
-        let (_, place, piece) = picks.first().cloned().unwrap_or_else(|| (none(), Place::default(), String::new()));
+    if class == Class::Check && picked.checks.is_empty() && !picked.losses.iter().any(|l| l.widens) {
+        let (place, piece) = (place.clone(), piece.to_owned());
         let why = "the targets of probes stand in Prometheus' scrape configuration".to_owned();
         let instead = "write a [[check]] for each target; until then the rule binds nothing".to_owned();
         picked.losses.push(Loss { place, piece, why, instead, widens: false });
     }
     picked
-}
-
-fn none() -> Matcher {
-    Matcher { label: String::new(), is_negative: false, is_regex: false, value: String::new(), span: 0..0 }
 }
 
 /// A label that no object here has.
@@ -139,9 +135,12 @@ fn elsewhere(picked: &mut Picked, m: &Matcher, lose: &dyn Fn(&str, &str, bool) -
 
 /// Targets of probes that are written out become checks.
 fn targets(picked: &mut Picked, m: &Matcher, lose: &dyn Fn(&str, &str, bool) -> Loss) {
-    let (globs, is_exact) = if m.is_regex { globs(&m.value) } else { (vec![m.value.clone()], true) };
-    let checks: Option<Vec<Check>> = globs.iter().map(|g| check(g)).collect();
-    match checks.filter(|c| is_exact && !c.is_empty()) {
+    // In the address of a target a dot is a dot, whoever wrote it in a regular expression.
+    let bare = m.value.trim_matches(['^', '$', '(', ')']).replace("?:", "").replace("\\.", ".");
+    let has_more = [".*", ".+", "[", "(", "\\"].iter().any(|sign| bare.contains(sign));
+    let addresses: Vec<&str> = if m.is_regex { bare.split('|').collect() } else { vec![&m.value] };
+    let checks: Option<Vec<Check>> = addresses.into_iter().map(check).collect();
+    match checks.filter(|c| !c.is_empty() && !(m.is_regex && has_more)) {
         Some(checks) => {
             picked.matches.insert("check".to_owned(), checks.iter().map(|c| c.id.clone()).collect());
             picked.checks.extend(checks);

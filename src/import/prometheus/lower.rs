@@ -287,7 +287,7 @@ impl<'r> Lower<'r> {
         let vector = self.lower(&record.expr);
         self.depth -= 1;
         self.source = outer;
-        self.remark(format!("{} is put in from its recording rule ({})", s.name, record.place));
+        self.remark(format!("{} is put in from its recording rule ({})", s.name, record.place.short()));
         vector
     }
 

@@ -183,13 +183,13 @@ pub fn find(name: &str) -> Option<&'static Row> {
 pub fn missing(name: &str) -> (String, String) {
     let fits = |prefix: &str| name == prefix || prefix.ends_with('_') && name.starts_with(prefix);
     if let Some((_, why, instead)) = NONE.iter().find(|(p, ..)| fits(p)) {
-        return (format!("{name} {why}"), (*instead).to_owned());
+        return ((*why).to_owned(), (*instead).to_owned());
     }
     if name.contains(':') {
-        let why = format!("{name} is made by a recording rule that is not in these files");
+        let why = "is made by a recording rule that is not in these files".to_owned();
         return (why, "give the file with its `record:` as well".to_owned());
     }
-    let why = format!("{name} is of an exporter; their metrics are not collected in this version");
+    let why = format!("{name} is a metric of an exporter that has no signal here");
     (why, "leave it with Prometheus, or write a check or a plugin rule for what it is about".to_owned())
 }
 

@@ -138,8 +138,8 @@ fn merge(items: &mut Vec<Item>, mut item: Item) {
         old.steps.sort_by_key(|s| s.severity);
         old.has_margin |= new.has_margin;
         old.enabled &= new.enabled;
-        let text = format!("a step of the rule above, which is the alert of the same name ({})", before.place);
-        before.remark(format!("{} is a step of this rule", item.place));
+        let text = format!("a step of the rule above, which is the alert of the same name ({})", before.place.short());
+        before.remark(format!("{} is a step of this rule", item.place.short()));
         item.merged_into = Some(before.place.clone());
         item.remark(text);
         item.rules.clear();

@@ -22,6 +22,7 @@ impl Lower<'_> {
             false => (left, right, *op, &b.left),
         };
         let bound = self.line(&b.right, &limit)?;
+        let is_above_nothing = b.op == ">" && bound.number() == Some(0.0);
         let cond = match (&subject.value, bound.number()) {
             (Value::Truth(cond), Some(k)) => self.truth(e, cond, op, k)?,
             (Value::Count, Some(k)) if op == Relation::Greater && k == 0.0 || op == Relation::GreaterOrEqual && k == 1.0 => {
@@ -38,6 +39,11 @@ impl Lower<'_> {
                 self.done(e, compared)?
             }
         };
+        let guards = ["there.reads", "there.writes", "there.packets"];
+        if is_above_nothing && subject::names(&cond).iter().all(|n| guards.contains(&n.as_str())) {
+            // Where there were none, the time per request is unknown, and unknown raises nothing.
+            return Ok(Vector::of(Value::Info));
+        }
         let cond = self.status(e, cond)?;
         if b.is_bool {
             return Ok(Vector { value: Value::Truth(cond), when, cpus: subject.cpus });
@@ -124,7 +130,8 @@ fn constant(e: Expr, ty: Type, op: Relation, limit: f64) -> Done<Expr> {
     if names == ["there.inodes_free"] && limit == 0.0 {
         let used = e.expand(&|n| (n == "there.inodes_free").then(|| say::name("fs.inodes_used").ok()).flatten());
         let used = used.map_err(|_| Stuck::Other)?;
-        return Ok(say::compare(op.swapped(), used, say::number(1.0, RATIO)?)?);
+        let op = if op.swapped() == Relation::Greater { Relation::GreaterOrEqual } else { op.swapped() };
+        return Ok(say::compare(op, used, say::number(1.0, RATIO)?)?);
     }
     let ty = if ty.base == Base::Text || ty.base == Base::Bool { NUMBER } else { ty };
     Ok(say::compare(op, e, say::number(tidy(limit), ty)?)?)
