@@ -14,6 +14,7 @@ pub mod desk;
 pub mod engine;
 pub mod forward;
 pub mod history;
+pub mod import;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

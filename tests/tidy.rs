@@ -30,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("config", &["engine"]),
     ("workshop", &["engine", "config"]),
+    ("import", &["engine", "config"]),
     ("clock", &["engine::moment"]),
     ("secret", &["engine::option"]),
     ("collect", DOOR),

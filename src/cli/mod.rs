@@ -13,6 +13,7 @@ pub mod doors;
 pub mod handle;
 pub mod history;
 pub mod host;
+pub mod import;
 pub mod maintenance;
 pub mod outbox;
 pub mod replay;
@@ -68,6 +69,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Play two rule sets over the same series: what would be raised more, less, earlier, later?
     Diff(diff::DiffArgs),
+    /// Make rules of the alert rules of Prometheus, Monit or Nagios; says line by line what is left
+    Import(import::ImportArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
         Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
         Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
+        Verb::Import(args) => import::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),
