@@ -11,11 +11,13 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::Arc;
 
+use sexton::config::test::{Expected, Piece, RuleTest};
 use sexton::config::{self, Config, HostFacts};
 use sexton::engine::core::Engine;
 use sexton::engine::effect::Step;
 use sexton::engine::moment::{DAY, Moment, SECOND, Stamp};
 use sexton::engine::record::{Incident, Nature, Record};
+use sexton::workshop::prove::prove;
 
 #[path = "rules/quiet.rs"]
 mod quiet;
@@ -176,6 +178,47 @@ fn every_built_in_rule_does_what_its_cases_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_tests_that_are_shipped_hold_and_leave_no_rule_out() {
+    let facts = HostFacts { machine_id: "0123456789abcdef".into(), hostname: "web-01".into() };
+    let config = config::load_builtin(&sexton::cli::doors::doors(), &facts)
+        .unwrap_or_else(|all| panic!("{}", all.render(false)));
+    let mut wrong = Vec::new();
+    for rule in config.plan.rules.iter().filter(|r| r.silence.of.is_none()) {
+        for name in ["raise and clear", "gap", "hover"] {
+            let found = config.tests.iter().find(|t| t.rule == rule.id && t.name == name);
+            match found {
+                Some(test) => wrong.extend(unkept(test).map(|what| format!("{}: {name}: {what}", rule.id))),
+                None => wrong.push(format!("{}: no [[test]] `{name}` in config/tests.toml", rule.id)),
+            }
+        }
+    }
+    for proof in config.tests.iter().map(|test| prove(test, &config.plan)).filter(|p| !p.passed()) {
+        wrong.push(format!("{}: {} ({}) fails: {:?}", proof.rule, proof.name, proof.place, proof.checks));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the name of a shipped test promises and its table does not ask for.
+fn unkept(test: &RuleTest) -> Option<&'static str> {
+    let states: Vec<_> = test.expect.iter().map(|e| e.state).collect();
+    let last = states.last() == Some(&Expected::Raised);
+    let is_one = test.incidents == Some(1);
+    let has_gap = test.series.iter().any(|s| s.pieces.iter().any(|p| matches!(p, Piece::Missing(_))));
+    match test.name.as_str() {
+        "raise and clear"
+            if states != [Expected::Ok, Expected::Raised, Expected::Ok]
+                && states != [Expected::Ok, Expected::Raised, Expected::Raised, Expected::Ok] =>
+        {
+            Some("is well, raised and well again")
+        }
+        "gap" if !has_gap || !last => Some("is raised behind a gap"),
+        "hover" if !last => Some("is raised to the end"),
+        _ if !is_one => Some("is one incident"),
+        _ => None,
+    }
 }
 
 #[test]

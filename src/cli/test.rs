@@ -1,7 +1,8 @@
 //! `sexton test`: plays the `[[test]]` tables of rule files.
 //!
 //! Reads files, changes nothing, needs no daemon. A file of a `rules.d` is played with the configuration
-//! around it; any other file stands alone on the built-in one.
+//! around it; any other file stands alone on the built-in one. The tests of the built-in rules are played on
+//! the built-in configuration alone: what a site changes is not what they promise.
 
 mod machine;
 #[cfg(test)]
@@ -21,12 +22,13 @@ use crate::workshop::prove::{Proof, Trouble, prove};
 #[derive(clap::Args, Clone, Debug)]
 pub struct TestArgs {
     /// Rule files, or directories with them; a directory with sexton.toml is a whole configuration
-    #[arg(value_name = "FILE_OR_DIR", default_value = DEFAULT_PATH)]
+    /// [default: /etc/sexton, unless --builtin is given]
+    #[arg(value_name = "FILE_OR_DIR")]
     pub paths: Vec<PathBuf>,
     /// Only tests of rules whose id matches
     #[arg(long, value_name = "GLOB")]
     pub rule: Option<String>,
-    /// Also the tests of the built-in rules
+    /// The tests of the built-in rules, beside those of the paths
     #[arg(long)]
     pub builtin: bool,
     /// Show transitions and a plot of every test, not only of those that fail
@@ -74,7 +76,7 @@ pub fn test(args: &TestArgs, doors: &Doors, facts: &HostFacts, terminal: Termina
     let chosen = |t: &&RuleTest| args.rule.as_ref().is_none_or(|glob| glob_matches(glob, &t.rule));
     let played = sets.iter().flat_map(|set| {
         let plan = &*set.config.plan;
-        let tests = set.tests(args.builtin).filter(chosen);
+        let tests = set.tests().filter(chosen);
         tests.map(move |test| Done { test, plan, proof: prove(test, plan) })
     });
     let all: Vec<Done<'_>> = played.collect();
@@ -100,9 +102,8 @@ struct Set {
 }
 
 impl Set {
-    fn tests(&self, builtin: bool) -> impl Iterator<Item = &RuleTest> {
+    fn tests(&self) -> impl Iterator<Item = &RuleTest> {
         self.config.tests.iter().filter(move |t| match &self.only {
-            _ if t.place.is_builtin => builtin,
             Some(file) => is_same(Path::new(&t.place.file), file),
             None => true,
         })
@@ -117,7 +118,13 @@ fn is_same(a: &Path, b: &Path) -> bool {
 /// The configurations that are named. A broken one ends it: its tests say nothing.
 fn sets(args: &TestArgs, doors: &Doors, facts: &HostFacts, colour: bool) -> Result<Vec<Set>, (u8, String)> {
     let mut sets = Vec::new();
-    for path in &args.paths {
+    if args.builtin {
+        let refused = |all: config::diagnose::Diagnostics| (FINDING, all.render(colour));
+        sets.push(Set { config: config::load_builtin(doors, facts).map_err(refused)?, only: None });
+    }
+    let usual = [PathBuf::from(DEFAULT_PATH)];
+    let paths = if args.paths.is_empty() && !args.builtin { &usual[..] } else { &args.paths };
+    for path in paths {
         for (load, only) in places(path)? {
             let config = config::load(&load, doors, facts).map_err(|all| {
                 let code = if all.unreadable { COULD_NOT_RUN } else { FINDING };

@@ -12,6 +12,7 @@ mod evidence;
 mod frame;
 mod fs;
 mod ledger;
+mod limits;
 mod load;
 mod memory;
 mod net;
@@ -47,6 +48,7 @@ pub const TABLE: &[&Spec] = &[
     &swap::SPEC,
     &pressure::SPEC,
     &uptime::SPEC,
+    &limits::SPEC,
     &fs::SPEC,
     &disk::SPEC,
     &net::SPEC,

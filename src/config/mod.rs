@@ -34,6 +34,10 @@ use source::{Role, Source, Trouble};
 
 /// The configuration in the binary: defaults, default rules, and their documentation.
 pub const BUILTIN: &str = include_str!("../../config/sexton.toml");
+/// The tests of its rules: read by those who ask for them, never by the daemon.
+const BUILTIN_TESTS: &str = include_str!("../../config/tests.toml");
+/// How messages call them.
+const BUILTIN_TESTS_NAME: &str = "built-in/tests.toml";
 /// How messages and origins call the configuration in the binary.
 pub const BUILTIN_NAME: &str = "built-in/sexton.toml";
 /// Where the configuration is looked for when nothing is said.
@@ -142,6 +146,14 @@ fn load_both(
 /// Every mistake in all texts.
 pub fn load_texts(texts: &[(&str, &str)], doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
     build(sources(texts), Vec::new(), doors, facts, false).map(|(config, _)| config)
+}
+
+/// The built-in configuration alone, with the tests of its rules.
+///
+/// # Errors
+/// Every mistake in them; a test of this crate sees to it that there is none.
+pub fn load_builtin(doors: &Doors, facts: &HostFacts) -> Result<Config, Diagnostics> {
+    load_texts(&[(BUILTIN_TESTS_NAME, BUILTIN_TESTS)], doors, facts)
 }
 
 /// As [`load_texts`], with the origins of [`load_with_origins`].

@@ -35,6 +35,8 @@ const MACHINE: &[Row] = &[
         ("swap.in", Around(2048.0, 2048.0)), ("swap.out", Around(0.0, 0.0)),
         ("psi.cpu.some", Around(0.02, 0.02)), ("psi.mem.some", Around(0.001, 0.001)),
         ("psi.mem.full", Around(0.0, 0.0)), ("psi.io.some", Around(0.02, 0.02)), ("psi.io.full", Around(0.01, 0.01)),
+        ("mem.major_faults", Around(3.0, 3.0)), ("fd.used", Around(0.001, 0.001)), ("pid.used", Around(0.01, 0.01)),
+        ("conntrack.used", Around(0.05, 0.05)), ("host.reboot_required", Is(false)),
         ("host.uptime", Grows(1.0)), ("kernel.oom_kills", Around(2.0, 0.0)),
     ]),
     (Class::Cpu, &[("cpu", "0")], false, &[("core.busy", Around(0.08, 0.08))]),

@@ -80,3 +80,18 @@ fn machines_get_xml_and_json() {
     assert_eq!(json["tests"][0]["transitions"][0]["after"], 0.0);
     assert_eq!(json["tests"][0]["expect"][0]["holds"], false);
 }
+
+#[test]
+fn built_in_tests_need_no_configuration_and_no_site_can_break_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("sexton.toml");
+    let other = "[[override]]\nrule = \"*\"\nset = { for = \"5h\" }\n";
+    fs::write(&main, other.to_owned() + RULE + &a_test("ok")).unwrap();
+    let alone = |args: &mut TestArgs| (args.builtin, args.rule) = (true, Some("cpu-*".into()));
+    let (code, text) = play(&[], alone);
+    assert_eq!(code, FINE, "{text}");
+    assert!(text.contains("cpu-steal: hover  built-in/tests.toml:"), "{text}");
+    let (code, beside) = play(&[&main], |args| args.builtin = true);
+    assert_eq!(code, FINE, "{beside}");
+    assert!(beside.contains("busy: a & b") && beside.contains("cpu-steal: hover"), "{beside}");
+}
