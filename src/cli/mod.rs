@@ -16,6 +16,7 @@ pub mod host;
 pub mod maintenance;
 pub mod outbox;
 pub mod replay;
+pub mod rules;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -68,6 +69,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Play two rule sets over the same series: what would be raised more, less, earlier, later?
     Diff(diff::DiffArgs),
+    /// List the rules, or show one as it is in force, with where each key is written
+    Rules(rules::RulesArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
         Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
         Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
+        Verb::Rules(args) => rules::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

@@ -26,7 +26,8 @@ pub(crate) mod value;
 mod walk;
 pub mod watch;
 
-pub use compile::{Origin, Origins};
+pub use compile::{Layer, Origin, Origins, Relations, SwitchedOff};
+pub use suggest::nearest;
 pub use value::duration;
 
 use diagnose::{Diagnostic, Diagnostics, Report};

@@ -25,7 +25,7 @@ mod window;
 
 pub use action::RawAction;
 pub use outside::{RawCheck, RawCollect, RawDestination};
-pub use places::Places;
+pub use places::Place;
 pub use relations::RawRelation;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
