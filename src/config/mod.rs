@@ -18,6 +18,7 @@ mod compile;
 pub mod diagnose;
 mod door;
 mod raw;
+pub mod schema;
 pub mod source;
 mod suggest;
 mod syntax;

@@ -10,9 +10,11 @@ use toml::de::{DeTable, DeValue};
 use super::diagnose::{At, Finding, Report};
 use super::suggest::{names_a_secret, nearest};
 
+mod key;
 mod layers;
 mod values;
 
+pub use key::{Key, Keys, Kind, LATER};
 pub use layers::Item;
 
 /// A value with its place.
@@ -50,28 +52,6 @@ impl Text {
     }
 }
 
-/// The keys of a table.
-pub struct Keys {
-    /// What may stand in it.
-    pub known: &'static [&'static str],
-    /// Keys of the full language that this version does not carry.
-    pub later: &'static [&'static str],
-    /// What to do instead of a key of `later`.
-    pub instead: &'static str,
-    /// Names people try, and what to write instead.
-    pub renamed: &'static [(&'static str, &'static str)],
-}
-
-impl Keys {
-    /// Only known keys.
-    pub const fn of(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[], instead: LATER, renamed: &[] }
-    }
-}
-
-/// What to do about a key that this version does not carry.
-pub const LATER: &str = "take the key out; it is refused so that nobody relies on it";
-
 /// Least and most that a value may be.
 pub type Range = std::ops::RangeInclusive<i64>;
 
@@ -103,14 +83,14 @@ impl<'t> Walk<'t> {
     pub fn check(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
         for (key, value) in self.items {
             let name: &str = key.get_ref();
-            if keys.known.contains(&name) || more.contains(&name) {
+            if keys.names().any(|known| known == name) || more.contains(&name) {
                 continue;
             }
             if names_a_secret(name) {
                 report.secret(self.own(value).at());
             }
             let at = At::new(self.at.file, key.span());
-            let known = || keys.known.iter().chain(more).copied();
+            let known = || keys.names().chain(more.iter().copied());
             report.add(if keys.later.contains(&name) {
                 Finding::error(at, format!("`{name}` in {} is not supported in this version", self.what))
                     .help(keys.instead)
