@@ -27,10 +27,18 @@ pub const SECRET: Keys = Keys::of(&[
 const NAME: &str = "^[A-Za-z0-9_.-]+$";
 
 /// The door whose kind the table names.
-pub fn pick(walk: &Walk<'_>, doors: &[&'static DoorSpec], report: &mut Report) -> Option<&'static DoorSpec> {
+pub fn pick(
+    walk: &Walk<'_>,
+    doors: &[&'static DoorSpec],
+    own: &Keys,
+    report: &mut Report,
+) -> Option<&'static DoorSpec> {
     let kinds: Vec<_> = doors.iter().map(|d| d.kind).collect();
     if !walk.has("kind") {
-        walk.missing("kind", &format!("kinds: {}", one_of(kinds)), report);
+        // Which options there are is known with the kind; what none of them has is wrong anyway.
+        let options: Vec<_> = doors.iter().flat_map(|d| d.options).map(|o| o.key).collect();
+        walk.check_quietly(own, &options, report);
+        walk.missing_of(own, "kind", &format!("kinds: {}", one_of(kinds)), report);
         return None;
     }
     let table: Vec<_> = doors.iter().map(|d| (d.kind, *d)).collect();

@@ -112,6 +112,16 @@ impl<'t> Walk<'t> {
         }
     }
 
+    /// As [`Walk::check`], without listing keys: only what people write instead of one.
+    pub fn check_quietly(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
+        let is_foreign =
+            |name: &str| keys.renamed.iter().any(|(old, _)| *old == name) && !more.contains(&name);
+        for (key, value) in self.items.iter().filter(|(key, _)| is_foreign(key.get_ref())) {
+            let one = DeTable::from_iter([(key.clone(), value.clone())]);
+            Walk::new(self.at, self.what.clone(), &one).check(keys, more, report);
+        }
+    }
+
     /// The value of a key, whatever it is.
     pub fn get(&self, key: &str) -> Option<Item<'t>> {
         self.owner(key).and_then(|w| w.items.get(key).map(|v| w.own(v)))
@@ -142,6 +152,14 @@ impl<'t> Walk<'t> {
         report.add(Finding::error(self.at, format!("{} has no `{key}`", self.what)).help(help).absence());
     }
 
+    /// As [`Walk::missing`], and silent too when another name for the key stands there, which has been reported.
+    pub fn missing_of(&self, keys: &Keys, key: &'static str, help: &str, report: &mut Report) {
+        let is_it = |name: &str| keys.renamed.iter().any(|(old, new)| *old == name && *new == key);
+        if !self.entries().iter().any(|(k, _)| is_it(&k.value)) {
+            self.missing(key, help, report);
+        }
+    }
+
     fn wrong(&self, key: &str, value: Item<'_>, wanted: &str, help: String, report: &mut Report) {
         let message = format!("`{key}` must be {wanted}, not {}", found(value.get_ref()));
         report.add(Finding::error(self.at(value), message).help(help));
@@ -154,6 +172,8 @@ impl<'t> Walk<'t> {
             DeValue::Array(_) if self.is_header(value, report) => {
                 format!("write it once, with single brackets: [{key}]")
             }
+            // What a whole list of globs is meant for is known to whoever knows the class.
+            _ if key == "match" => format!("say of which label: {key} = {{ mount = \"/data*\" }}"),
             _ => format!("write {key} = {{ … }}"),
         };
         self.wrong(key, value, "a table", help, report);
@@ -170,7 +190,14 @@ impl<'t> Walk<'t> {
     pub fn tables(&self, key: &str, what: &str, report: &mut Report) -> Vec<Walk<'t>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
-            let help = format!("begin each one with a line [[{key}]], in double brackets");
+            let help = match key {
+                "step" => {
+                    "steps are severities: step = [{ severity = \"warning\", raise = \"…\" }]; how often \
+                           a rule is judged is `every`"
+                        .to_owned()
+                }
+                _ => format!("begin each one with a line [[{key}]], in double brackets"),
+            };
             self.wrong(key, value, "a list of tables", help, report);
             return Vec::new();
         };

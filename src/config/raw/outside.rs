@@ -82,7 +82,16 @@ pub const CHECK: Keys = Keys {
     ],
     later: &["ci", "labels"],
     instead: LATER,
-    renamed: &[("name", "id"), ("type", "kind"), ("every", "interval"), ("period", "interval")],
+    renamed: &[
+        ("name", "id"),
+        ("type", "kind"),
+        ("every", "interval"),
+        ("period", "interval"),
+        ("host", "address (\"host:port\") of kind tcp, or url of kind http"),
+        ("port", "address (\"host:port\") of kind tcp, or url of kind http"),
+        ("path", "url of kind http"),
+        ("command", "kind = \"tcp\" or kind = \"http\": programs are not run"),
+    ],
 };
 pub const DESTINATION: Keys = Keys {
     known: &[
@@ -151,7 +160,7 @@ pub fn collect(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> RawCollec
 /// Reads one `[[check]]`.
 pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawCheck> {
     let id = id(walk, "an id names the check in incidents, rules and services", report);
-    let door = door::pick(walk, &doors.checks, report);
+    let door = door::pick(walk, &doors.checks, &CHECK, report);
     let interval = walk.duration("interval", INTERVAL, report).map(|n| n.value);
     let timeout = walk.duration("timeout", PROBE, report);
     let service = walk.text_that("service", tables::name, report).map(|s| s.value);
@@ -163,7 +172,7 @@ pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawC
 /// Reads one `[[destination]]`.
 pub fn destination(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawDestination> {
     let id = id(walk, "an id names the destination in status and incidents", report);
-    let door = door::pick(walk, &doors.connectors, report);
+    let door = door::pick(walk, &doors.connectors, &DESTINATION, report);
     let routing = routing::routing(walk, door, doors, report);
     let pace = walk.text_that("pace", value::pace, report).map(|n| n.value);
     let timeout = walk.duration("timeout", REQUEST, report).map(|n| n.value);

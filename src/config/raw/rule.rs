@@ -130,7 +130,12 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
     let named = walk.named(&called);
     named.check(&RULE, &[], report);
     if !walk.has("id") {
-        walk.missing("id", "an id names the rule in incidents and overrides: id = \"disk-full\"", report);
+        walk.missing_of(
+            &RULE,
+            "id",
+            "an id names the rule in incidents and overrides: id = \"disk-full\"",
+            report,
+        );
     }
     let (named, is_whole) = templates.lay(&named, report);
     let enabled = named.flag("enabled", report).unwrap_or(true);
@@ -140,7 +145,12 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
     let steps = steps(&named, &called, &own, report);
     let says_when = named.has("raise") || named.has("step") || !steps.is_empty();
     if !says_when && is_whole && !retires {
-        named.missing("raise", "a rule says when it is a breach: raise = \"fs.used > 90%\"", report);
+        named.missing_of(
+            &RULE,
+            "raise",
+            "a rule says when it is a breach: raise = \"fs.used > 90%\"",
+            report,
+        );
     }
     Some(RawRule {
         at: walk.at,
@@ -241,7 +251,7 @@ fn on(walk: &Walk<'_>, is_needed: bool, report: &mut Report) -> Option<Class> {
     if !walk.has("on") {
         if is_needed {
             let names = one_of(CLASSES.iter().map(|c| c.name));
-            walk.missing("on", &format!("`on` says what it watches: {names}"), report);
+            walk.missing_of(&RULE, "on", &format!("`on` says what it watches: {names}"), report);
         }
         return None;
     }
@@ -317,7 +327,8 @@ fn step(walk: &Walk<'_>, report: &mut Report) -> RawStep {
 
 fn steps(walk: &Walk<'_>, called: &str, own: &RawStep, report: &mut Report) -> Vec<RawStep> {
     let tables = walk.tables("step", &format!("a step of {called}"), report);
-    if walk.has("step") {
+    let is_list = walk.get("step").is_some_and(|v| matches!(v.get_ref(), toml::de::DeValue::Array(_)));
+    if is_list {
         if tables.is_empty() {
             let finding = Finding::error(walk.key_at("step"), format!("{called} has no steps in `step`"));
             report.add(finding.help("write step = [{ raise = \"…\" }], or `raise` without `step`").absence());

@@ -132,14 +132,14 @@ fn expect(walk: &Walk<'_>, report: &mut Report) -> Option<Expect> {
     if !walk.has("state") && severity.is_none() && priority.is_none() {
         walk.missing("state", "write state = \"ok\", \"pending\", \"raised\" or \"unknown\"", report);
     }
+    let at = walk.duration("at", TIME, report);
     let state = if walk.has("state") { walk.word("state", &STATES, report)?.value } else { Expected::Raised };
     if state != Expected::Raised && priority.is_some() {
         let finding = Finding::error(walk.key_at("priority"), format!("`{}` has no priority", state.word()));
         report.add(finding.help("only what is raised has an incident; take `priority` out"));
     }
-    let at = walk.duration("at", TIME, report)?;
     let instance = walk.text("instance", report).map(|t| t.value);
-    Some(Expect { at: at.value, state, severity, priority, instance, place: report.place(walk.at) })
+    Some(Expect { at: at?.value, state, severity, priority, instance, place: report.place(walk.at) })
 }
 
 /// The series, those of one instance sharing it with the labels of all of them.

@@ -49,6 +49,7 @@ const EVERY_KEY: Key = Key::new("every", Kind::Duration(EVERY), "judged at most 
 /// What people write in the tables of rules instead of their keys.
 const RENAMED: &[(&str, &str)] = &[
     ("name", "id"),
+    ("alert", "id"),
     ("class", "on"),
     ("condition", "raise"),
     ("expr", "raise"),
@@ -192,6 +193,7 @@ pub const SET: Keys = Keys {
     later: &[
         "raise",
         "clear",
+        "threshold",
         "description",
         "category",
         "nature",
