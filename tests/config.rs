@@ -51,9 +51,13 @@ fn entries(dir: &str) -> Vec<PathBuf> {
 }
 
 fn snapshot(path: &Path, text: &str) {
+    snapshot_in("config/snapshots", path, text);
+}
+
+fn snapshot_in(dir: &str, path: &Path, text: &str) {
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
     insta::with_settings!({
-        snapshot_path => "config/snapshots",
+        snapshot_path => dir,
         prepend_module_to_snapshot => false,
         omit_expression => true,
         description => path.display().to_string(),
@@ -78,6 +82,32 @@ fn every_doubtful_file_works_and_says_so() {
         let config = good(load(&file));
         assert!(!config.warnings.is_empty(), "{}", file.display());
         snapshot(&file, &rendered(&config.warnings));
+    }
+}
+
+/// What people write who come from Prometheus, Zabbix, Monit or Nagios, each with all it is told. Every message is to
+/// say where, what, and what instead.
+#[test]
+fn every_mistake_of_a_newcomer_is_answered() {
+    let files: Vec<_> = entries("tests/config/newcomer")
+        .into_iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    assert!(files.len() >= 30, "{} mistakes", files.len());
+    for file in files {
+        let said = match load(&file) {
+            Ok(config) => config.warnings,
+            Err(all) => all.items,
+        };
+        assert!(!said.is_empty(), "{}: nothing is said", file.display());
+        for one in &said {
+            let instead =
+                one.help.len() + one.also.len() + one.at.iter().filter(|at| !at.label.is_empty()).count();
+            let names = ["units are", "to 3", "such as"].iter().any(|words| one.message.contains(words));
+            assert!(one.at.is_some(), "{}: where? {}", file.display(), one.message);
+            assert!(instead > 0 || names, "{}: what instead? {}", file.display(), one.message);
+        }
+        snapshot_in("config/newcomer/snapshots", &file, &rendered(&said));
     }
 }
 

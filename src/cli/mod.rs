@@ -17,7 +17,9 @@ pub mod import;
 pub mod maintenance;
 pub mod outbox;
 pub mod replay;
+pub mod rules;
 pub mod run;
+pub mod schema;
 pub mod status;
 pub mod table;
 pub mod terminal;
@@ -71,6 +73,10 @@ enum Verb {
     Diff(diff::DiffArgs),
     /// Make rules of the alert rules of Prometheus, Monit or Nagios; says line by line what is left
     Import(import::ImportArgs),
+    /// List the rules, or show one as it is in force, with where each key is written
+    Rules(rules::RulesArgs),
+    /// Print the JSON Schema of a configuration file, with which editors complete and check it
+    Schema(schema::SchemaArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -152,6 +158,8 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
         Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
         Verb::Import(args) => import::run(&args, &doors::doors(), &host::facts()),
+        Verb::Rules(args) => rules::run(&args, &doors::doors(), &host::facts()),
+        Verb::Schema(args) => schema::run(&args, &doors::doors()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

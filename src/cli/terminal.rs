@@ -14,6 +14,8 @@ pub struct Terminal {
     pub unicode: bool,
     /// Columns.
     pub width: usize,
+    /// Columns at which lines are cut; `None`: what is piped stays whole.
+    pub lines: Option<usize>,
 }
 
 impl Terminal {
@@ -27,6 +29,7 @@ impl Terminal {
         let asked = set("COLUMNS").and_then(|c| c.parse().ok());
         let width = asked.or(size.map(|s| usize::from(s.ws_col))).filter(|w| *w > 0).unwrap_or(WIDTH);
         let unicode = !is_terminal || locale.to_ascii_uppercase().replace('-', "").contains("UTF8");
-        Self { colour: is_terminal && !is_dumb && set("NO_COLOR").is_none(), unicode, width }
+        let lines = is_terminal.then_some(width);
+        Self { colour: is_terminal && !is_dumb && set("NO_COLOR").is_none(), unicode, width, lines }
     }
 }

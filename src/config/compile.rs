@@ -38,7 +38,7 @@ mod test;
 mod title;
 mod windows;
 
-pub use origin::{Origin, Origins};
+pub use origin::{Layer, Origin, Origins, Relations, SwitchedOff};
 
 /// Sampling interval when nothing is said.
 const INTERVAL: i64 = 10 * SECOND;
@@ -176,10 +176,10 @@ fn gather(
         let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         door::unique("rule", in_file.iter(), report);
         for raw in file.rules {
-            if report.wants_origins {
+            if report.wants_origins && !raw.retires {
                 origins.rule(&raw, &chain, report);
             }
-            take(raw, &chain, &mut rules, report);
+            take(raw, &chain, &mut rules, origins, report);
         }
         layers.host.extend(file.host);
         layers.collect.extend(file.collect);
@@ -197,10 +197,21 @@ fn gather(
 }
 
 /// Adds a rule to the set, in the place of an earlier one of the same id.
-fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known>, report: &mut Report) {
+fn take(
+    raw: RawRule,
+    chain: &[&RawDefaults],
+    rules: &mut BTreeMap<String, Known>,
+    origins: &mut Origins,
+    report: &mut Report,
+) {
+    let switch = raw.places.iter().find(|p| p.key == "enabled").map_or(raw.at, |p| p.at);
     if raw.retires {
         match rules.get_mut(&raw.id.0) {
-            Some(known) => known.plan = None,
+            Some(known) => match known.plan.take() {
+                Some(plan) if report.wants_origins => origins.switch_off(plan, switch, report),
+                Some(_) => {}
+                None => origins.still_off(&raw.id.0, switch, report),
+            },
             None => {
                 let ids = rules.keys().map(String::as_str);
                 report.add(overrides::unknown(raw.id.1, &raw.id.0, ids, "switches off no rule"));
@@ -208,7 +219,12 @@ fn take(raw: RawRule, chain: &[&RawDefaults], rules: &mut BTreeMap<String, Known
         }
         return;
     }
-    let plan = rule::compile(&raw, chain, report).filter(|_| raw.enabled);
+    let mut plan = rule::compile(&raw, chain, report);
+    if !raw.enabled
+        && let Some(plan) = plan.take().filter(|_| report.wants_origins)
+    {
+        origins.switch_off(plan, switch, report);
+    }
     let old = rules.get(&raw.id.0);
     old.iter().for_each(|old| lint::replaced(&old.id, &raw.id, report));
     let is_shipped = lint::is_builtin(raw.id.1, report) || old.is_some_and(|old| old.is_shipped);

@@ -174,6 +174,11 @@ impl Finding {
         Self { level: Level::Warning, ..Self::error(at, message) }
     }
 
+    /// The configuration is refused because of it.
+    pub fn is_error(&self) -> bool {
+        self.level == Level::Error
+    }
+
     /// The name of the lint that found it.
     pub fn lint(mut self, name: &'static str) -> Self {
         self.lint = Some(name);

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::diagnose::{At, Finding, Report};
 use super::suggest::{names_a_secret, nearest, one_of};
 use super::value;
-use super::walk::{Item, Keys, Text, Walk, shorten};
+use super::walk::{Item, Key, Keys, Kind, Text, Walk, shorten};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Options, SecretRef};
 
 /// Most entries in a map option.
@@ -17,11 +17,28 @@ const MOST_ENTRIES: usize = 256;
 /// Most bytes of a file whose content is an option.
 const MOST_CONTENT: u64 = 256 * 1024;
 
+/// A secret by reference: exactly one of them.
+pub const SECRET: Keys = Keys::of(&[
+    Key::new("credential", Kind::Form(NAME), "a credential of systemd (LoadCredential= of the unit)"),
+    Key::new("file", Kind::Form("^/"), "a file that holds it, by its absolute path"),
+    Key::new("env", Kind::Form(NAME), "an environment variable that holds it"),
+]);
+/// A name of a credential or a variable.
+const NAME: &str = "^[A-Za-z0-9_.-]+$";
+
 /// The door whose kind the table names.
-pub fn pick(walk: &Walk<'_>, doors: &[&'static DoorSpec], report: &mut Report) -> Option<&'static DoorSpec> {
+pub fn pick(
+    walk: &Walk<'_>,
+    doors: &[&'static DoorSpec],
+    own: &Keys,
+    report: &mut Report,
+) -> Option<&'static DoorSpec> {
     let kinds: Vec<_> = doors.iter().map(|d| d.kind).collect();
     if !walk.has("kind") {
-        walk.missing("kind", &format!("kinds: {}", one_of(kinds)), report);
+        // Which options there are is known with the kind; what none of them has is wrong anyway.
+        let options: Vec<_> = doors.iter().flat_map(|d| d.options).map(|o| o.key).collect();
+        walk.check_quietly(own, &options, report);
+        walk.missing_of(own, "kind", &format!("kinds: {}", one_of(kinds)), report);
         return None;
     }
     let table: Vec<_> = doors.iter().map(|d| (d.kind, *d)).collect();
@@ -42,7 +59,7 @@ pub fn options(walk: &Walk<'_>, door: &DoorSpec, own: &Keys, report: &mut Report
     let options = Options(options);
     // What they must satisfy together is only asked when each key that is written was understood: one
     // mistake, one message.
-    let known = |key: &str| own.known.contains(&key) || options.0.contains_key(key);
+    let known = |key: &str| own.names().any(|known| known == key) || options.0.contains_key(key);
     if walk.entries().iter().all(|(key, _)| known(&key.value))
         && let Err(reason) = (door.check)(&options)
     {
@@ -159,7 +176,6 @@ fn map(walk: &Walk<'_>, prefix: &str, entries: &mut BTreeMap<String, String>, re
 
 /// A secret by reference: `{ credential = "…" }`, `{ file = "…" }` or `{ env = "…" }`.
 pub fn secret(walk: &Walk<'_>, key: &str, value: Item<'_>, report: &mut Report) -> Option<SecretRef> {
-    const SOURCES: [&str; 3] = ["credential", "file", "env"];
     let at = walk.at(value);
     let DeValue::Table(items) = value.get_ref() else {
         report.secret(at);
@@ -177,12 +193,13 @@ pub fn secret(walk: &Walk<'_>, key: &str, value: Item<'_>, report: &mut Report) 
         return None;
     };
     let inner = Walk::new(at, format!("`{key}`"), items);
-    hide_strangers(&inner, &SOURCES, report);
-    inner.check(&Keys::of(&SOURCES), &[], report);
-    let named: Vec<_> = SOURCES.into_iter().filter(|s| inner.has(s)).collect();
+    let sources = || SECRET.names();
+    hide_strangers(&inner, &sources().collect::<Vec<_>>(), report);
+    inner.check(&SECRET, &[], report);
+    let named: Vec<_> = sources().filter(|s| inner.has(s)).collect();
     let [source] = named[..] else {
         let message = format!("`{key}` must name exactly one source of the secret");
-        report.add(Finding::error(at, message).help(format!("sources: {}", one_of(SOURCES))));
+        report.add(Finding::error(at, message).help(format!("sources: {}", one_of(sources()))));
         return None;
     };
     let name = inner.text(source, report)?;

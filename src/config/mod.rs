@@ -18,6 +18,7 @@ mod compile;
 pub mod diagnose;
 mod door;
 mod raw;
+pub mod schema;
 pub mod source;
 mod suggest;
 mod syntax;
@@ -26,7 +27,8 @@ pub(crate) mod value;
 mod walk;
 pub mod watch;
 
-pub use compile::{Origin, Origins};
+pub use compile::{Layer, Origin, Origins, Relations, SwitchedOff};
+pub use suggest::nearest;
 pub use value::duration;
 
 use diagnose::{Diagnostic, Diagnostics, Report};

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::Doors;
 use super::diagnose::{At, Finding, Report};
 use super::source::Role;
-use super::walk::{Keys, LATER, Walk};
+use super::walk::{Key, Keys, Kind, LATER, Range, Walk};
 
 mod action;
 mod outside;
@@ -25,9 +25,9 @@ mod window;
 
 pub use action::RawAction;
 pub use outside::{RawCheck, RawCollect, RawDestination};
-pub use places::Places;
+pub use places::Place;
 pub use relations::RawRelation;
-pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
+pub use rule::{MOST_STEPS, RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
 pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
 pub use template::Templates;
 pub use test::RawTest;
@@ -35,6 +35,8 @@ pub use window::RawWindow;
 
 /// The only version of the configuration format so far.
 const SCHEMA: i64 = 1;
+/// Numbers that could be a version.
+const VERSIONS: Range = 1..=9999;
 
 /// Everything one file says.
 #[derive(Default)]
@@ -67,23 +69,36 @@ pub struct RawFile {
     pub tests: Vec<RawTest>,
 }
 
-const TOP: Keys = Keys {
+/// The top level of a file.
+pub const TOP: Keys = Keys {
     known: &[
-        "schema",
-        "host",
-        "collect",
-        "correlate",
-        "service",
-        "check",
-        "destination",
-        "store",
-        "desk",
-        "defaults",
-        "rule",
-        "override",
-        "template",
-        "window",
-        "test",
+        Key::new("schema", Kind::Int(SCHEMA..=SCHEMA), "version of the format").or("1"),
+        Key::new("host", Kind::Table(&tables::HOST), "this host"),
+        Key::new("collect", Kind::Collectors(&outside::COLLECT), "how often and what is read of this host"),
+        Key::new("correlate", Kind::Table(&tables::CORRELATE), "how incidents are put together"),
+        Key::new(
+            "service",
+            Kind::Tables(&tables::SERVICE),
+            "what belongs together; the first that matches wins",
+        ),
+        Key::new("check", Kind::Checks(&outside::CHECK), "something that is asked"),
+        Key::new("destination", Kind::Destinations(&outside::DESTINATION), "where records go"),
+        Key::new("store", Kind::Table(&tables::STORE), "what is on disk"),
+        Key::new("desk", Kind::Table(&tables::DESK), "what `sexton desk` serves"),
+        Key::new("defaults", Kind::Table(&rule::keys::DEFAULTS), "fills keys that rules leave out"),
+        Key::new(
+            "rule",
+            Kind::Tables(&rule::keys::RULE),
+            "what is watched, when it is a breach, when it is over",
+        ),
+        Key::new(
+            "override",
+            Kind::Tables(&rule::keys::OVERRIDE),
+            "edits keys of rules, on some instances or all",
+        ),
+        Key::new("template", Kind::Named(&rule::keys::TEMPLATE), "keys that rules share: [template.NAME]"),
+        Key::new("window", Kind::Tables(&window::WINDOW), "maintenance: nothing is raised meanwhile"),
+        Key::new("test", Kind::Tables(&test::TEST), "proves a rule: `sexton test` plays it"),
     ],
     later: &[],
     instead: LATER,
@@ -107,7 +122,7 @@ const TOP: Keys = Keys {
 };
 
 /// Tables that only the main file may hold.
-const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
+pub const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
 
 /// Reads one parsed file.
 pub fn read<'t>(
@@ -173,9 +188,14 @@ pub fn read<'t>(
     }
 }
 
+/// The words of a table of words.
+pub fn names<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(name, _)| *name).collect()
+}
+
 /// False when the file is of another version, of which nothing can be said.
 fn schema(top: &Walk<'_>, report: &mut Report) -> bool {
-    match top.int("schema", 1..=9999, report) {
+    match top.int("schema", VERSIONS, report) {
         Some(found) if found.value != SCHEMA => {
             report.add(
                 Finding::error(found.at, format!("schema {} is not known to this version", found.value))

@@ -49,8 +49,28 @@ fn explain(at: At, message: &str, text: &str) -> Finding {
     if message.contains("must be quoted") && written.trim().is_empty() {
         return Finding::syntax(at, "the value is missing").label("nothing follows");
     }
+    if let Some(plain) = plain(written) {
+        let message = "typographic quotes are no quotes";
+        return Finding::syntax(at, message)
+            .help(format!("write {plain}: an editor for text or code keeps them plain"));
+    }
+    if message.contains("must be quoted") && !written.contains(['\n', '"', '\'']) {
+        let help =
+            format!("text, durations and conditions stand in quotes: \"{}\"", super::walk::shorten(written));
+        return Finding::syntax(at, message.to_owned()).help(help);
+    }
+    let before = text.get(..at.start as usize).unwrap_or("").trim_end_matches(' ');
+    let is_inner = message.contains("unexpected key or value") && before.ends_with('"');
     let help = if message.contains("duplicate key") {
         "a key stands once in a table; a list of tables begins each one with [[…]] in double brackets"
+    } else if is_inner {
+        "the text ended at the quote before; text within text stands in single quotes: raise = \"unit.state == 'failed'\""
+    } else if message.contains("unquoted key")
+        && text.get(at.start as usize..).is_some_and(|t| t.starts_with(':'))
+    {
+        "this is TOML, not YAML: a line is key = value, and a table begins with [name] or [[name]]"
+    } else if message.contains("key with no value") {
+        "a line is key = value, and a table begins with [name] or [[name]]"
     } else if message.contains("must be quoted") || message.contains("unquoted") {
         "text, durations and conditions stand in quotes: for = \"10m\""
     } else if message.contains("invalid basic string") || message.contains("invalid literal string") {
@@ -68,6 +88,14 @@ fn explain(at: At, message: &str, text: &str) -> Finding {
     };
     let finding = Finding::syntax(at, message);
     if help.is_empty() { finding } else { finding.help(help) }
+}
+
+/// A text in typographic quotes, in plain ones.
+fn plain(written: &str) -> Option<String> {
+    const QUOTES: [char; 10] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»'];
+    let inner = written.strip_prefix(QUOTES)?;
+    let inner = inner.strip_suffix(QUOTES).unwrap_or(inner);
+    Some(format!("\"{}\"", super::walk::shorten(inner)))
 }
 
 /// A span that begins at a line end is moved before it, so that the line is shown where something is missing.

@@ -10,6 +10,40 @@ pub const LONGEST: i64 = 3_660 * DAY;
 /// Longest id or name, in bytes.
 pub const LONGEST_ID: usize = 64;
 
+/// What [`id`] accepts, as a regular expression.
+pub const ID: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+/// What [`ident`] accepts, as a regular expression.
+pub const IDENT: &str = "^[A-Za-z][A-Za-z0-9_-]{0,63}$";
+/// What [`category`] accepts, as a regular expression, length aside.
+pub const CATEGORY: &str = "^[a-z0-9-]+/[a-z0-9-]+$";
+/// What [`glob`] accepts, as a regular expression, length aside.
+pub const GLOB: &str = r"^([^\[{!][^\[{]*|![^\[{]+)$";
+/// What [`pace`] accepts, as a regular expression, range aside.
+pub const PACE: &str = r"^\s*[0-9.]+([eE][+-]?[0-9]+)?\s*/\s*[smh]\s*$";
+
+/// What [`duration`] accepts, as a regular expression, range aside.
+pub fn duration_form() -> String {
+    let units = units(TIME_UNITS.iter().map(|(name, _)| *name));
+    format!(r"^\s*(0+(\.0+)?|({NUMBER}\s*({units})\s*)+)\s*$")
+}
+
+/// What [`size`] accepts, as a regular expression, range aside.
+pub fn size_form() -> String {
+    format!(r"^\s*{NUMBER}\s*({})\s*$", units(SIZE_UNITS.iter().map(|(name, _)| *name)))
+}
+
+/// What [`ratio`] accepts, as a regular expression, range aside.
+pub fn ratio_form() -> String {
+    format!(r"^\s*{NUMBER}\s*%?\s*$")
+}
+
+/// A number without a sign, as a regular expression.
+const NUMBER: &str = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)";
+
+fn units(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join("|")
+}
+
 const TIME_UNITS: &[(&str, f64)] = &[
     ("ms", 1e6),
     ("s", SECOND as f64),

@@ -10,9 +10,11 @@ use toml::de::{DeTable, DeValue};
 use super::diagnose::{At, Finding, Report};
 use super::suggest::{names_a_secret, nearest};
 
+mod key;
 mod layers;
 mod values;
 
+pub use key::{Key, Keys, Kind, LATER};
 pub use layers::Item;
 
 /// A value with its place.
@@ -50,28 +52,6 @@ impl Text {
     }
 }
 
-/// The keys of a table.
-pub struct Keys {
-    /// What may stand in it.
-    pub known: &'static [&'static str],
-    /// Keys of the full language that this version does not carry.
-    pub later: &'static [&'static str],
-    /// What to do instead of a key of `later`.
-    pub instead: &'static str,
-    /// Names people try, and what to write instead.
-    pub renamed: &'static [(&'static str, &'static str)],
-}
-
-impl Keys {
-    /// Only known keys.
-    pub const fn of(known: &'static [&'static str]) -> Self {
-        Self { known, later: &[], instead: LATER, renamed: &[] }
-    }
-}
-
-/// What to do about a key that this version does not carry.
-pub const LATER: &str = "take the key out; it is refused so that nobody relies on it";
-
 /// Least and most that a value may be.
 pub type Range = std::ops::RangeInclusive<i64>;
 
@@ -103,14 +83,14 @@ impl<'t> Walk<'t> {
     pub fn check(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
         for (key, value) in self.items {
             let name: &str = key.get_ref();
-            if keys.known.contains(&name) || more.contains(&name) {
+            if keys.names().any(|known| known == name) || more.contains(&name) {
                 continue;
             }
             if names_a_secret(name) {
                 report.secret(self.own(value).at());
             }
             let at = At::new(self.at.file, key.span());
-            let known = || keys.known.iter().chain(more).copied();
+            let known = || keys.names().chain(more.iter().copied());
             report.add(if keys.later.contains(&name) {
                 Finding::error(at, format!("`{name}` in {} is not supported in this version", self.what))
                     .help(keys.instead)
@@ -129,6 +109,16 @@ impl<'t> Walk<'t> {
                     None => finding,
                 }
             });
+        }
+    }
+
+    /// As [`Walk::check`], without listing keys: only what people write instead of one.
+    pub fn check_quietly(&self, keys: &Keys, more: &[&'static str], report: &mut Report) {
+        let is_foreign =
+            |name: &str| keys.renamed.iter().any(|(old, _)| *old == name) && !more.contains(&name);
+        for (key, value) in self.items.iter().filter(|(key, _)| is_foreign(key.get_ref())) {
+            let one = DeTable::from_iter([(key.clone(), value.clone())]);
+            Walk::new(self.at, self.what.clone(), &one).check(keys, more, report);
         }
     }
 
@@ -162,6 +152,14 @@ impl<'t> Walk<'t> {
         report.add(Finding::error(self.at, format!("{} has no `{key}`", self.what)).help(help).absence());
     }
 
+    /// As [`Walk::missing`], and silent too when another name for the key stands there, which has been reported.
+    pub fn missing_of(&self, keys: &Keys, key: &'static str, help: &str, report: &mut Report) {
+        let is_it = |name: &str| keys.renamed.iter().any(|(old, new)| *old == name && *new == key);
+        if !self.entries().iter().any(|(k, _)| is_it(&k.value)) {
+            self.missing(key, help, report);
+        }
+    }
+
     fn wrong(&self, key: &str, value: Item<'_>, wanted: &str, help: String, report: &mut Report) {
         let message = format!("`{key}` must be {wanted}, not {}", found(value.get_ref()));
         report.add(Finding::error(self.at(value), message).help(help));
@@ -174,6 +172,8 @@ impl<'t> Walk<'t> {
             DeValue::Array(_) if self.is_header(value, report) => {
                 format!("write it once, with single brackets: [{key}]")
             }
+            // What a whole list of globs is meant for is known to whoever knows the class.
+            _ if key == "match" => format!("say of which label: {key} = {{ mount = \"/data*\" }}"),
             _ => format!("write {key} = {{ … }}"),
         };
         self.wrong(key, value, "a table", help, report);
@@ -190,7 +190,14 @@ impl<'t> Walk<'t> {
     pub fn tables(&self, key: &str, what: &str, report: &mut Report) -> Vec<Walk<'t>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
-            let help = format!("begin each one with a line [[{key}]], in double brackets");
+            let help = match key {
+                "step" => {
+                    "steps are severities: step = [{ severity = \"warning\", raise = \"…\" }]; how often \
+                           a rule is judged is `every`"
+                        .to_owned()
+                }
+                _ => format!("begin each one with a line [[{key}]], in double brackets"),
+            };
             self.wrong(key, value, "a list of tables", help, report);
             return Vec::new();
         };

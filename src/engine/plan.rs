@@ -312,10 +312,24 @@ impl Override {
             Concern::None
         }
     }
+
+    /// The part of `set` that is about this rule; `None` when the override is not.
+    pub fn edits(&self, rule: &Rule) -> Option<Patch> {
+        match self.concern(rule) {
+            Concern::None => None,
+            Concern::Whole => Some(self.set.clone()),
+            Concern::Companion => Some(Patch {
+                enabled: self.set.enabled.filter(|on| !on),
+                labels: self.set.labels.clone(),
+                ..Patch::default()
+            }),
+        }
+    }
 }
 
 impl Patch {
-    fn apply(&self, rule: &mut Rule) {
+    /// Replaces its keys in the rule and in every step; whether the rule is enabled is asked elsewhere.
+    pub fn apply(&self, rule: &mut Rule) {
         for step in &mut rule.steps {
             step.severity = self.severity.unwrap_or(step.severity);
             step.impact = self.impact.or(step.impact);

@@ -1,6 +1,6 @@
 //! Templates, actions, companions, declared objects, and where a key comes from.
 
-use sexton::config::{self, Config};
+use sexton::config::{self, Config, Layer};
 use sexton::engine::moment::{HOUR, MINUTE, SECOND};
 use sexton::engine::plan::{Action, Budget, Cause, Mode, OnFail, OnMissing, Rule};
 use sexton::engine::record::{Nature, Severity};
@@ -144,7 +144,8 @@ set = { keep = "1h" }
     ];
     let named: Vec<_> = ["0.toml", "1.toml", "2.toml"].into_iter().zip(files).collect();
     let (_, origins) = config::load_texts_with_origins(&named, &doors(), &facts()).unwrap();
-    let said: Vec<_> = origins.of("disk").into_iter().map(|o| (o.key, o.place, o.is_override)).collect();
+    let said: Vec<_> =
+        origins.of("disk").into_iter().map(|o| (o.key, o.place, o.layer == Layer::Override)).collect();
     let at =
         |key: &str| said.iter().find(|(k, _, over)| k == key && !over).map(|(_, place, _)| place.as_str());
     assert_eq!(at("on"), Some("1.toml:2"));

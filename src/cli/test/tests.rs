@@ -19,7 +19,7 @@ fn play(paths: &[&Path], change: impl Fn(&mut TestArgs)) -> (u8, String) {
     let mut args = TestArgs { paths, rule: None, builtin: false, verbose: false, format: Format::Text };
     change(&mut args);
     let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };
-    let terminal = Terminal { colour: false, unicode: true, width: 80 };
+    let terminal = Terminal { colour: false, unicode: true, width: 80, lines: None };
     test(&args, &doors(), &facts, terminal)
 }
 

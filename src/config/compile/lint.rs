@@ -3,7 +3,8 @@
 //! | name | of what |
 //! |---|---|
 //! | missing-clear | a rule without a limit of its own for the end |
-//! | unit-mistake | a limit that no value ever reaches, or one a thousand times off |
+//! | never-clears | a `clear` that points the same way as `raise` |
+//! | unit-mistake | a limit or a state that no value ever has, or a limit a thousand times off |
 //! | percent-only | a share of a file system's size without space left or forecast |
 //! | short-forecast | a forecast much further ahead than it looks back, or from too few samples |
 //! | binds-nothing | a rule that no instance can have |
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use super::Known;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
+use crate::config::suggest::one_of;
 use crate::config::value;
 use crate::config::walk::{Text, shorten};
 use crate::config::{Config, Doors};
@@ -30,6 +32,13 @@ const PERCENT_ONLY: &str = "percent-only";
 const SHORT_FORECAST: &str = "short-forecast";
 const BINDS_NOTHING: &str = "binds-nothing";
 const SHADOWED_RULE: &str = "shadowed-rule";
+const NEVER_CLEARS: &str = "never-clears";
+
+/// What systemd calls the states of a unit (`systemctl --state=help`, ACTIVE).
+const UNIT_STATES: [&str; 8] =
+    ["active", "reloading", "inactive", "failed", "activating", "deactivating", "maintenance", "refreshing"];
+/// Classes whose signals come from what this version does not read yet.
+const UNREAD: [Class; 4] = [Class::Plugin, Class::Log, Class::Beat, Class::Slo];
 
 /// How many times its window a forecast may look ahead: six hours of data for six days.
 const AHEAD: i64 = 24;
@@ -43,12 +52,56 @@ const BEYOND_ONE: [&str; 2] = ["proc.cpu", "cgroup.cpu"];
 /// Looks at a raise condition.
 pub fn raise(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
     units(rule, text, cond, report);
+    states(rule, text, cond, report);
     forecasts(rule, text, cond, report);
 }
 
 /// Looks at a clear condition.
-pub fn clear(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+pub fn clear(rule: &str, text: &Text, cond: &Cond, raise: Option<&Cond>, report: &mut Report) {
     units(rule, text, cond, report);
+    states(rule, text, cond, report);
+    if let Some(raise) = raise {
+        direction(rule, text, cond, raise, report);
+    }
+}
+
+/// `clear = "fs.used > 80%"` beside `raise = "fs.used > 90%"`: what is well again is below both.
+fn direction(rule: &str, text: &Text, cond: &Cond, raise: &Cond, report: &mut Report) {
+    let is_up = |relation| match relation {
+        Relation::Greater | Relation::GreaterOrEqual => Some(true),
+        Relation::Less | Relation::LessOrEqual => Some(false),
+        Relation::Equal | Relation::NotEqual => None,
+    };
+    let (ends, begins) = (cond.program().comparisons(), raise.program().comparisons());
+    let ([end], [begin]) = (&ends[..], &begins[..]) else { return };
+    let is_alone = |one: &Compared<'_>, of: &Cond| one.compare.text() == of.canonical();
+    let is_same =
+        end.metric == begin.metric && is_up(end.relation).is_some_and(|up| is_up(begin.relation) == Some(up));
+    if !is_same || !is_alone(end, cond) || !is_alone(begin, raise) {
+        return;
+    }
+    let sign = end.compare.relation.sign();
+    let other = if sign.starts_with('>') { sign.replace('>', "<") } else { sign.replace('<', ">") };
+    let message = format!("rule `{rule}`: `clear` points the same way as `raise`");
+    let finding = Finding::warning(text.at, message).lint(NEVER_CLEARS);
+    let better = end.compare.text().replacen(sign, &other, 1);
+    report
+        .add(finding.label("not true any more when all is well").help(format!("write clear = \"{better}\"")));
+}
+
+/// A state that no unit ever has.
+fn states(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    const STATE: Metric = metric("unit.state");
+    let mut texts = cond.metrics().iter().filter(|m| m.spec().ty.base == Base::Text);
+    if !cond.metrics().contains(&STATE) || texts.any(|m| *m != STATE) {
+        return;
+    }
+    let words = cond.canonical().split('\'').skip(1).step_by(2);
+    for word in words.filter(|word| !UNIT_STATES.contains(word)) {
+        let message = format!("rule `{rule}`: `unit.state` is never '{}'", shorten(word));
+        let finding = Finding::warning(place(text, &format!("'{word}'")), message).lint(UNIT_MISTAKE);
+        report.add(finding.help(format!("states of systemd: {}", one_of(UNIT_STATES))));
+    }
 }
 
 /// The bytes of a part of a condition, when it stands there as it is; else all of it.
@@ -306,6 +359,19 @@ fn binds_nothing(rule: &Rule, config: &Config, doors: &Doors) -> Option<(String,
         return Some((format!("the collector `{off}` is switched off"), help));
     }
     match rule.class {
+        class if UNREAD.contains(&class) && !is_read(rule, doors) => {
+            let help = "this version checks, tests and replays such a rule; nothing on a host feeds it yet";
+            Some((format!("nothing reads {} in this version", signals(rule)), help.to_owned()))
+        }
+        Class::Unit => {
+            let bare = rule
+                .matches
+                .0
+                .get("unit")
+                .filter(|globs| globs.0.iter().all(|g| !g.contains(['.', '*', '?'])))?;
+            let name = bare.0.first()?;
+            Some((format!("no unit is called {name:?}"), format!("write the whole name: \"{name}.service\"")))
+        }
         Class::Check => {
             let of = |id: &str, kind: &str| Instance::of(Class::Check, &[("check", id), ("kind", kind)]);
             let bound = config.checks.iter().any(|c| rule.matches.accepts(&of(&c.id, c.kind)));
@@ -334,6 +400,19 @@ fn binds_nothing(rule: &Rule, config: &Config, doors: &Doors) -> Option<(String,
         }
         _ => None,
     }
+}
+
+fn signals(rule: &Rule) -> String {
+    let mut names: Vec<_> = rule.steps.iter().flat_map(|s| s.raise.metrics()).map(|m| m.name()).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+/// Something gives one of its own signals.
+fn is_read(rule: &Rule, doors: &Doors) -> bool {
+    let mut own = rule.steps.iter().flat_map(|s| s.raise.metrics()).filter(|m| m.spec().class == rule.class);
+    let gives = |door: &&crate::engine::option::DoorSpec, name: &str| door.signals.contains(&name);
+    own.any(|m| doors.collectors.iter().chain(&doors.checks).any(|door| gives(door, m.name())))
 }
 
 /// A collector that is off and without which the rule sees nothing.

@@ -29,7 +29,7 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
     }
     let titled = raw.title.as_ref().map(|t| title::check(t, class, &conditions.lets, &conditions.failed));
     let wrong = titled.unwrap_or_default();
-    let sound = wrong.is_empty() && conditions.failed.is_empty();
+    let sound = !wrong.iter().any(Finding::is_error) && conditions.failed.is_empty();
     wrong.into_iter().for_each(|finding| report.add(finding));
 
     let written: Vec<&RawStep> =
@@ -191,7 +191,7 @@ impl<'r> Conditions<'r> {
         let clear = match (clear_text, &raise, raise_text) {
             (Some(text), ..) => {
                 let clear = self.condition("clear", text, report);
-                clear.iter().for_each(|cond| lint::clear(self.rule, text, cond, report));
+                clear.iter().for_each(|cond| lint::clear(self.rule, text, cond, raise.as_ref(), report));
                 clear
             }
             (None, Some(raise), Some(text)) => {

@@ -12,6 +12,11 @@ const MOST: usize = 8;
 /// wrong expressions: that they are unknown here follows from that.
 pub fn check(title: &Text, class: Class, lets: &Lets, failed: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
+    if let Some(at) = ["{{ ", "{{$", "{{."].iter().find_map(|sign| title.value.find(sign)) {
+        let message = "`title`: `{{` is a brace here, not a template";
+        let finding = Finding::warning(title.part(at..at + 2), message);
+        found.push(finding.help("placeholders have one brace: {mount} is {fs.used} full"));
+    }
     // The language tells the first mistake; blanks in its place let it tell the next.
     let mut rest = title.value.clone();
     for _ in 0..MOST {

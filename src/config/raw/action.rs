@@ -4,8 +4,9 @@
 use toml::de::DeValue;
 
 use crate::config::diagnose::{Finding, Report};
+use crate::config::raw::names;
 use crate::config::value;
-use crate::config::walk::{Keys, LATER, Range, Sp, Text, Walk};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Text, Walk};
 use crate::engine::moment::{DAY, HOUR, SECOND};
 use crate::engine::plan::{Budget, Mode, OnFail};
 
@@ -34,18 +35,18 @@ pub struct RawAction {
     pub mode: Option<Mode>,
 }
 
-const ACTION: Keys = Keys {
+pub const ACTION: Keys = Keys {
     known: &[
-        "run",
-        "after",
-        "timeout",
-        "max",
-        "cooldown",
-        "only_if",
-        "verify",
-        "verify_in",
-        "on_fail",
-        "mode",
+        Key::new("run", Kind::Argv, "program and arguments; {label} stands for a label of the instance"),
+        Key::new("after", Kind::Duration(WAIT), "how long the incident must have been open").or("0s"),
+        Key::new("timeout", Kind::Duration(RUN), "how long it may run").or("1m"),
+        Key::new("max", Kind::Form(r"^\s*[0-9]+\s+per\s+\S"), "budget over all instances").or("3 per 1h"),
+        Key::new("cooldown", Kind::Duration(WAIT), "between two runs on one instance").or("10m"),
+        Key::new("only_if", Kind::Condition, "condition at the start, over signals and the incident"),
+        Key::new("verify", Kind::Condition, "condition over signals that says that it has helped"),
+        Key::new("verify_in", Kind::Duration(WAIT), "how long that may take").or("2m"),
+        Key::new("on_fail", Kind::Word(|| names(&ON_FAIL)), "what follows a failure").or("escalate"),
+        Key::new("mode", Kind::Word(|| names(&MODES)), "only said on the incident, or run").or("dry-run"),
     ],
     later: &[],
     instead: LATER,

@@ -2,16 +2,21 @@
 
 use toml::de::DeValue;
 
+use super::names;
 use super::routing::{self, RawRouting};
 use super::tables;
 use crate::config::diagnose::{At, Finding, Report};
-use crate::config::walk::{Keys, LATER, Sp, Walk};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Walk};
 use crate::config::{Doors, door, value};
 use crate::engine::moment::{DAY, HOUR, MINUTE, SECOND};
 use crate::engine::option::{DoorSpec, Options};
 
 /// Shortest and longest sampling interval.
-const INTERVAL: std::ops::RangeInclusive<i64> = SECOND / 10..=DAY;
+const INTERVAL: Range = SECOND / 10..=DAY;
+/// Longest time of a probe.
+const PROBE: Range = SECOND / 100..=HOUR;
+/// Longest time of a request.
+const REQUEST: Range = SECOND..=10 * MINUTE;
 
 /// `[collect]`.
 #[derive(Default)]
@@ -64,14 +69,52 @@ pub struct RawDestination {
     pub options: Options,
 }
 
-const CHECK: Keys = Keys {
-    known: &["id", "kind", "interval", "timeout", "service"],
+/// `[collect]` and the table of a collector, beside its options.
+pub const COLLECT: Keys =
+    Keys::of(&[Key::new("interval", Kind::Duration(INTERVAL), "how often it is read").or("10s")]);
+pub const CHECK: Keys = Keys {
+    known: &[
+        Key::new("id", Kind::Form(value::ID), "names the check: label `check`").must(),
+        Key::new("kind", Kind::Text, "what is asked, and how").must(),
+        Key::new("interval", Kind::Duration(INTERVAL), "how often it is asked").or("that of [collect]"),
+        Key::new("timeout", Kind::Duration(PROBE), "how long an answer may take").or("5s"),
+        Key::new("service", Kind::Form(tables::NAME), "the service it belongs to"),
+    ],
     later: &["ci", "labels"],
     instead: LATER,
-    renamed: &[("name", "id"), ("type", "kind"), ("every", "interval"), ("period", "interval")],
+    renamed: &[
+        ("name", "id"),
+        ("type", "kind"),
+        ("every", "interval"),
+        ("period", "interval"),
+        ("host", "address (\"host:port\") of kind tcp, or url of kind http"),
+        ("port", "address (\"host:port\") of kind tcp, or url of kind http"),
+        ("path", "url of kind http"),
+        ("command", "kind = \"tcp\" or kind = \"http\": programs are not run"),
+    ],
 };
-const DESTINATION: Keys = Keys {
-    known: &["id", "kind", "match", "pace", "timeout", "read_back", "gone", "fallback", "digest"],
+pub const DESTINATION: Keys = Keys {
+    known: &[
+        Key::new("id", Kind::Form(value::ID), "names the destination in status and incidents").must(),
+        Key::new("kind", Kind::Text, "the product").must(),
+        Key::new("match", Kind::Table(&routing::MATCH), "which records it gets").or("all"),
+        Key::new("pace", Kind::Form(value::PACE), "operations per time").or("unlimited"),
+        Key::new("timeout", Kind::Duration(REQUEST), "of one request").or("30s"),
+        Key::new(
+            "read_back",
+            Kind::Duration(routing::READ_BACK),
+            "how often what people did is read; \"0\" = never",
+        )
+        .or("60s"),
+        Key::new(
+            "gone",
+            Kind::Word(|| names(&routing::GONE)),
+            "what becomes of an open record whose ticket is gone",
+        )
+        .or("recreate"),
+        Key::new("fallback", Kind::Table(&routing::FALLBACK), "steps in while another destination is down"),
+        Key::new("digest", Kind::Table(&routing::DIGEST), "low priorities wait and go together"),
+    ],
     later: &["batch", "filter_labels"],
     instead: LATER,
     renamed: &[
@@ -98,7 +141,7 @@ pub fn collect(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> RawCollec
             DeValue::Boolean(false) => RawCollector { door, interval: None, options: None },
             DeValue::Table(items) => {
                 let table = Walk::new(walk.at(value), format!("collector `{}`", door.kind), items);
-                let options = door::options(&table, door, &Keys::of(&["interval"]), report);
+                let options = door::options(&table, door, &COLLECT, report);
                 let interval = table.duration("interval", INTERVAL, report).map(|n| n.value);
                 RawCollector { door, interval, options: Some(options) }
             }
@@ -117,9 +160,9 @@ pub fn collect(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> RawCollec
 /// Reads one `[[check]]`.
 pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawCheck> {
     let id = id(walk, "an id names the check in incidents, rules and services", report);
-    let door = door::pick(walk, &doors.checks, report);
+    let door = door::pick(walk, &doors.checks, &CHECK, report);
     let interval = walk.duration("interval", INTERVAL, report).map(|n| n.value);
-    let timeout = walk.duration("timeout", SECOND / 100..=HOUR, report);
+    let timeout = walk.duration("timeout", PROBE, report);
     let service = walk.text_that("service", tables::name, report).map(|s| s.value);
     let door = door?;
     let options = door::options(walk, door, &CHECK, report);
@@ -129,10 +172,10 @@ pub fn check(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawC
 /// Reads one `[[destination]]`.
 pub fn destination(walk: &Walk<'_>, doors: &Doors, report: &mut Report) -> Option<RawDestination> {
     let id = id(walk, "an id names the destination in status and incidents", report);
-    let door = door::pick(walk, &doors.connectors, report);
+    let door = door::pick(walk, &doors.connectors, &DESTINATION, report);
     let routing = routing::routing(walk, door, doors, report);
     let pace = walk.text_that("pace", value::pace, report).map(|n| n.value);
-    let timeout = walk.duration("timeout", SECOND..=10 * MINUTE, report).map(|n| n.value);
+    let timeout = walk.duration("timeout", REQUEST, report).map(|n| n.value);
     let door = door?;
     let options = door::options(walk, door, &DESTINATION, report);
     Some(RawDestination { id: id?, door, routing, pace, timeout, options })

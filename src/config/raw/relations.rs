@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use crate::config::diagnose::Finding;
 use crate::config::diagnose::Report;
 use crate::config::value;
-use crate::config::walk::{Keys, LATER, Text, Walk, shorten};
+use crate::config::walk::{Key, Keys, Kind, LATER, Text, Walk, shorten};
 
 /// Most relations that one key names.
 const MOST: usize = 32;
@@ -19,8 +19,11 @@ pub struct RawRelation {
     pub same: Vec<Text>,
 }
 
-const RELATION: Keys = Keys {
-    known: &["rule", "same"],
+pub const RELATION: Keys = Keys {
+    known: &[
+        Key::new("rule", Kind::Form(value::ID), "id of the other rule").must(),
+        Key::new("same", Kind::List, "labels that have the same value on both instances; also `service`"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("id", "rule"), ("labels", "same"), ("equal", "same"), ("on", "same")],

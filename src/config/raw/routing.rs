@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::names;
+use super::rule::{NATURES, SEVERITIES};
 use crate::config::diagnose::{At, Finding, Report};
-use crate::config::walk::{Keys, LATER, Walk, shorten};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Walk, shorten};
 use crate::config::{Doors, value};
 use crate::engine::effect::RecordKind;
 use crate::engine::moment::{DAY, MINUTE, SECOND};
@@ -30,8 +32,24 @@ pub struct RawRouting {
     pub digest: Option<Digest>,
 }
 
-const MATCH: Keys = Keys {
-    known: &["record", "priority", "severity", "nature", "service", "labels", "category", "rule"],
+/// How often it is read back; 0 = never.
+pub const READ_BACK: Range = 0..=DAY;
+/// How long the other destination is down before a fallback steps in.
+const AFTER_RANGE: Range = SECOND..=30 * DAY;
+/// Between two digests.
+const DIGEST_EVERY: Range = MINUTE..=DAY;
+
+pub const MATCH: Keys = Keys {
+    known: &[
+        Key::new("record", Kind::Words(|| names(&RECORDS)), "kinds of records"),
+        Key::new("priority", Kind::Words(|| names(&PRIORITIES)), "priorities that it has or had"),
+        Key::new("severity", Kind::Words(|| names(&SEVERITIES)), "severities"),
+        Key::new("nature", Kind::Words(|| names(&NATURES)), "natures of incidents"),
+        Key::new("service", Kind::Globs, "globs on the service"),
+        Key::new("labels", Kind::GlobsByLabel, "globs per label; each must match"),
+        Key::new("category", Kind::Globs, "globs on area/topic"),
+        Key::new("rule", Kind::Globs, "globs on ids of rules"),
+    ],
     later: &["host"],
     instead: LATER,
     renamed: &[
@@ -43,14 +61,20 @@ const MATCH: Keys = Keys {
         ("tags", "labels"),
     ],
 };
-const FALLBACK: Keys = Keys {
-    known: &["of", "after"],
+pub const FALLBACK: Keys = Keys {
+    known: &[
+        Key::new("of", Kind::Form(value::ID), "the destination it steps in for").must(),
+        Key::new("after", Kind::Duration(AFTER_RANGE), "how long that one must have been down").or("15m"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("for", "of"), ("destination", "of"), ("delay", "after")],
 };
-const DIGEST: Keys = Keys {
-    known: &["every", "priority"],
+pub const DIGEST: Keys = Keys {
+    known: &[
+        Key::new("every", Kind::Duration(DIGEST_EVERY), "how often it is sent").must(),
+        Key::new("priority", Kind::Words(|| names(PATIENT)), "what can wait").or("P4 and P5"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("interval", "every"), ("priorities", "priority")],
@@ -62,6 +86,13 @@ const PRIORITIES: [(&str, Priority); 5] = [
     ("P4", Priority::P4),
     ("P5", Priority::P5),
 ];
+
+const RECORDS: [(&str, RecordKind); 2] =
+    [("incident", RecordKind::Incident), ("problem", RecordKind::Problem)];
+/// What becomes of a record whose ticket is gone.
+pub const GONE: [(&str, Gone); 2] = [("recreate", Gone::Recreate), ("leave", Gone::Leave)];
+/// What is pressing does not wait.
+const PATIENT: &[(&str, Priority)] = PRIORITIES.split_at(2).1;
 
 /// Reads these keys of one `[[destination]]`.
 pub fn routing(
@@ -81,8 +112,6 @@ pub fn routing(
 }
 
 fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
-    const RECORDS: [(&str, RecordKind); 2] =
-        [("incident", RecordKind::Incident), ("problem", RecordKind::Problem)];
     walk.check(&MATCH, &[], report);
     let mut globs = |key: &str| -> Globs {
         walk.get(key).and_then(|value| walk.globs_of(key, value, report)).unwrap_or_default()
@@ -98,8 +127,8 @@ fn filter_of(walk: &Walk<'_>, report: &mut Report) -> Filter {
     Filter {
         record: words(walk, "record", &RECORDS, report),
         priority: words(walk, "priority", &PRIORITIES, report),
-        severity: words(walk, "severity", &super::rule::SEVERITIES, report),
-        nature: words(walk, "nature", &super::rule::NATURES, report),
+        severity: words(walk, "severity", &SEVERITIES, report),
+        nature: words(walk, "nature", &NATURES, report),
         service,
         labels: by_label,
         category,
@@ -129,7 +158,7 @@ fn read_back(
     doors: &Doors,
     report: &mut Report,
 ) -> Option<i64> {
-    let every = walk.duration("read_back", 0..=DAY, report)?;
+    let every = walk.duration("read_back", READ_BACK, report)?;
     if every.value > 0 && every.value < SECOND {
         let finding = Finding::error(every.at, "`read_back` is shorter than a second");
         report.add(finding.help("write \"0\" for never"));
@@ -147,8 +176,7 @@ fn gone(
     doors: &Doors,
     report: &mut Report,
 ) -> Option<Gone> {
-    const WORDS: [(&str, Gone); 2] = [("recreate", Gone::Recreate), ("leave", Gone::Leave)];
-    let gone = walk.word("gone", &WORDS, report)?;
+    let gone = walk.word("gone", &GONE, report)?;
     able(walk, "gone", door, &doors.reads, "nothing can be read back from it", report);
     Some(gone.value)
 }
@@ -159,7 +187,7 @@ fn fallback(walk: &Walk<'_>, report: &mut Report) -> Option<((String, At), i64)>
     if !table.has("of") {
         table.missing("of", "name the destination it steps in for: of = \"rt\"", report);
     }
-    let after = table.duration("after", SECOND..=30 * DAY, report).map_or(AFTER, |n| n.value);
+    let after = table.duration("after", AFTER_RANGE, report).map_or(AFTER, |n| n.value);
     let of = table.text_that("of", |text| value::id(text).map(|()| text.to_owned()), report)?;
     Some(((of.value, of.at), after))
 }
@@ -176,10 +204,9 @@ fn digest(
     if !table.has("every") {
         table.missing("every", "say how often it is sent: every = \"1h\"", report);
     }
-    let every = table.duration("every", MINUTE..=DAY, report).map(|n| n.value);
+    let every = table.duration("every", DIGEST_EVERY, report).map(|n| n.value);
     let priority = match table.has("priority") {
-        // What is pressing does not wait.
-        true => words(&table, "priority", &PRIORITIES[2..], report),
+        true => words(&table, "priority", PATIENT, report),
         false => vec![Priority::P4, Priority::P5],
     };
     Some(Digest { every: every?, priority })

@@ -11,14 +11,14 @@ use crate::config::diagnose::{At, Finding, Report};
 use crate::config::source::Role;
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
-use crate::config::walk::{Text, Walk, shorten};
+use crate::config::walk::{Range, Text, Walk, shorten};
 
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch};
 use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::{CLASSES, Class};
 
-mod keys;
+pub mod keys;
 use keys::{DEFAULTS, NOT_IN_TEMPLATE, OVERRIDE, RULE, SET, STEP, TEMPLATE};
 
 /// The severities in the order of their weight.
@@ -34,13 +34,19 @@ pub const NATURES: [(&str, Nature); 4] = [
 ];
 
 /// What missing data means.
-const ON_MISSING: [(&str, OnMissing); 3] =
+pub const ON_MISSING: [(&str, OnMissing); 3] =
     [("hold", OnMissing::Hold), ("raise", OnMissing::Raise), ("clear", OnMissing::Clear)];
 
 /// Longest wait that a rule can ask for.
-const WAIT: std::ops::RangeInclusive<i64> = 0..=400 * DAY;
+pub const WAIT: Range = 0..=400 * DAY;
+/// How old a value may be.
+pub const STALE: Range = SECOND..=400 * DAY;
+/// How seldom a rule may be judged.
+pub const EVERY: Range = 0..=DAY;
+/// Impact and urgency.
+pub const WEIGHT: Range = 1..=3;
 /// Most steps of a rule.
-const MOST_STEPS: usize = 8;
+pub const MOST_STEPS: usize = 8;
 
 /// What a step says; also the keys of a rule that stand for all its steps.
 pub struct RawStep {
@@ -124,7 +130,12 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
     let named = walk.named(&called);
     named.check(&RULE, &[], report);
     if !walk.has("id") {
-        walk.missing("id", "an id names the rule in incidents and overrides: id = \"disk-full\"", report);
+        walk.missing_of(
+            &RULE,
+            "id",
+            "an id names the rule in incidents and overrides: id = \"disk-full\"",
+            report,
+        );
     }
     let (named, is_whole) = templates.lay(&named, report);
     let enabled = named.flag("enabled", report).unwrap_or(true);
@@ -134,7 +145,12 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
     let steps = steps(&named, &called, &own, report);
     let says_when = named.has("raise") || named.has("step") || !steps.is_empty();
     if !says_when && is_whole && !retires {
-        named.missing("raise", "a rule says when it is a breach: raise = \"fs.used > 90%\"", report);
+        named.missing_of(
+            &RULE,
+            "raise",
+            "a rule says when it is a breach: raise = \"fs.used > 90%\"",
+            report,
+        );
     }
     Some(RawRule {
         at: walk.at,
@@ -169,8 +185,11 @@ pub fn template(walk: &Walk<'_>, report: &mut Report) {
         );
     }
     walk.flag("enabled", report);
-    if let Some(class) = on(walk, false, report) {
-        matches(walk, class, report);
+    match on(walk, false, report) {
+        Some(class) => {
+            matches(walk, class, report);
+        }
+        None => labels_of_any(walk, report),
     }
     let own = step(walk, report);
     steps(walk, &walk.what, &own, report);
@@ -180,6 +199,8 @@ pub fn template(walk: &Walk<'_>, report: &mut Report) {
     meta(walk, report);
     walk.word("cause_hint", &Cause::NAMES, report);
     action::action(walk, true, report);
+    relations::read(walk, "depends", report);
+    relations::read(walk, "suppresses", report);
 }
 
 /// Reads `[defaults]`.
@@ -230,7 +251,7 @@ fn on(walk: &Walk<'_>, is_needed: bool, report: &mut Report) -> Option<Class> {
     if !walk.has("on") {
         if is_needed {
             let names = one_of(CLASSES.iter().map(|c| c.name));
-            walk.missing("on", &format!("`on` says what it watches: {names}"), report);
+            walk.missing_of(&RULE, "on", &format!("`on` says what it watches: {names}"), report);
         }
         return None;
     }
@@ -251,6 +272,20 @@ fn matches(walk: &Walk<'_>, class: Class, report: &mut Report) -> BTreeMap<Strin
         }
     }
     matches
+}
+
+/// `match` of a template that leaves the class to its rules: at least one class must have each label.
+fn labels_of_any(walk: &Walk<'_>, report: &mut Report) {
+    let Some(table) = walk.table("match", "`match` of a rule", report) else { return };
+    let labels = || CLASSES.iter().flat_map(|c| c.identity.iter().chain(c.other)).copied();
+    for (key, value) in table.entries() {
+        table.globs_of(&key.value, value, report);
+        if !labels().any(|label| label == key.value) {
+            let finding = Finding::error(key.at, format!("no class has a label `{}`", shorten(&key.value)));
+            let near = nearest(&key.value, labels());
+            report.add(near.into_iter().fold(finding, |f, near| f.label(format!("did you mean `{near}`?"))));
+        }
+    }
 }
 
 fn no_label(key: &Text, class: Class, labels: Vec<&'static str>) -> Finding {
@@ -281,8 +316,8 @@ fn lets(walk: &Walk<'_>, report: &mut Report) -> Vec<(Text, Text)> {
 fn step(walk: &Walk<'_>, report: &mut Report) -> RawStep {
     RawStep {
         severity: walk.word("severity", &SEVERITIES, report).map(|s| s.value),
-        impact: walk.int("impact", 1..=3, report).map(|n| n.value as u8),
-        urgency: walk.int("urgency", 1..=3, report).map(|n| n.value as u8),
+        impact: walk.int("impact", WEIGHT, report).map(|n| n.value as u8),
+        urgency: walk.int("urgency", WEIGHT, report).map(|n| n.value as u8),
         raise: walk.text("raise", report),
         clear: walk.text("clear", report),
         for_: walk.duration("for", WAIT, report).map(|n| n.value),
@@ -292,7 +327,8 @@ fn step(walk: &Walk<'_>, report: &mut Report) -> RawStep {
 
 fn steps(walk: &Walk<'_>, called: &str, own: &RawStep, report: &mut Report) -> Vec<RawStep> {
     let tables = walk.tables("step", &format!("a step of {called}"), report);
-    if walk.has("step") {
+    let is_list = walk.get("step").is_some_and(|v| matches!(v.get_ref(), toml::de::DeValue::Array(_)));
+    if is_list {
         if tables.is_empty() {
             let finding = Finding::error(walk.key_at("step"), format!("{called} has no steps in `step`"));
             report.add(finding.help("write step = [{ raise = \"…\" }], or `raise` without `step`").absence());
@@ -334,13 +370,13 @@ fn meta(walk: &Walk<'_>, report: &mut Report) -> RawMeta {
         category: walk.text_that("category", category, report).map(|c| c.value),
         service: walk.text_that("service", tables::name, report).map(|s| s.value),
         reopen: walk.duration("reopen", WAIT, report).map(|n| n.value),
-        stale: walk.duration("stale", SECOND..=*WAIT.end(), report).map(|n| n.value),
+        stale: walk.duration("stale", STALE, report).map(|n| n.value),
         min_coverage: walk.ratio("min_coverage", report).map(|n| n.value),
         runbook: walk.text("runbook", report).map(|t| t.value),
         labels: tables::labels(walk, report),
         on_missing: walk.word("on_missing", &ON_MISSING, report).map(|w| w.value),
-        nodata_after: walk.duration("nodata_after", 0..=*WAIT.end(), report).map(|n| n.value),
-        every: walk.duration("every", 0..=DAY, report).map(|n| n.value),
+        nodata_after: walk.duration("nodata_after", WAIT, report).map(|n| n.value),
+        every: walk.duration("every", EVERY, report).map(|n| n.value),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnose::{At, Finding, Report};
+use crate::config::door::SECRET;
 use crate::config::suggest::{nearest, one_of};
 use crate::config::value;
-use crate::config::walk::{Keys, LATER, Sp, Text, Walk, shorten};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Text, Walk, shorten};
 use crate::engine::moment::{DAY, HOUR, SECOND};
 use crate::engine::option::SecretRef;
 use crate::engine::plan::Globs;
@@ -52,20 +53,64 @@ pub struct RawDesk {
     pub tokens: Option<SecretRef>,
 }
 
-const HOST: Keys = Keys {
-    known: &["name", "id", "labels", "service", "tier"],
+/// How long after a clear a raise is still the same failure.
+const GAP: Range = 0..=30 * DAY;
+/// Memory of the flap counter.
+const HALF_LIFE: Range = SECOND..=DAY;
+/// Importance of a service or host.
+const TIER: Range = 1..=3;
+/// Age of the oldest journal entry.
+const JOURNAL: Range = HOUR..=value::LONGEST;
+/// What [`name`] accepts, as a regular expression, length aside.
+pub const NAME: &str = r"\S";
+
+pub const HOST: Keys = Keys {
+    known: &[
+        Key::new("name", Kind::Form(NAME), "as people call this host").or("FQDN or host name"),
+        Key::new("id", Kind::Form("^[0-9a-f]{16}$"), "names this host for ever; made of the machine-id"),
+        Key::new("labels", Kind::Labels, "on every record of this host"),
+        Key::new("service", Kind::Form(NAME), "service of whatever names none"),
+        Key::new("tier", Kind::Int(TIER), "importance, 1 (high) to 3; used as impact").or("3"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("hostname", "name"), ("tags", "labels"), ("impact", "tier (1 to 3)")],
 };
-const CORRELATE: Keys = Keys::of(&["failure_gap", "flap_half_life"]);
-const SERVICE: Keys =
-    Keys { known: &["name", "tier", "match"], later: &[], instead: LATER, renamed: &[("id", "name")] };
-const STORE: Keys =
-    Keys { known: &["dir", "limits"], later: &[], instead: LATER, renamed: &[("path", "dir")] };
-const LIMITS: Keys = Keys::of(&["outbox", "history", "journal"]);
-const DESK: Keys = Keys {
-    known: &["listen", "dir", "tokens"],
+pub const CORRELATE: Keys = Keys::of(&[
+    Key::new("failure_gap", Kind::Duration(GAP), "a raise this long after the last clear is a new failure")
+        .or("10m"),
+    Key::new("flap_half_life", Kind::Duration(HALF_LIFE), "memory of the flap counter").or("15m"),
+]);
+pub const SERVICE: Keys = Keys {
+    known: &[
+        Key::new("name", Kind::Form(NAME), "as rules, checks and records call it").must(),
+        Key::new("tier", Kind::Int(TIER), "importance, 1 (high) to 3; used as impact").or("that of the host"),
+        Key::new("match", Kind::GlobsByClass, "what belongs to it: per class, globs on its first label"),
+    ],
+    later: &[],
+    instead: LATER,
+    renamed: &[("id", "name")],
+};
+pub const STORE: Keys = Keys {
+    known: &[
+        Key::new("dir", Kind::Form("^/"), "directory of state.db and history.db").or("/var/lib/sexton"),
+        Key::new("limits", Kind::Table(&LIMITS), "how large the files may become"),
+    ],
+    later: &[],
+    instead: LATER,
+    renamed: &[("path", "dir")],
+};
+pub const LIMITS: Keys = Keys::of(&[
+    Key::new("outbox", Kind::Size, "what waits for destinations; at least 1MiB").or("1GiB"),
+    Key::new("history", Kind::Size, "the sample history; \"0B\" keeps none").or("128MiB"),
+    Key::new("journal", Kind::Duration(JOURNAL), "age of the oldest entry").or("400d"),
+]);
+pub const DESK: Keys = Keys {
+    known: &[
+        Key::new("listen", Kind::Form(":[0-9]{1,5}$"), "address:port of the page").or("127.0.0.1:7878"),
+        Key::new("dir", Kind::Form("^/"), "directory of desk.db").or("/var/lib/sexton-desk"),
+        Key::new("tokens", Kind::Secret(&SECRET), "one token per line; who sends records must show one"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("token", "tokens"), ("address", "listen"), ("port", "listen (address:port)")],
@@ -87,8 +132,8 @@ pub fn host(walk: &Walk<'_>, report: &mut Report) -> RawHost {
 pub fn correlate(walk: &Walk<'_>, report: &mut Report) -> RawCorrelate {
     walk.check(&CORRELATE, &[], report);
     RawCorrelate {
-        failure_gap: walk.duration("failure_gap", 0..=30 * DAY, report).map(|n| n.value),
-        flap_half_life: walk.duration("flap_half_life", SECOND..=DAY, report).map(|n| n.value),
+        failure_gap: walk.duration("failure_gap", GAP, report).map(|n| n.value),
+        flap_half_life: walk.duration("flap_half_life", HALF_LIFE, report).map(|n| n.value),
     }
 }
 
@@ -125,7 +170,7 @@ pub fn store(walk: &Walk<'_>, report: &mut Report) -> RawStore {
         limits.check(&LIMITS, &[], report);
         raw.outbox = size(&limits, "outbox", 1 << 20, report);
         raw.history = size(&limits, "history", 0, report);
-        raw.journal = limits.duration("journal", HOUR..=value::LONGEST, report).map(|d| d.value);
+        raw.journal = limits.duration("journal", JOURNAL, report).map(|d| d.value);
     }
     raw
 }
@@ -184,7 +229,7 @@ pub fn name(text: &str) -> Result<String, String> {
 }
 
 fn tier(walk: &Walk<'_>, report: &mut Report) -> Option<u8> {
-    walk.int("tier", 1..=3, report).map(|Sp { value, .. }| value as u8)
+    walk.int("tier", TIER, report).map(|Sp { value, .. }| value as u8)
 }
 
 fn size(walk: &Walk<'_>, key: &str, least: u64, report: &mut Report) -> Option<u64> {

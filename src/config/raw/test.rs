@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::names;
 use super::rule::SEVERITIES;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::test::{Expect, Expected, Piece, START, STATES, TestSeries, pieces, series_name};
-use crate::config::walk::{Keys, LATER, Sp, Text, Walk};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Text, Walk};
 use crate::engine::moment::{DAY, SECOND, Stamp};
 use crate::engine::record::Priority;
 use crate::engine::signal::{Instance, Metric};
@@ -24,8 +25,18 @@ pub struct RawTest {
     pub incidents: Option<u64>,
 }
 
-const TEST: Keys = Keys {
-    known: &["rule", "name", "step", "start", "series", "expect", "incidents"],
+pub const TEST: Keys = Keys {
+    known: &[
+        Key::new("rule", Kind::Text, "id of the rule that is tested").must(),
+        Key::new("name", Kind::Text, "what it is about"),
+        Key::new("step", Kind::Duration(STEP), "distance of the samples").or("10s"),
+        Key::new("start", Kind::Form(r"^[+-]?[0-9]{4}"), "when it begins, with an offset")
+            .or("2024-01-01T00:00:00Z"),
+        Key::new("series", Kind::Series, "what is seen: { \"fs.used{mount=/data}\" = \"80%x60 90%x60\" }")
+            .must(),
+        Key::new("expect", Kind::Tables(&EXPECT), "what the rule is to be, and when"),
+        Key::new("incidents", Kind::Int(INCIDENTS), "how many incidents there are in all"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[
@@ -40,7 +51,13 @@ const TEST: Keys = Keys {
     ],
 };
 const EXPECT: Keys = Keys {
-    known: &["at", "state", "severity", "priority", "instance"],
+    known: &[
+        Key::new("at", Kind::Duration(TIME), "time since the start of the series").must(),
+        Key::new("state", Kind::Word(|| names(&STATES)), "state of the rule").or("raised"),
+        Key::new("severity", Kind::Word(|| names(&SEVERITIES)), "of the highest step that is raised"),
+        Key::new("priority", Kind::Word(|| names(&PRIORITIES)), "of the open incident"),
+        Key::new("instance", Kind::Text, "which one, when there are several").or("the worst"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[("time", "at"), ("eval_time", "at"), ("is", "state"), ("on", "instance")],
@@ -54,9 +71,11 @@ const PRIORITIES: [(&str, Priority); 5] = [
 ];
 
 /// Distance of samples.
-const STEP: std::ops::RangeInclusive<i64> = SECOND..=DAY;
+const STEP: Range = SECOND..=DAY;
 /// Longest test.
-const LONGEST: i64 = 400 * DAY;
+const TIME: Range = 0..=400 * DAY;
+/// Incidents that a test can ask for.
+const INCIDENTS: Range = 0..=1_000_000;
 /// Most series of a test.
 const MOST_SERIES: usize = 256;
 /// Most lines of `expect`.
@@ -98,7 +117,7 @@ pub fn test(walk: &Walk<'_>, report: &mut Report) -> Option<RawTest> {
         report.add(Finding::error(walk.key_at("expect"), message));
     }
     let expect = tables.iter().filter_map(|w| expect(w, report)).collect();
-    let incidents = walk.int("incidents", 0..=1_000_000, report).map(|Sp { value, .. }| value as u64);
+    let incidents = walk.int("incidents", INCIDENTS, report).map(|Sp { value, .. }| value as u64);
     let series = series?;
     Some(RawTest { at: walk.at, name, rule: rule?, step: step?, start: start?, series, expect, incidents })
 }
@@ -113,14 +132,14 @@ fn expect(walk: &Walk<'_>, report: &mut Report) -> Option<Expect> {
     if !walk.has("state") && severity.is_none() && priority.is_none() {
         walk.missing("state", "write state = \"ok\", \"pending\", \"raised\" or \"unknown\"", report);
     }
+    let at = walk.duration("at", TIME, report);
     let state = if walk.has("state") { walk.word("state", &STATES, report)?.value } else { Expected::Raised };
     if state != Expected::Raised && priority.is_some() {
         let finding = Finding::error(walk.key_at("priority"), format!("`{}` has no priority", state.word()));
         report.add(finding.help("only what is raised has an incident; take `priority` out"));
     }
-    let at = walk.duration("at", 0..=LONGEST, report)?;
     let instance = walk.text("instance", report).map(|t| t.value);
-    Some(Expect { at: at.value, state, severity, priority, instance, place: report.place(walk.at) })
+    Some(Expect { at: at?.value, state, severity, priority, instance, place: report.place(walk.at) })
 }
 
 /// The series, those of one instance sharing it with the labels of all of them.

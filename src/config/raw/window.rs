@@ -4,11 +4,13 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
+use super::names;
 use super::routing::words;
+use super::rule::SEVERITIES;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::suggest::nearest;
 use crate::config::value;
-use crate::config::walk::{Keys, LATER, Sp, Text, Walk, shorten};
+use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Text, Walk, shorten};
 use crate::engine::moment::{DAY, MINUTE, Stamp, human};
 use crate::engine::plan::Globs;
 use crate::engine::suppress::{Calendar, Covers, Mode, Opening, When, Window};
@@ -20,7 +22,7 @@ const LASTS: i64 = DAY;
 /// Longest fixed window.
 const LONGEST: i64 = 400 * DAY;
 /// Longest stretch of a flexible window.
-const STRETCH: std::ops::RangeInclusive<i64> = MINUTE..=30 * DAY;
+const STRETCH: Range = MINUTE..=30 * DAY;
 /// Longest change id or reason in bytes.
 const LONGEST_TEXT: usize = 1024;
 
@@ -36,8 +38,27 @@ pub struct RawWindow {
     pub window: Window,
 }
 
-const WINDOW: Keys = Keys {
-    known: &["id", "match", "every", "tz", "from", "to", "duration", "mode", "change", "reason"],
+pub const WINDOW: Keys = Keys {
+    known: &[
+        Key::new("id", Kind::Form(value::ID), "names the window in incidents, status and journal").must(),
+        Key::new("match", Kind::Table(&MATCH), "what it is about").or("everything"),
+        Key::new(
+            "every",
+            Kind::ListOf(every::FORM),
+            "days and hours: \"sun 02:00-04:00\", \"2nd tue 20:00-23:00\"",
+        ),
+        Key::new("tz", Kind::Text, "a name of the tz database, such as \"Asia/Shanghai\"").or("UTC"),
+        Key::new("from", Kind::Moment, "once: when it begins"),
+        Key::new("to", Kind::Moment, "once: when it ends").or("24 h after `from`"),
+        Key::new(
+            "duration",
+            Kind::Duration(STRETCH),
+            "flexible: begins with the first raise and lasts that long",
+        ),
+        Key::new("mode", Kind::Word(|| names(&MODES)), "raise nothing, or raise and say so").or("suppress"),
+        Key::new("change", Kind::Form(super::tables::NAME), "id of the change; incidents carry it"),
+        Key::new("reason", Kind::Form(super::tables::NAME), "for people"),
+    ],
     later: &[],
     instead: LATER,
     renamed: &[
@@ -60,7 +81,13 @@ const WINDOW: Keys = Keys {
     ],
 };
 const MATCH: Keys = Keys {
-    known: &["rule", "service", "severity", "labels", "host"],
+    known: &[
+        Key::new("rule", Kind::Globs, "globs on ids of rules"),
+        Key::new("service", Kind::Globs, "globs on the service"),
+        Key::new("severity", Kind::Words(|| names(&SEVERITIES)), "severities"),
+        Key::new("labels", Kind::GlobsByLabel, "globs per label of host, rule and instance"),
+        Key::new("host", Kind::Globs, "globs on the name of this host"),
+    ],
     later: &["ci"],
     instead: LATER,
     renamed: &[
@@ -123,7 +150,7 @@ fn covers(walk: &Walk<'_>, report: &mut Report) -> (Vec<Text>, Globs, Covers) {
     };
     let (rule, service, host) = (globs("rule"), globs("service"), globs("host"));
     let rules = if rule.0.is_empty() { Vec::new() } else { table.list("rule", report).unwrap_or_default() };
-    let severity = words(&table, "severity", &super::rule::SEVERITIES, report);
+    let severity = words(&table, "severity", &SEVERITIES, report);
     let mut labels = std::collections::BTreeMap::new();
     if let Some(by_label) = table.table("labels", "`labels` in `match`", report) {
         for (key, value) in by_label.entries() {

@@ -84,7 +84,12 @@ impl<'t> Walk<'t> {
         let value = owner.own(owner.items.get(key)?);
         let DeValue::Table(items) = value.get_ref() else { return None };
         let below = owner.below.as_ref().and_then(|w| w.within(key));
-        Some(Walk::new(value.at(), "", items).over(below))
+        Some(Walk::new(value.at(), owner.what.clone(), items).over(below))
+    }
+
+    /// How messages call the table that has the key.
+    pub fn owner_name(&self, key: &str) -> &str {
+        self.owner(key).map_or("", |owner| owner.what.as_str())
     }
 
     /// The uppermost table that has the key.

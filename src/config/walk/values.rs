@@ -90,7 +90,15 @@ impl Walk<'_> {
         if let DeValue::Boolean(flag) = value.get_ref() {
             return Some(*flag);
         }
-        self.wrong(key, value, "true or false", format!("write {key} = true, without quotes"), report);
+        let is_off = match value.get_ref() {
+            DeValue::String(text) => {
+                ["false", "no", "off", "0", "disabled"].contains(&text.trim().to_lowercase().as_str())
+            }
+            DeValue::Integer(n) => n.as_str() == "0",
+            _ => false,
+        };
+        let help = format!("write {key} = {}, without quotes", !is_off);
+        self.wrong(key, value, "true or false", help, report);
         None
     }
 
@@ -190,6 +198,10 @@ impl Walk<'_> {
             report.add(finding.help("leave the key out to match everything"));
             return None;
         }
+        for text in texts.iter().filter(|text| is_expression(&text.value)) {
+            let message = format!("`{key}`: {:?} looks like a regular expression", shorten(&text.value));
+            report.add(Finding::warning(text.at, message).help(GLOBS));
+        }
         let before = texts.len();
         let good: Vec<_> = texts
             .into_iter()
@@ -197,13 +209,28 @@ impl Walk<'_> {
                 Ok(()) => true,
                 Err(why) => {
                     let message = format!("`{key}`: the glob {:?} {why}", shorten(&text.value));
-                    report.add(Finding::error(text.at, message));
+                    let finding = Finding::error(text.at, message);
+                    report.add(if text.value.contains(['[', '{']) { finding.help(GLOBS) } else { finding });
                     false
                 }
             })
             .collect();
         (good.len() == before).then(|| Globs(good.into_iter().map(|t| t.value).collect()))
     }
+}
+
+/// What to write in place of a regular expression.
+const GLOBS: &str =
+    "globs cover the whole text: \"/data*\"; for several write a list: [\"/data*\", \"/srv\", \"!/srv/tmp\"]";
+
+/// A text with what only regular expressions have.
+fn is_expression(glob: &str) -> bool {
+    let text = glob.strip_prefix('!').unwrap_or(glob);
+    text.starts_with('^')
+        || text.ends_with('$')
+        || [".*/", "(.*", ".*)", "/.*$", ".+", "\\d", "\\.", "\\w", "(?", "|"]
+            .iter()
+            .any(|part| text.contains(part))
 }
 
 /// Offset of the first byte within the quotes when the string stands in the file as it is, without escapes.

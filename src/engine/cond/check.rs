@@ -164,7 +164,13 @@ impl<'a> Checker<'a> {
             Typed::Num(num, ty) => Ok((num, ty)),
             other => {
                 let text = format!("{need}, `{}` is {}", hint::shown(expr), hint::with_article(other.ty()));
-                Err(CondError::new(expr.span.clone(), text))
+                let error = CondError::new(expr.span.clone(), text);
+                Err(match &expr.node {
+                    Node::Text(text) if text.starts_with(|c: char| c.is_ascii_digit()) => {
+                        error.help(format!("write {text} without quotes"))
+                    }
+                    _ => error,
+                })
             }
         }
     }

@@ -91,7 +91,10 @@ pub fn types_differ(what: &str, left: (&Expr, Type), right: (&Expr, Type), whole
                 CondError::new(literal.span.clone(), format!("{text}: `{}` is {wanted}", shown(other)));
             return match in_unit(value, ty, wanted) {
                 Some(better) => error.help(format!("write {better}")),
-                None => error,
+                None => match of_type(ty, wanted, &shown(other)) {
+                    Some(help) => error.help(help),
+                    None => error,
+                },
             };
         }
     }
@@ -100,6 +103,18 @@ pub fn types_differ(what: &str, left: (&Expr, Type), right: (&Expr, Type), whole
         return error.help("one of them is per second: rate() or deriv() makes a quantity per second");
     }
     error
+}
+
+/// The signals beside this one that have the type of the literal.
+fn of_type(ty: Type, wanted: Type, signal: &str) -> Option<String> {
+    let (area, _) = signal.split_once('.').filter(|_| SIGNALS.iter().any(|s| s.name == signal))?;
+    let beside = SIGNALS.iter().filter(|s| s.ty == ty && s.name.split('.').next() == Some(area));
+    let names: Vec<_> = beside.map(|s| s.name).collect();
+    let write = format!("write {} such as {}", with_article(wanted), example(wanted));
+    Some(match names.is_empty() {
+        true => write,
+        false => format!("{write}, or compare {}: {}", with_article(ty), names.join(" or ")),
+    })
 }
 
 /// How a literal of one type would be written as another.
@@ -113,7 +128,7 @@ fn in_unit(value: f64, ty: Type, wanted: Type) -> Option<String> {
         }
         (Base::Number, Base::Ratio) => Some(format!("{number}%{per}")),
         (Base::Number, Base::Bytes) => Some(format!("{number}B{per}, {number}MiB{per} or {number}GiB{per}")),
-        (Base::Number, Base::Seconds) => Some(format!("{number}s, {number}m or {number}h")),
+        (Base::Number, Base::Seconds) => Some(format!("{number}ms, {number}s or {number}m")),
         (Base::Number, Base::Bool) => Some("true or false".to_owned()),
         (Base::Ratio, Base::Number) => Some(format!("{}{per}", value * 100.0)),
         _ => None,

@@ -103,7 +103,13 @@ const FOREIGN: &[(&str, &str)] = &[
     ("=", "write `==` to compare"),
     ("!", "write `not`"),
     ("\"", "strings stand in single quotes: 'failed'"),
+    ("\u{201c}", "strings stand in plain single quotes: 'failed'"),
+    ("\u{201d}", "strings stand in plain single quotes: 'failed'"),
+    ("\u{2018}", "strings stand in plain single quotes: 'failed'"),
+    ("\u{2019}", "strings stand in plain single quotes: 'failed'"),
     ("%", "`%` belongs directly behind a number: 90%"),
+    ("$", "there are no variables: write the value, or name an expression by `let`"),
+    ("?", "there is no `?:`: write if(condition, a, b)"),
     ("{", "labels are chosen by `match` in the rule, not in the condition"),
 ];
 
@@ -166,7 +172,11 @@ impl<'a> Lexer<'a> {
     fn stranger(&self, first: char) -> CondError {
         let foreign = FOREIGN.iter().find(|(sign, _)| self.rest().starts_with(sign));
         let len = foreign.map_or(first.len_utf8(), |(sign, _)| sign.len());
-        let shown: String = self.rest()[..len].escape_debug().collect();
+        let sign = &self.rest()[..len];
+        let shown: String = match sign {
+            "\"" => sign.to_owned(),
+            _ => sign.escape_debug().collect(),
+        };
         let error = CondError::new(self.at..self.at + len, format!("`{shown}` has no meaning here"));
         match foreign {
             Some((_, help)) => error.help(*help),

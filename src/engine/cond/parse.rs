@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::CondError;
 use super::expr::{DEPTH, Expr, Math, Node, Relation};
 use super::lex::{Kind, Token, tokens};
+use crate::engine::signal::Base;
 
 /// Longest source of a condition in bytes.
 pub const SOURCE: usize = 16 * 1024;
@@ -30,10 +31,12 @@ pub fn parse(source: &str) -> Result<Expr, CondError> {
     let expr = parser.cond()?;
     match parser.peek() {
         Kind::End => Ok(expr),
-        _ => Err(parser.unexpected("an operator or the end")),
+        _ => Err(parser.unexpected(OPERATOR)),
     }
 }
 
+/// What is wanted behind a value.
+const OPERATOR: &str = "an operator or the end";
 const KEYWORDS: [&str; 6] = ["and", "or", "not", "in", "true", "false"];
 
 struct Parser<'a> {
@@ -268,8 +271,39 @@ impl Parser<'_> {
             Kind::Name(name) if matches!(name.as_str(), "AND" | "OR" | "NOT" | "IN") => {
                 error.help(format!("write `{}`", name.to_lowercase()))
             }
-            Kind::Name(name) if matches!(name.as_str(), "is" | "equals" | "eq") => error.help("write `==`"),
+            Kind::Name(name) => match self.meant(name).filter(|_| wanted == OPERATOR) {
+                Some(help) => error.help(help),
+                None => error,
+            },
+            Kind::Sign("[") if wanted != "a value" => {
+                error.help("a window is the last argument of its function: avg(cpu.busy, 5m)")
+            }
+            Kind::Sign("/") if wanted == "a value" => {
+                error.help("a signal has one name everywhere, such as fs.used; `match` says of what")
+            }
             _ => error,
         }
+    }
+
+    /// What a name in the place of an operator stands for.
+    fn meant(&self, name: &str) -> Option<String> {
+        if let Some(Kind::Number(value, ty)) = self.tokens.get(self.at.wrapping_sub(1)).map(|t| &t.kind)
+            && ty.base == Base::Number
+        {
+            return Some(format!("no blank between a number and its unit: write {value}{name}"));
+        }
+        let operator = match name {
+            "is" | "equals" | "eq" => "write `==`",
+            "ne" => "write `!=`",
+            "gt" | "above" | "over" => "write `>`",
+            "ge" => "write `>=`",
+            "lt" | "below" | "under" => "write `<`",
+            "le" => "write `<=`",
+            "between" => "write two comparisons: x > 80% and x < 90%",
+            "like" | "matches" | "contains" => "texts are compared whole: == 'a', or in ['a', 'b']",
+            "for" => "how long it must hold is a key of the rule: for = \"5m\"",
+            _ => "operators: and or not in < <= > >= == != + - * /",
+        };
+        Some(operator.to_owned())
     }
 }

@@ -92,6 +92,11 @@ fn placeholder(
     let unknown = error(format!("`{{{name}}}` is no label, signal or `let` of a rule on {}", class.name()));
     Err(match did_you_mean(name, known) {
         Some(help) => unknown.help(help),
-        None => unknown.help("placeholders are labels, signals and `let` names; write {{ for a brace"),
+        None => unknown.help(match spec.identity.first() {
+            Some(label) => format!(
+                "placeholders are labels such as {{{label}}}, signals and `let` names; write {{{{ for a brace"
+            ),
+            None => "placeholders are signals and `let` names; write {{ for a brace".to_owned(),
+        }),
     })
 }

@@ -13,6 +13,8 @@ use crate::config::suggest::nearest;
 use crate::config::walk::{Walk, shorten};
 use crate::engine::suppress::{DAY_MINUTES, Days, Slot};
 
+/// What a stretch looks like, as a regular expression: something, then hours.
+pub const FORM: &str = r"\S\s+[0-9]{1,2}:[0-9]{2}-[0-9]{1,2}:[0-9]{2}\s*$";
 /// Most stretches of one window.
 const MOST: usize = 32;
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
