@@ -27,6 +27,8 @@ pub struct Past {
     dir: PathBuf,
     from: Stamp,
     to: Stamp,
+    /// The oldest sample, ns.
+    first: i64,
     /// Samples of all series, roughly.
     total: u64,
     coarse: Option<Coarse>,
@@ -65,6 +67,7 @@ impl Past {
         let stream = Stream::begin(&mut reader, ask).map_err(|e| wrong(dir, &e))?;
         let all = reader.series().map_err(|e| wrong(dir, &e))?;
         let (total, coarse) = (stream.total(), stream.coarse());
+        let first = stream.oldest().unwrap_or(0).max(from.0);
         // What comes in meanwhile is not seen by some threads only.
         let to = to.min(Stamp(stream.newest().unwrap_or(i64::MAX)));
         if total == 0 {
@@ -82,7 +85,12 @@ impl Past {
         });
         let recorded = recorded.collect();
         let (dir, dropped, damaged) = (dir.to_owned(), AtomicU64::new(0), AtomicU64::new(0));
-        Ok((Arc::new(Self { dir, from, to, total, coarse, dropped, damaged }), recorded))
+        Ok((Arc::new(Self { dir, from, to, first, total, coarse, dropped, damaged }), recorded))
+    }
+
+    /// First and last moment, in ns since 1970.
+    pub fn span(&self) -> (i64, i64) {
+        (self.first, self.to.0)
     }
 
     /// Samples of all series, roughly.

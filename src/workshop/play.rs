@@ -124,8 +124,12 @@ impl Player {
         self.has_recalled = true;
     }
 
-    /// The daemon is started at `at`: what is declared is waited for from then on.
-    fn begin(&mut self, at: i64) {
+    /// The daemon is started at `at`: what is declared is waited for from then on. Without a call it is
+    /// started with the first observation.
+    pub fn begin(&mut self, at: i64) {
+        if self.is_begun {
+            return;
+        }
         self.is_begun = true;
         self.now = at;
         self.played.from = at;
@@ -152,9 +156,7 @@ impl Player {
 
     /// Shows it what was seen, after every deadline up to then.
     pub fn feed(&mut self, seen: &Observation) {
-        if !self.is_begun {
-            self.begin(seen.at.mono);
-        }
+        self.begin(seen.at.mono);
         self.advance(seen.at.mono);
         self.newest = self.newest.max(seen.at.mono);
         self.played.samples += seen.samples.len() as u64;
@@ -253,13 +255,15 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
     }
 }
 
-/// Plays a source to its end.
+/// Plays a source to its end, or on to `ends` when the source is only a part of what was seen until then; so
+/// with `begins`, in ns since 1970.
 ///
 /// # Errors
 /// What the source cannot read.
 pub fn play(
     plan: Arc<Plan>,
     source: &mut dyn Source,
+    (begins, ends): (i64, i64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Played, String> {
     /// Progress is told every so many observations.
@@ -275,6 +279,7 @@ pub fn play(
             player.recall(seen);
             continue;
         }
+        player.begin(begins.min(seen.at.mono));
         player.feed(seen);
         count += 1;
         if count.is_multiple_of(OFTEN) {
@@ -282,6 +287,7 @@ pub fn play(
         }
     }
     progress(player.played.samples);
-    let end = if count == 0 { 0 } else { player.now };
+    player.begin(begins);
+    let end = ends.max(player.now);
     Ok(player.finish(end))
 }

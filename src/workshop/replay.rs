@@ -48,6 +48,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     /// What they see.
     pub source: Box<dyn Source + Send>,
+    /// First and last moment of the host, in ns since 1970: others of its instances may be seen for longer.
+    pub span: (i64, i64),
 }
 
 /// What became of one host.
@@ -134,9 +136,9 @@ pub fn jobs(plan: &Arc<Plan>, hosts: &[Host], threads: usize) -> Result<Vec<Job>
     // Where there are hosts enough for all threads they need not be split.
     let parts = if hosts.len() >= threads { 1 } else { threads };
     for (at, host) in hosts.iter().enumerate() {
-        let plan = &known_only(plan, host);
+        let (plan, span) = (&known_only(plan, host), span(host));
         for part in split(plan, &items(host), parts) {
-            all.push(Job { host: at, source: source(host, &part)?, plan: part.plan });
+            all.push(Job { host: at, source: source(host, &part)?, plan: part.plan, span });
         }
     }
     Ok(all)
@@ -151,6 +153,17 @@ fn known_only(plan: &Arc<Plan>, host: &Host) -> Arc<Plan> {
     }
     let declared = plan.declared.iter().filter(|d| is_known(d.key())).cloned().collect();
     Arc::new(Plan { declared, ..Plan::clone(plan) })
+}
+
+/// First and last moment; both 0 where there is none.
+fn span(host: &Host) -> (i64, i64) {
+    if let Some(past) = &host.past {
+        return past.span();
+    }
+    let times = || host.series.iter().map(|s| &s.track.times);
+    let first = times().filter_map(|t| t.first()).min().copied();
+    let last = times().filter_map(|t| t.last()).max().copied();
+    (first.unwrap_or(0), last.unwrap_or(0))
 }
 
 fn items(host: &Host) -> Vec<Item> {
@@ -206,7 +219,7 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
                 done.fetch_add(samples - before, Ordering::Relaxed);
                 before = samples;
             };
-            let played = play(job.plan, &mut *job.source, &mut progress);
+            let played = play(job.plan, &mut *job.source, job.span, &mut progress);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((job.host, played));
         }
     };
@@ -226,11 +239,8 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
 
 /// Adds what another part of the same host did.
 fn join(all: &mut Played, part: Played) {
-    if part.samples == 0 {
-        return;
-    }
-    all.from = if all.samples == 0 { part.from } else { all.from.min(part.from) };
-    all.to = all.to.max(part.to);
+    // All parts of a host have the same span.
+    (all.from, all.to) = (part.from, part.to);
     all.samples += part.samples;
     all.refused += part.refused;
     all.transitions.extend(part.transitions);

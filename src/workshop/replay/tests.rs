@@ -174,6 +174,11 @@ fn only_what_explains_each_other_stays_together() {
     let window = |kind: &str| format!("[[window]]\nid = \"w\"\nfrom = 2026-11-29T20:00:00Z\n{kind}");
     assert_eq!(together(&window("")), alone);
     assert_eq!(together(&window("duration = \"1h\"\n")), ["abcd"], "the first raise opens it for all");
-    let counts = "[[rule]]\nid = \"many\"\non = \"disk\"\nraise = \"events('raise/*', 1h) > 3\"\nclear = \"events('raise/*', 1h) < 1\"\n";
-    assert_eq!(together(counts), ["abcd"], "events of all instances count");
+    let counts = |class: &str| {
+        format!(
+            "[[rule]]\nid = \"many\"\non = \"{class}\"\nraise = \"events('raise/*', 1h) > 3\"\nclear = \"events('raise/*', 1h) < 1\"\n"
+        )
+    };
+    assert_eq!(together(&counts("host")), ["abcd"], "events of all instances count");
+    assert_eq!(together(&counts("fs")), alone, "those of its own");
 }
