@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("engine", &[]),
     ("config", &["engine"]),
-    ("workshop", &["engine", "config"]),
+    ("workshop", &["engine", "config", "history"]),
     ("import", &["engine", "config"]),
     ("clock", &["engine::moment"]),
     ("secret", &["engine::option"]),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::replay::{SeriesArgs, comparison, plan, series, threads, watched};
+use super::replay::{SeriesArgs, coarsely, comparison, plan, series, threads, watched};
 use super::{FINE, fail, say};
 use crate::config::{Doors, HostFacts};
 use crate::workshop::compare::compare;
@@ -37,8 +37,8 @@ pub fn run(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> u8 {
 
 fn diff(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
     let rule = args.series.rule.as_deref();
-    let (old, new) = (plan(&args.old, rule, doors, facts)?, plan(&args.new, rule, doors, facts)?);
-    let (_, hosts) = series(&args.series)?;
+    let ((old, _), (new, dir)) = (plan(&args.old, rule, doors, facts)?, plan(&args.new, rule, doors, facts)?);
+    let (_, hosts) = series(&args.series, &dir)?;
     let threads = threads(&args.series);
     let before = watched(&old, &hosts, threads, "old rules")?;
     let after = watched(&new, &hosts, threads, "new rules")?;
@@ -46,7 +46,8 @@ fn diff(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8
     Ok(if args.json {
         serde_json::to_string_pretty(&found).unwrap_or_default() + "\n"
     } else {
-        comparison(&found)
+        let coarse = hosts.iter().find_map(|h| h.past.as_ref()?.coarse());
+        comparison(&found) + &coarse.map(|c| format!("\n{}", coarsely(c))).unwrap_or_default()
     })
 }
 
@@ -76,9 +77,9 @@ mod tests {
             new: file("new.toml", &rule(80)),
             series: SeriesArgs {
                 series: vec![format!("cpu.busy={}*1%", series.display())],
-                apart: false,
                 rule: Some("busy".to_owned()),
                 threads: Some(2),
+                ..SeriesArgs::default()
             },
             json: false,
         };

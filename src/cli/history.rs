@@ -67,7 +67,7 @@ pub enum When {
     Ago(i64),
 }
 
-fn moment(text: &str) -> Result<When, String> {
+pub(super) fn moment(text: &str) -> Result<When, String> {
     if let Ok(stamp) = text.parse() {
         return Ok(When::At(stamp));
     }
@@ -77,7 +77,8 @@ fn moment(text: &str) -> Result<When, String> {
 }
 
 impl When {
-    fn stamp(self, now: Stamp) -> Stamp {
+    /// That moment, seen from now.
+    pub(super) fn stamp(self, now: Stamp) -> Stamp {
         match self {
             When::At(stamp) => stamp,
             When::Ago(ns) => now.plus(-ns),

@@ -1,6 +1,7 @@
 //! `sexton replay`: what would these rules have done on recorded series?
 //!
-//! Reads files, changes nothing, needs no daemon.
+//! The series are those of the host's own history, or of CSV files. Reads files, changes nothing, needs no
+//! daemon and does not disturb one.
 
 mod text;
 
@@ -11,26 +12,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::history::{When, moment};
 use super::{COULD_NOT_RUN, FINDING, FINE, fail, say};
+use crate::clock::Clock;
 use crate::config::{self, Config, DEFAULT_PATH, Doors, HostFacts};
+use crate::engine::moment::Stamp;
 use crate::engine::plan::{Plan, glob_matches};
-use crate::workshop::html::Page;
+use crate::workshop::html::{Page, with_curves};
 use crate::workshop::labels::{self, Window};
-use crate::workshop::load::{Recording, load};
+use crate::workshop::load::load;
+use crate::workshop::past::Past;
 use crate::workshop::replay::{Host, Outcome, hosts, report, run as play, total};
 
-pub use text::comparison;
+pub use text::{coarsely, comparison};
 
-/// Series that are played.
-#[derive(clap::Args, Clone, Debug)]
+/// Series that are played: without CSV files those of the host's own history.
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct SeriesArgs {
     /// CSV files: `SIGNAL{LABELS}=FILE[:COLUMN][*FACTOR]`, such as cpu.busy=host.csv:cpu*1%; or a file with
-    /// the columns time, metric, labels, value
-    #[arg(value_name = "SERIES", required = true)]
+    /// the columns time, metric, labels, value. Without any, this host's own history is played
+    #[arg(value_name = "SERIES")]
     pub series: Vec<String>,
     /// Each file is a host of its own
-    #[arg(long)]
+    #[arg(long, requires = "series")]
     pub apart: bool,
+    /// The history.db in this directory, not the one of [store] dir
+    #[arg(long, value_name = "DIR", conflicts_with = "series")]
+    pub history: Option<PathBuf>,
+    /// Of the history, from then on: RFC 3339, or so long ago ("7d"); by default all of it
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "series")]
+    pub from: Option<When>,
+    /// Of the history, until then; by default until now
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "series")]
+    pub to: Option<When>,
+    /// Of the history the last so long: the same as --from
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["series", "from"])]
+    pub last: Option<i64>,
     /// Only rules whose id matches
     #[arg(long, value_name = "GLOB")]
     pub rule: Option<String>,
@@ -86,17 +103,20 @@ pub fn run(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> u8 {
 }
 
 fn replay(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
-    let plan = plan(&args.config, args.series.rule.as_deref(), doors, facts)?;
+    let (plan, dir) = plan(&args.config, args.series.rule.as_deref(), doors, facts)?;
     let windows = args.labels.as_ref().map(|path| labels::read(path).map_err(could_not)).transpose()?;
-    let (recording, hosts) = series(&args.series)?;
+    let (dropped, hosts) = series(&args.series, &dir)?;
     let outcomes = watched(&plan, &hosts, threads(&args.series), "replay")?;
     let labels = windows.as_deref().map(|w| (w, args.slack));
-    let report = report(&plan, &hosts, &outcomes, labels, recording.dropped);
+    let report = report(&plan, &hosts, &outcomes, labels, dropped);
     let labels: &[Window] = windows.as_deref().unwrap_or_default();
     Ok(match args.format {
         Format::Text => text::report(&report),
         Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
-        Format::Html => Page { report: &report, plan: &plan, hosts: &hosts, labels }.render(),
+        Format::Html => {
+            let hosts = with_curves(&report, &plan, hosts).map_err(could_not)?;
+            Page { report: &report, plan: &plan, hosts: &hosts, labels }.render()
+        }
     })
 }
 
@@ -104,30 +124,42 @@ pub(super) fn could_not(why: String) -> (u8, String) {
     (COULD_NOT_RUN, why)
 }
 
-/// The series of the arguments, by host.
-pub(super) fn series(args: &SeriesArgs) -> Result<(Recording, Vec<Host>), (u8, String)> {
-    let recording = load(&args.series).map_err(could_not)?;
-    let hosts = hosts(&recording, args.apart).map_err(could_not)?;
-    Ok((recording, hosts))
+/// The series of the arguments, by host, and how many rows of them were left out; `dir` is where the
+/// configuration keeps the history.
+pub(super) fn series(args: &SeriesArgs, dir: &Path) -> Result<(u64, Vec<Host>), (u8, String)> {
+    if !args.series.is_empty() {
+        let recording = load(&args.series).map_err(could_not)?;
+        let hosts = hosts(&recording, args.apart).map_err(could_not)?;
+        return Ok((recording.dropped, hosts));
+    }
+    let now = Clock::start().now().stamp();
+    let from = args.from.or(args.last.map(When::Ago)).map_or(Stamp(i64::MIN), |from| from.stamp(now));
+    let to = args.to.map_or(Stamp(i64::MAX), |to| to.stamp(now));
+    if from >= to {
+        return Err(could_not(format!("--from {from} is not before --to {to}")));
+    }
+    let (past, series) = Past::open(args.history.as_deref().unwrap_or(dir), from, to).map_err(could_not)?;
+    Ok((0, vec![Host { name: String::new(), series, past: Some(past) }]))
 }
 
-/// The rules of a configuration, those that are chosen.
+/// The rules of a configuration, those that are chosen, and the directory of its history.
 pub(super) fn plan(
     path: &Path,
     rule: Option<&str>,
     doors: &Doors,
     facts: &HostFacts,
-) -> Result<Arc<Plan>, (u8, String)> {
+) -> Result<(Arc<Plan>, PathBuf), (u8, String)> {
     let config: Config = config::load(path, doors, facts).map_err(|all| {
         let code = if all.unreadable { COULD_NOT_RUN } else { FINDING };
         (code, format!("cannot use {}\n\n{}", path.display(), all.render(false)))
     })?;
-    let Some(glob) = rule else { return Ok(config.plan) };
+    let dir = config.history.dir;
+    let Some(glob) = rule else { return Ok((config.plan, dir)) };
     let rules: Vec<_> = config.plan.rules.iter().filter(|r| glob_matches(glob, &r.id)).cloned().collect();
     if rules.is_empty() {
         return Err((COULD_NOT_RUN, format!("no rule matches `{glob}`")));
     }
-    Ok(Arc::new(Plan { rules, ..Plan::clone(&config.plan) }))
+    Ok((Arc::new(Plan { rules, ..Plan::clone(&config.plan) }), dir))
 }
 
 pub(super) fn threads(args: &SeriesArgs) -> usize {

@@ -1,15 +1,15 @@
 //! Reading all at once: observations as the doors gave them, in order of time; and rollups of any time.
 //!
-//! Series of a segment are merged sample by sample: of each only its packed row is held.
+//! Series of a segment are merged sample by sample (`group`): of each only its packed row is held.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::chunk;
+use super::chunk::{self, Stamps, Values};
 use super::error::HistoryError;
-use super::read::{Meta, Part, RAW, ROLLUP, Reader, SampleColumn, Series};
+use super::group::{Group, Merge};
+use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series};
 use super::rollup::{self, Roller, Rollup, STEP};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::signal::{Instance, Metric, Observation, Value};
@@ -18,7 +18,8 @@ use crate::engine::signal::{Instance, Metric, Observation, Value};
 pub type Taker<'a> = &'a mut dyn FnMut(Observation) -> ControlFlow<()>;
 
 /// The series that are wanted, by number.
-pub struct Wanted(BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
+#[derive(Default)]
+pub struct Wanted(pub(super) BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
 
 impl Reader<'_> {
     /// The observations of that time (both ends belong to it) of the series that `wants` picks, in order of
@@ -73,43 +74,39 @@ impl Reader<'_> {
         wanted: &Wanted,
         each: Taker<'_>,
     ) -> Result<ControlFlow<()>, HistoryError> {
-        let mut columns: Vec<(u32, SampleColumn)> = Vec::new();
-        for series in wanted.0.keys() {
-            columns.extend(self.column(meta, *series)?.map(|column| (*series, column)));
-        }
-        // Series of one instance stand side by side, so that their samples of one moment come together.
-        columns.sort_by(|a, b| wanted.0[&a.0].0.key().cmp(wanted.0[&b.0].0.key()).then(a.0.cmp(&b.0)));
-        let mut next: Vec<Option<(i64, i64, Option<Value>)>> =
-            columns.iter_mut().map(|(_, column)| column.next()).collect();
-        let mut heap: BinaryHeap<Reverse<(i64, usize)>> =
-            next.iter().enumerate().filter_map(|(i, n)| Some(Reverse((n.as_ref()?.0, i)))).collect();
-        let mut building: Option<Observation> = None;
-        while let Some(Reverse((at, i))) = heap.pop() {
-            let Some((_, interval, value)) = next[i].take() else { continue };
-            next[i] = columns[i].1.next();
-            if let Some((next_at, ..)) = &next[i] {
-                heap.push(Reverse((*next_at, i)));
+        let mut merge = self.merge(meta, wanted)?;
+        let Some(any) = wanted.0.values().next() else { return Ok(ControlFlow::Continue(())) };
+        let mut seen = Observation::new(Moment::at(0), Arc::clone(&any.0), 0);
+        while merge.next(&mut seen) {
+            seen.at.wall = meta.stamp(seen.at.mono).0;
+            if each(seen.clone()).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            let (instance, metric) = &wanted.0[&columns[i].0];
-            let joins = |o: &Observation| {
-                o.at.mono == at && o.interval == interval && Arc::ptr_eq(&o.instance, instance)
-                    // A second sample of a series at the same moment is another observation.
-                    && !o.samples.iter().any(|(m, _)| Some(*m) == *metric)
-            };
-            if !building.as_ref().is_some_and(joins) {
-                let moment = Moment { mono: at, wall: meta.stamp(at).0 };
-                let new = Observation::new(moment, Arc::clone(instance), interval);
-                if let Some(done) = building.replace(new)
-                    && each(done).is_break()
-                {
-                    return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The series of a segment of samples, to be read observation by observation.
+    pub(super) fn merge(&mut self, meta: &Meta, wanted: &Wanted) -> Result<Merge, HistoryError> {
+        // By instance (its address tells it from others) and row of stamps.
+        type Columns = (Arc<Instance>, Stamps, Vec<(Option<Metric>, Values)>);
+        let mut groups: BTreeMap<(usize, i64), Columns> = BTreeMap::new();
+        for (series, (instance, metric)) in &wanted.0 {
+            let Some((stamps_id, values)) = self.values(meta, *series)? else { continue };
+            let place = (Arc::as_ptr(instance) as usize, stamps_id);
+            if let Some((.., columns)) = groups.get_mut(&place) {
+                columns.push((*metric, values));
+                continue;
+            }
+            match self.stamps(stamps_id)? {
+                Some(stamps) => {
+                    groups.insert(place, (Arc::clone(instance), stamps, vec![(*metric, values)]));
                 }
-            }
-            if let Some(observation) = &mut building {
-                add(observation, *metric, value);
+                None => self.damaged += 1,
             }
         }
-        Ok(building.map_or(ControlFlow::Continue(()), each))
+        let groups = groups.into_values();
+        Ok(Merge::new(groups.filter_map(|(i, stamps, columns)| Group::taken(i, stamps, columns)).collect()))
     }
 
     fn recent(
@@ -164,7 +161,7 @@ impl Reader<'_> {
             let meta = part.meta();
             let Some(row) = self.rollup_row(meta, series)? else { continue };
             let row = chunk::unseal(super::read::row_id(meta.id, series), row);
-            let Some(rows) = row.and_then(|mut bits| rollup::read(&mut bits)) else {
+            let Some(rows) = row.and_then(rollup::read) else {
                 self.damaged += 1;
                 continue;
             };

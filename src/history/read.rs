@@ -162,7 +162,7 @@ impl Part {
 
 /// Reads a history.
 pub struct Reader<'a> {
-    conn: &'a Connection,
+    pub(super) conn: &'a Connection,
     /// Rows that could not be read so far.
     pub damaged: u64,
 }
@@ -177,6 +177,15 @@ impl Archive {
     /// `Absent` when there is none; else see [`HistoryError`].
     pub fn open(dir: &Path) -> Result<Self, HistoryError> {
         Ok(Self(file::open_to_read(dir)?))
+    }
+
+    /// Holds on to what there is now: what the daemon writes or packs meanwhile is not seen, nor missed. The
+    /// log of the file cannot be shortened for so long.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn hold(&self) -> Result<(), HistoryError> {
+        Ok(self.0.execute_batch("BEGIN")?)
     }
 
     /// Reads.
@@ -330,17 +339,29 @@ impl<'a> Reader<'a> {
 
     /// The column of a series in a segment; `None` when it has none, or a damaged one.
     pub(super) fn column(&mut self, meta: &Meta, series: u32) -> Result<Option<SampleColumn>, HistoryError> {
+        let Some((stamps_id, values)) = self.values(meta, series)? else { return Ok(None) };
+        let stamps = self.stamps(stamps_id)?;
+        self.damaged += u64::from(stamps.is_none());
+        Ok(stamps.map(|stamps| SampleColumn { stamps, values }))
+    }
+
+    /// The values of a series in a segment and the number of their row of stamps; `None` when it has none, or
+    /// damaged ones.
+    pub(super) fn values(&mut self, meta: &Meta, series: u32) -> Result<Option<(i64, Values)>, HistoryError> {
         let id = row_id(meta.id, series);
         let mut statement = self.conn.prepare_cached("SELECT stamps, body FROM chunk WHERE id = ?1")?;
         let row = statement.query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
-        let Some((stamps_id, values)) = row.optional()? else { return Ok(None) };
-        let mut statement = self.conn.prepare_cached("SELECT body FROM stamps WHERE id = ?1")?;
-        let stamps: Option<Vec<u8>> = statement.query_row([stamps_id], |row| row.get(0)).optional()?;
-        let stamps = stamps.and_then(|row| chunk::unseal(stamps_id, row)).and_then(Stamps::open);
+        let Some((stamps, values)) = row.optional()? else { return Ok(None) };
         let values = chunk::unseal(id, values).and_then(Values::open);
-        let column = stamps.zip(values).map(|(stamps, values)| SampleColumn { stamps, values });
-        self.damaged += u64::from(column.is_none());
-        Ok(column)
+        self.damaged += u64::from(values.is_none());
+        Ok(values.map(|values| (stamps, values)))
+    }
+
+    /// A row of stamps; `None` when it is not there or damaged.
+    pub(super) fn stamps(&mut self, id: i64) -> Result<Option<Stamps>, HistoryError> {
+        let mut statement = self.conn.prepare_cached("SELECT body FROM stamps WHERE id = ?1")?;
+        let row: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0)).optional()?;
+        Ok(row.and_then(|row| chunk::unseal(id, row)).and_then(Stamps::open))
     }
 
     /// The body of a rollup's row.

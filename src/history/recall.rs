@@ -2,16 +2,17 @@
 //! begins.
 //!
 //! A run's steady time was anchored to the wall when it began, and the wall may have been set since: so its
-//! samples are placed by what the two clocks said last in that run. Nothing comes from the future: when the
-//! wall was set back, all moves with it, as saved machines do.
+//! samples are placed by what the two clocks said last in that run (`stream`). Nothing comes from the future:
+//! when the wall was set back, all moves with it, as saved machines do. What is older than the samples that
+//! are kept comes from rollups.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use tokio::sync::mpsc;
 
 use super::error::HistoryError;
-use super::read::{Part, RAW, Reader};
+use super::read::Reader;
+use super::stream::{Ask, Stream};
 use super::{Asker, Series};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::signal::{Metric, Observation};
@@ -20,8 +21,8 @@ use crate::engine::signal::{Metric, Observation};
 const BATCH: usize = 256;
 /// Batches that wait to be taken.
 const WAITING: usize = 2;
-/// Most samples read: the start of the daemon must not wait for years of windows.
-const SAMPLES: i64 = 4_000_000;
+/// Samples read, roughly, at most: the start of the daemon must not wait for years of windows.
+const SAMPLES: u64 = 4_000_000;
 
 impl Asker {
     /// What was recorded of these signals, each so far back (ns), in batches; the channel ends with the past.
@@ -47,46 +48,19 @@ fn play(
     now: Moment,
     tx: &mpsc::Sender<Vec<Observation>>,
 ) -> Result<(), HistoryError> {
-    let Some(longest) = wants.values().max() else { return Ok(()) };
-    // Segments of a clock that was ahead count too.
-    let parts = reader.parts(RAW, now.stamp().plus(longest.saturating_neg()), Stamp(i64::MAX))?;
-    let mut last_ahead: BTreeMap<i64, i64> = BTreeMap::new();
-    for part in &parts {
-        last_ahead.insert(part.meta().run, part.meta().ahead);
-    }
-    let placed = |part: &Part, at: i64| {
-        at.saturating_add(last_ahead.get(&part.meta().run).copied().unwrap_or(part.meta().ahead))
-    };
-    let newest = parts.iter().map(|part| placed(part, part.meta().last)).max().unwrap_or(now.mono);
-    let back = newest.saturating_sub(now.mono).max(0);
-    let mut samples = 0_i64;
-    let fits = |part: &&Part| {
-        samples = samples.saturating_add(part.meta().samples);
-        samples <= SAMPLES
-    };
-    let skipped = parts.len() - parts.iter().rev().take_while(fits).count();
     let wanted = |series: &Series| series.is_end() || series.metric().is_some_and(|m| wants.contains_key(&m));
-    let wanted = reader.wanted(&wanted)?;
+    // Parts of a clock that was ahead count too.
+    let ask = Ask { from: now.stamp(), to: Stamp(i64::MAX), wants: &wanted, before: wants.clone() };
+    let mut stream = Stream::begin(reader, ask)?;
+    let back = stream.newest().map_or(0, |newest| newest.saturating_sub(now.mono).max(0));
+    stream.shift(-back);
+    stream.shorten(SAMPLES);
     let mut batch = Vec::with_capacity(BATCH);
-    for part in &parts[skipped..] {
-        let mut take = |mut observation: Observation| {
-            let at = placed(part, observation.at.mono).saturating_sub(back);
-            observation.at = Moment { mono: at, wall: at };
-            let reaches = |m: &Metric| wants.get(m).is_some_and(|span| now.mono.saturating_sub(at) <= *span);
-            observation.samples.retain(|(metric, _)| reaches(metric));
-            if observation.samples.is_empty() && !observation.gone {
-                return ControlFlow::Continue(());
-            }
-            batch.push(observation);
-            if batch.len() < BATCH {
-                return ControlFlow::Continue(());
-            }
-            match tx.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        };
-        if reader.each_of(part, &wanted, &mut take)?.is_break() {
+    while let Some(seen) = stream.next(reader)? {
+        batch.push(seen.clone());
+        if batch.len() == BATCH
+            && tx.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
+        {
             return Ok(());
         }
     }

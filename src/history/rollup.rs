@@ -120,30 +120,63 @@ pub fn write(rows: &[Rollup]) -> Vec<u8> {
     out.finish()
 }
 
-/// Reads the rollups of a series; `None` when damaged.
-pub fn read(bits: &mut Bits) -> Option<Vec<Rollup>> {
-    let n = usize::try_from(bits.varint()?).ok().filter(|n| *n <= SAMPLES)?;
+/// Begins to read the rollups of a series; `None` when damaged.
+pub fn rows(mut bits: Bits) -> Option<Rows> {
+    let left = usize::try_from(bits.varint()?).ok().filter(|n| *n <= SAMPLES)?;
     let columns = bits.varint()?;
-    let mut column = || -> Option<Vec<Option<Value>>> {
-        let mut values = Values::open(Bits::new(bits.text(COLUMN)?, 0))?;
-        (0..n).map(|_| values.next(0)).collect()
-    };
-    let (starts, counts, firsts, lasts) = (column()?, column()?, column()?, column()?);
-    let numbers = if columns >= NUMBER_COLUMNS { Some((column()?, column()?, column()?)) } else { None };
-    let at = |column: &[Option<Value>], i: usize| match column.get(i) {
-        Some(Some(Value::Num(n))) => *n,
-        _ => 0.0,
-    };
-    let row = |i: usize| {
-        let [sum, min, max] = match &numbers {
-            Some((sum, min, max)) => [at(sum, i), at(min, i), at(max, i)],
+    let mut column = || Values::open(Bits::new(bits.text(COLUMN)?, 0));
+    let plain = [column()?, column()?, column()?, column()?];
+    let numbers = if columns >= NUMBER_COLUMNS { Some([column()?, column()?, column()?]) } else { None };
+    Some(Rows { left, plain, numbers, is_damaged: false })
+}
+
+/// Reads all rollups of a series; `None` when damaged.
+pub fn read(bits: Bits) -> Option<Vec<Rollup>> {
+    let mut rows = rows(bits)?;
+    let all = rows.by_ref().collect();
+    (!rows.is_damaged).then_some(all)
+}
+
+/// The rollups of a series, one by one: of each column only its packed form is held.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    left: usize,
+    /// Start, count, first, last.
+    plain: [Values; 4],
+    /// Sum, least, largest.
+    numbers: Option<[Values; 3]>,
+    is_damaged: bool,
+}
+
+impl Rows {
+    fn row(&mut self) -> Option<Rollup> {
+        let number = |column: &mut Values| match column.next(0)? {
+            Some(Value::Num(n)) => Some(n),
+            _ => Some(0.0),
+        };
+        let [starts, counts, firsts, lasts] = &mut self.plain;
+        let start = Stamp((number(starts)? as i64).checked_mul(STEP)?);
+        let count = number(counts)? as u64;
+        let (first, last) = (firsts.next(0)??, lasts.next(0)??);
+        let [sum, min, max] = match &mut self.numbers {
+            Some([sum, min, max]) => [number(sum)?, number(min)?, number(max)?],
             None => [0.0; 3],
         };
-        let start = Stamp((at(&starts, i) as i64).checked_mul(STEP)?);
-        let (first, last) = (firsts.get(i)?.clone()?, lasts.get(i)?.clone()?);
-        Some(Rollup { start, count: at(&counts, i) as u64, first, last, sum, min, max })
-    };
-    (0..n).map(row).collect()
+        Some(Rollup { start, count, first, last, sum, min, max })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Rollup;
+
+    fn next(&mut self) -> Option<Rollup> {
+        self.left = self.left.checked_sub(1)?;
+        let row = self.row();
+        if row.is_none() {
+            (self.is_damaged, self.left) = (true, 0);
+        }
+        row
+    }
 }
 
 #[cfg(test)]
@@ -166,12 +199,12 @@ mod tests {
             prop_assert_eq!(rows.iter().map(|r| r.count).sum::<u64>() as usize,
                 samples.iter().filter(|(_, v)| v.is_some()).count());
             prop_assert!(rows.windows(2).all(|r| r[0].start < r[1].start));
-            prop_assert_eq!(read(&mut Bits::new(write(&rows), 0)), Some(rows));
+            prop_assert_eq!(read(Bits::new(write(&rows), 0)), Some(rows));
         }
 
         #[test]
         fn garbage_gives_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            read(&mut Bits::new(bytes, 0));
+            read(Bits::new(bytes, 0));
         }
     }
 
@@ -191,6 +224,6 @@ mod tests {
         states.take(Stamp(2), Some("failed".into()));
         let rows = states.finish();
         assert_eq!((&rows[0].first, &rows[0].last), (&"active".into(), &"failed".into()));
-        assert_eq!(read(&mut Bits::new(write(&rows), 0)), Some(rows));
+        assert_eq!(read(Bits::new(write(&rows), 0)), Some(rows));
     }
 }

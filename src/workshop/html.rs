@@ -7,11 +7,15 @@
 mod plot;
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::labels::Window;
+use super::load::Recorded;
 use super::replay::{Host, Report, Row};
 use crate::engine::moment::{Stamp, human};
 use crate::engine::plan::{Plan, Rule};
+use crate::engine::signal::Metric;
+use crate::history::Coarse;
 
 /// Most plots of a page.
 pub const MOST_PLOTS: usize = 60;
@@ -47,6 +51,9 @@ impl Page<'_> {
         writeln!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n<title>sexton replay</title>")?;
         writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>\n<main>")?;
         writeln!(out, "<h1>Replay</h1>\n<p class=\"lead\">{}</p>", escape(&summary(report)))?;
+        for note in notes(report) {
+            writeln!(out, "<p class=\"lead\">{}</p>", escape(&note))?;
+        }
         self.cards(out)?;
         self.table(out)?;
         for (title, ids, why) in [
@@ -172,6 +179,37 @@ impl Page<'_> {
     }
 }
 
+/// Hosts with what the plots of a page show; only of a history anything has to be read.
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn with_curves(report: &Report, plan: &Plan, mut hosts: Vec<Host>) -> Result<Vec<Host>, String> {
+    for host in &mut hosts {
+        let Some(past) = &host.past else { continue };
+        let spans = report.raised.get(&host.name).map(Vec::as_slice).unwrap_or_default();
+        let mut wanted: Vec<(String, Metric)> = Vec::new();
+        for row in &report.rules {
+            let Some(rule) = plan.rules.iter().find(|r| r.id == row.rule) else { continue };
+            let mut instances: Vec<&str> =
+                spans.iter().filter(|s| s.rule == rule.id).map(|s| s.instance.as_str()).collect();
+            instances.sort_unstable();
+            instances.dedup();
+            wanted.extend(instances.into_iter().filter_map(|i| plot::curve(rule, host, i)));
+        }
+        wanted.truncate(MOST_PLOTS);
+        wanted.sort();
+        wanted.dedup();
+        let mut curves = Vec::new();
+        for (instance, metric) in wanted {
+            let (name, column) = ("history".to_owned(), String::new());
+            let track = past.outline(&instance, metric)?.map(Arc::new);
+            curves.extend(track.map(|track| Recorded { name, column, track }));
+        }
+        host.series = curves;
+    }
+    Ok(hosts)
+}
+
 fn conditions(rule: &Rule, out: &mut String) -> std::fmt::Result {
     writeln!(out, "<dl>")?;
     for step in &rule.steps {
@@ -212,10 +250,38 @@ pub fn summary(report: &Report) -> String {
     let hosts = if hosts == 1 { "one host".to_owned() } else { format!("{hosts} hosts") };
     let left = match report.dropped {
         0 => String::new(),
-        n => format!("; {} rows that go back in time were left out", grouped(n)),
+        n => format!("; {} samples that go back in time were left out", grouped(n)),
     };
     let (from, to) = (day(report.from), day(report.to));
     format!("{samples} samples of {hosts}, {} in all, from {from} to {to}{left}", weeks(report.weeks))
+}
+
+/// What else is to be said of the series: what the history is short of.
+pub fn notes(report: &Report) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(report.coarse.map(coarse_words));
+    match report.damaged {
+        0 => {}
+        1 => notes.push("One row of the history is damaged; its samples are missing.".to_owned()),
+        n => {
+            notes.push(format!("{} rows of the history are damaged; their samples are missing.", grouped(n)))
+        }
+    }
+    if !report.unseen.is_empty() {
+        let all = report.unseen.join(" ");
+        notes.push(format!("Declared, but not in this history, and so counted as missing: {all}"));
+    }
+    notes
+}
+
+/// That samples are gone, and what that means.
+pub fn coarse_words(coarse: Coarse) -> String {
+    format!(
+        "From {} to {} only steps of five minutes are kept: number, mean and extremes of samples are right, \
+         their order within a step is not, so that times there are true to five minutes.",
+        day(coarse.from),
+        day(coarse.to)
+    )
 }
 
 /// `2014-02-14 14:27`.

@@ -89,7 +89,8 @@ pub fn picture(test: &RuleTest, plan: &Plan, proof: &Proof, columns: usize) -> O
     });
     let instance = instance.unwrap_or_else(|| rule.class.name().to_owned());
     let curves = curves(rule, source.tracks(), &instance);
-    let mut player = Player::new(Arc::new(only(plan, &test.rule)));
+    let mut player = Player::new(Arc::new(only(plan, test)));
+    player.begin(from);
     let columns = columns.max(1);
     let at = |i: usize| from + ((to - from) as f64 * i as f64 / columns as f64) as i64;
     let mut band = Vec::with_capacity(columns);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::source::Source;
+use super::source::{Restart, Source};
 use crate::engine::core::Engine;
-use crate::engine::effect::Step;
+use crate::engine::effect::{StateChange, Step};
 use crate::engine::event::{Event, EventKind};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::plan::Plan;
@@ -73,6 +73,8 @@ pub struct Played {
     pub incidents: Vec<Incident>,
     /// Samples that were played.
     pub samples: u64,
+    /// Samples that the engine refused, because they were older than the newest of their series.
+    pub refused: u64,
     /// Time of the first sample, in ns since 1970; 0 when there was none.
     pub from: i64,
     /// Time of the end.
@@ -87,6 +89,14 @@ pub struct Player {
     played: Played,
     levels: BTreeMap<(String, String), Level>,
     places: BTreeMap<String, usize>,
+    /// Something has been judged.
+    is_begun: bool,
+    /// Only windows have been filled so far.
+    has_recalled: bool,
+    /// What a store would hold, by kind and key.
+    rows: BTreeMap<(String, String), String>,
+    /// Time of the newest observation.
+    newest: i64,
 }
 
 impl Player {
@@ -94,16 +104,61 @@ impl Player {
     pub fn new(plan: Arc<Plan>) -> Self {
         let mut engine = Engine::new(plan, SEED);
         engine.listen();
-        let (step, levels, places) = (Step::default(), BTreeMap::new(), BTreeMap::new());
-        Self { engine, step, now: i64::MIN, played: Played::default(), levels, places }
+        Self {
+            engine,
+            step: Step::default(),
+            now: i64::MIN,
+            played: Played::default(),
+            levels: BTreeMap::new(),
+            places: BTreeMap::new(),
+            is_begun: false,
+            has_recalled: false,
+            rows: BTreeMap::new(),
+            newest: i64::MIN,
+        }
+    }
+
+    /// Fills windows with what was seen before anything is judged.
+    pub fn recall(&mut self, seen: &Observation) {
+        self.engine.recall(seen);
+        self.has_recalled = true;
+    }
+
+    /// The daemon is started at `at`: what is declared is waited for from then on. Without a call it is
+    /// started with the first observation.
+    pub fn begin(&mut self, at: i64) {
+        if self.is_begun {
+            return;
+        }
+        self.is_begun = true;
+        self.now = at;
+        self.played.from = at;
+        self.engine.restore(Moment::at(at), Vec::new(), 0);
+        if self.has_recalled {
+            self.engine.recalled(Moment::at(at));
+        }
+    }
+
+    /// The daemon begins anew, with its saved state and its history; nobody looked since the last
+    /// observation.
+    pub fn restart(&mut self, restart: &Restart) {
+        if self.is_begun {
+            self.played.refused += self.engine.rules.refused();
+            self.now = self.now.max(restart.at);
+            let saved = self.rows.iter().map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()));
+            let rows = saved.collect();
+            self.engine.restart(Moment::at(self.now), rows, self.newest);
+        }
+        if let Some(settled) = restart.settled {
+            self.engine.rules.settle_until(settled);
+        }
     }
 
     /// Shows it what was seen, after every deadline up to then.
     pub fn feed(&mut self, seen: &Observation) {
-        if self.played.samples == 0 && self.now == i64::MIN {
-            self.played.from = seen.at.mono;
-        }
+        self.begin(seen.at.mono);
         self.advance(seen.at.mono);
+        self.newest = self.newest.max(seen.at.mono);
         self.played.samples += seen.samples.len() as u64;
         self.engine.observe(Moment::at(self.now), std::slice::from_ref(seen), &mut self.step);
         self.collect();
@@ -146,6 +201,7 @@ impl Player {
     pub fn finish(mut self, to: i64) -> Played {
         self.advance(to);
         self.played.to = self.now;
+        self.played.refused += self.engine.rules.refused();
         self.played
     }
 
@@ -159,7 +215,13 @@ impl Player {
                 }
             }
             journal.clear();
-            state.clear();
+            for StateChange { kind, key, body } in state.drain(..) {
+                let row = (kind.to_owned(), key);
+                match body {
+                    Some(body) => self.rows.insert(row, body),
+                    None => self.rows.remove(&row),
+                };
+            }
             evidence_wanted.clear();
             known.clear();
             resend.clear();
@@ -193,20 +255,31 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
     }
 }
 
-/// Plays a source to its end.
+/// Plays a source to its end, or on to `ends` when the source is only a part of what was seen until then; so
+/// with `begins`, in ns since 1970.
 ///
 /// # Errors
 /// What the source cannot read.
 pub fn play(
     plan: Arc<Plan>,
     source: &mut dyn Source,
+    (begins, ends): (i64, i64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Played, String> {
     /// Progress is told every so many observations.
     const OFTEN: u64 = 1 << 14;
     let mut player = Player::new(plan);
-    let mut count = 0_u64;
-    while let Some(seen) = source.next()? {
+    let (mut count, from) = (0_u64, source.judged_from());
+    loop {
+        if let Some(restart) = source.restart()? {
+            player.restart(&restart);
+        }
+        let Some(seen) = source.next()? else { break };
+        if seen.at.mono < from {
+            player.recall(seen);
+            continue;
+        }
+        player.begin(begins.min(seen.at.mono));
         player.feed(seen);
         count += 1;
         if count.is_multiple_of(OFTEN) {
@@ -214,6 +287,7 @@ pub fn play(
         }
     }
     progress(player.played.samples);
-    let end = if count == 0 { 0 } else { player.now };
+    player.begin(begins);
+    let end = ends.max(player.now);
     Ok(player.finish(end))
 }

@@ -1,7 +1,7 @@
 //! Plays the `[[test]]` tables of rule files and says where a rule does not do what is expected.
 //!
-//! A test plays its rule alone, with the rules it speaks of; services, overrides and defaults are those of
-//! the configuration. An expectation is looked at after the samples and deadlines of its moment. Without
+//! A test plays its rule alone, with the rules that explain it and those whose events it counts; services,
+//! overrides and defaults are those of the configuration. An expectation is looked at after the samples and deadlines of its moment. Without
 //! `instance` it is about the worst instance. It must not know how a result is shown.
 
 use std::collections::BTreeMap;
@@ -11,11 +11,12 @@ use super::csv::Table;
 use super::play::{Played, Player, Transition};
 use super::source::{Column, Source, Track, Tracks};
 use crate::config::test::{Expect, Expected, MOST_SAMPLES, Piece, Place, RuleTest, TestSeries};
+use crate::engine::cond::program::{Input, WindowSpec};
 use crate::engine::moment::human;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Rule, glob_matches};
 use crate::engine::record::{Priority, Severity};
 use crate::engine::rules::{Health, Standing};
-use crate::engine::signal::{Base, Metric, Value};
+use crate::engine::signal::{Base, Instance, Metric, Value};
 use crate::engine::suppress::Terms;
 
 /// What became of a test.
@@ -112,7 +113,8 @@ fn run(test: &RuleTest, plan: &Plan, checks: &mut Vec<Check>) -> Result<Played, 
     let end = order.last().map_or(0, |e| test.start.0.saturating_add(e.at));
     let mut pending = order.into_iter().peekable();
     let mut source = tracks(test)?;
-    let mut player = Player::new(Arc::new(only(plan, &test.rule)));
+    let mut player = Player::new(Arc::new(only(plan, test)));
+    player.begin(test.start.0);
     while let Some(seen) = source.next()? {
         let now = seen.at.mono;
         while let Some(expect) = pending.next_if(|e| test.start.0.saturating_add(e.at) < now) {
@@ -124,11 +126,52 @@ fn run(test: &RuleTest, plan: &Plan, checks: &mut Vec<Check>) -> Result<Played, 
     Ok(player.finish(end))
 }
 
-/// The plan with what a test of one rule needs: that rule, by itself: nothing explains it away, no window
-/// keeps it, and nothing else is waited for. Everything that is not a rule stays as it is.
-pub fn only(plan: &Plan, rule: &str) -> Plan {
-    let rules = plan.rules.iter().filter(|r| r.id == rule).cloned().collect();
-    Plan { rules, declared: Vec::new(), suppress: Terms::default(), ..plan.clone() }
+/// The plan with what a test needs: its rule, the rules that explain it away and those whose events it
+/// counts; and the declared objects that the test is about. No window keeps anything. Everything that is not
+/// a rule stays as it is.
+pub fn only(plan: &Plan, test: &RuleTest) -> Plan {
+    let ancestors = plan.suppress.ancestors.get(&test.rule).map(Vec::as_slice).unwrap_or_default();
+    let counted: Vec<Box<str>> =
+        plan.rules.iter().filter(|r| r.id == test.rule).flat_map(|r| counted(r)).collect();
+    let counts = |id: &str| {
+        let named = |kind: &&str| counted.iter().any(|glob| glob_matches(glob, &format!("{kind}/{id}")));
+        KINDS.iter().any(|kind| named(kind))
+    };
+    let is_needed = |id: &str| id == test.rule || ancestors.iter().any(|a| a.rule == id) || counts(id);
+    let rules = plan.rules.iter().filter(|r| is_needed(&r.id)).cloned().collect();
+    let related = plan.suppress.ancestors.iter().filter(|(id, _)| is_needed(id));
+    let ancestors = related.map(|(id, all)| (id.clone(), all.clone())).collect();
+    let suppress = Terms { ancestors, windows: Vec::new() };
+    Plan { rules, declared: declared(plan, test), suppress, ..plan.clone() }
+}
+
+/// What an event is called where conditions count it.
+const KINDS: [&str; 4] = ["raise", "step", "clear", "retire"];
+
+/// The events that a rule counts.
+fn counted(rule: &Rule) -> Vec<Box<str>> {
+    let conditions = rule.steps.iter().flat_map(|s| [&s.raise, &s.clear]);
+    let windows = conditions.flat_map(|c| c.program().windows.iter());
+    let glob = |spec: &Arc<WindowSpec>| match &spec.input {
+        Input::Events(glob) => Some(glob.clone()),
+        _ => None,
+    };
+    windows.filter_map(glob).collect()
+}
+
+/// The declared objects that a test names, by their series or in an expectation. A test without any series of
+/// its rule's class is about all of them: that nothing is seen of them is what it shows.
+fn declared(plan: &Plan, test: &RuleTest) -> Vec<Arc<Instance>> {
+    let Some(rule) = plan.rules.iter().find(|r| r.id == test.rule) else { return Vec::new() };
+    let has_series = test.series.iter().any(|s| s.instance.class == rule.class);
+    let is_named = |object: &Instance| {
+        let expected = test.expect.iter().filter_map(|e| e.instance.as_ref());
+        test.series.iter().any(|s| s.instance.key() == object.key())
+            || expected.into_iter().any(|name| is_called(object.key(), name))
+    };
+    let takes = |object: &Instance| object.class == rule.class && rule.matches.accepts(object);
+    let wanted = plan.declared.iter().filter(|d| is_named(d) || (!has_series && takes(d)));
+    wanted.cloned().collect()
 }
 
 fn check(test: &RuleTest, expect: &Expect, player: &mut Player) -> Check {

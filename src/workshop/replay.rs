@@ -8,7 +8,7 @@
 mod count;
 mod split;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,22 +16,28 @@ use serde::Serialize;
 
 use super::labels::Window;
 use super::load::{Recorded, Recording};
+use super::past::{Choice, Past};
 use super::play::{Played, play};
-use super::source::{Source, Tracks};
+use super::source::{Column, Source, Track, Tracks};
 use super::span::{Span, spans};
 use crate::engine::moment::Stamp;
 use crate::engine::plan::Plan;
+use crate::engine::rules::Rules;
+use crate::engine::signal::{Class, Metric};
+use crate::history::Coarse;
 
 pub use count::{Hits, Labelled, Row, row, weeks};
-pub use split::shards;
+pub use split::{Item, Part, split};
 
 /// The series of one host.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
     /// Its name in reports; empty when there is only one.
     pub name: String,
-    /// Its series.
+    /// Its series; of a history they have no samples here.
     pub series: Vec<Recorded>,
+    /// Where the samples are, when they are not in memory.
+    pub past: Option<Arc<Past>>,
 }
 
 /// Something to be played on one thread.
@@ -42,6 +48,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     /// What they see.
     pub source: Box<dyn Source + Send>,
+    /// First and last moment of the host, in ns since 1970: others of its instances may be seen for longer.
+    pub span: (i64, i64),
 }
 
 /// What became of one host.
@@ -68,8 +76,16 @@ pub struct Report {
     pub hosts: usize,
     /// Samples.
     pub samples: u64,
-    /// Rows left out because they go back in time.
+    /// Samples left out because they go back in time.
     pub dropped: u64,
+    /// Rows of the history that are damaged.
+    pub damaged: u64,
+    /// For this time there are steps of five minutes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<Coarse>,
+    /// Declared objects of which the history has nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
     /// Rules that raised something, most incidents first.
     pub rules: Vec<Row>,
     /// All rules together.
@@ -91,7 +107,7 @@ pub fn hosts(recording: &Recording, apart: bool) -> Result<Vec<Host>, String> {
     for series in &recording.series {
         let name = if apart { series.name.clone() } else { String::new() };
         let at = hosts.iter().position(|h| h.name == name).unwrap_or_else(|| {
-            hosts.push(Host { name, series: Vec::new() });
+            hosts.push(Host { name, ..Host::default() });
             hosts.len() - 1
         });
         let key =
@@ -112,17 +128,79 @@ pub fn hosts(recording: &Recording, apart: bool) -> Result<Vec<Host>, String> {
 }
 
 /// The jobs that play a rule set over hosts on that many threads.
-pub fn jobs(plan: &Arc<Plan>, hosts: &[Host], threads: usize) -> Vec<Job> {
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn jobs(plan: &Arc<Plan>, hosts: &[Host], threads: usize) -> Result<Vec<Job>, String> {
     let mut all = Vec::new();
     // Where there are hosts enough for all threads they need not be split.
     let parts = if hosts.len() >= threads { 1 } else { threads };
-    for (host, Host { series, .. }) in hosts.iter().enumerate() {
-        let tracks: Vec<_> = series.iter().map(|s| Arc::clone(&s.track)).collect();
-        for (plan, tracks) in shards(plan, tracks, parts) {
-            all.push(Job { host, plan, source: Box::new(Tracks::new(tracks)) });
+    for (at, host) in hosts.iter().enumerate() {
+        let (plan, span) = (&known_only(plan, host), span(host));
+        for part in split(plan, &items(host), parts) {
+            all.push(Job { host: at, source: source(host, &part)?, plan: part.plan, span });
         }
     }
-    all
+    Ok(all)
+}
+
+/// Of series from files one cannot say that anything else was missing: what they do not hold is not waited
+/// for. A history holds what the host has.
+fn known_only(plan: &Arc<Plan>, host: &Host) -> Arc<Plan> {
+    let is_known = |key: &str| host.series.iter().any(|s| s.track.instance.key() == key);
+    if host.past.is_some() || plan.declared.iter().all(|d| is_known(d.key())) {
+        return Arc::clone(plan);
+    }
+    let declared = plan.declared.iter().filter(|d| is_known(d.key())).cloned().collect();
+    Arc::new(Plan { declared, ..Plan::clone(plan) })
+}
+
+/// First and last moment; both 0 where there is none.
+fn span(host: &Host) -> (i64, i64) {
+    if let Some(past) = &host.past {
+        return past.span();
+    }
+    let times = || host.series.iter().map(|s| &s.track.times);
+    let first = times().filter_map(|t| t.first()).min().copied();
+    let last = times().filter_map(|t| t.last()).max().copied();
+    (first.unwrap_or(0), last.unwrap_or(0))
+}
+
+fn items(host: &Host) -> Vec<Item> {
+    let columns: usize = host.series.iter().map(|s| s.track.columns.len()).sum();
+    // Of a history it is not known which series has how many.
+    let each = host.past.as_ref().map_or(0, |past| past.total() / (columns.max(1) as u64));
+    let weight = |track: &Track| match each {
+        0 => (track.times.len() * track.columns.len()) as u64,
+        each => each.saturating_mul(track.columns.len() as u64),
+    };
+    let item = |s: &Recorded| Item { instance: Arc::clone(&s.track.instance), weight: weight(&s.track) };
+    host.series.iter().map(item).collect()
+}
+
+fn source(host: &Host, part: &Part) -> Result<Box<dyn Source + Send>, String> {
+    if let Some(past) = &host.past {
+        let choice = Choice { instances: part.instances.clone(), named: Arc::clone(&part.named) };
+        let before = Rules::new(Arc::clone(&part.plan)).wants_past();
+        return Ok(Box::new(past.source(&choice, before)?));
+    }
+    let mut tracks = Vec::new();
+    for track in host.series.iter().map(|s| &s.track) {
+        if part.instances.contains(track.instance.key()) {
+            tracks.push(Arc::clone(track));
+        } else if track.instance.class == Class::Host {
+            tracks.extend(narrowed(track, &part.named).map(Arc::new));
+        }
+    }
+    Ok(Box::new(Tracks::new(tracks)))
+}
+
+/// The host's series with only those signals.
+fn narrowed(track: &Track, named: &BTreeSet<Metric>) -> Option<Track> {
+    let columns: Vec<(Metric, Column)> =
+        track.columns.iter().filter(|(m, _)| named.contains(m)).cloned().collect();
+    let (instance, interval, times) = (Arc::clone(&track.instance), track.interval, track.times.clone());
+    (!columns.is_empty()).then_some(Track { instance, interval, times, columns })
 }
 
 /// Plays jobs on threads; what they did by host, in the order of time. `done` counts samples on the way.
@@ -141,7 +219,7 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
                 done.fetch_add(samples - before, Ordering::Relaxed);
                 before = samples;
             };
-            let played = play(job.plan, &mut *job.source, &mut progress);
+            let played = play(job.plan, &mut *job.source, job.span, &mut progress);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((job.host, played));
         }
     };
@@ -161,12 +239,10 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
 
 /// Adds what another part of the same host did.
 fn join(all: &mut Played, part: Played) {
-    if part.samples == 0 {
-        return;
-    }
-    all.from = if all.samples == 0 { part.from } else { all.from.min(part.from) };
-    all.to = all.to.max(part.to);
+    // All parts of a host have the same span.
+    (all.from, all.to) = (part.from, part.to);
     all.samples += part.samples;
+    all.refused += part.refused;
     all.transitions.extend(part.transitions);
     all.incidents.extend(part.incidents);
 }
@@ -181,7 +257,7 @@ pub fn run(
     threads: usize,
     done: &AtomicU64,
 ) -> Result<Vec<Outcome>, String> {
-    let mut by_host = play_all(jobs(plan, hosts, threads), threads, done)?;
+    let mut by_host = play_all(jobs(plan, hosts, threads)?, threads, done)?;
     let outcome = |(i, host): (usize, &Host)| {
         let played = by_host.remove(&i).unwrap_or_default();
         let spans = spans(&played.transitions, played.to);
@@ -190,9 +266,13 @@ pub fn run(
     Ok(hosts.iter().enumerate().map(outcome).collect())
 }
 
-/// Samples of all series.
+/// Samples of all series; of a history roughly.
 pub fn total(hosts: &[Host]) -> u64 {
-    hosts.iter().flat_map(|h| &h.series).map(|s| (s.track.times.len() * s.track.columns.len()) as u64).sum()
+    let of = |host: &Host| match &host.past {
+        Some(past) => past.total(),
+        None => host.series.iter().map(|s| (s.track.times.len() * s.track.columns.len()) as u64).sum(),
+    };
+    hosts.iter().map(of).sum()
 }
 
 /// Counts what was played; `labels` and the slack behind a labelled window, in ns, when there are any.
@@ -221,19 +301,31 @@ pub fn report(
     rules.sort_by(|a: &Row, b| (b.incidents, &a.rule).cmp(&(a.incidents, &b.rule)));
     let labelled = labels.map(|(windows, slack)| count::labelled(hosts, windows, slack, None));
     let played = || outcomes.iter().map(|o| &o.played).filter(|p| p.samples > 0);
+    let pasts = || hosts.iter().filter_map(|h| Some((h.past.as_ref()?, h)));
+    // Rows of files that go back were left out before.
+    let refused: u64 = if pasts().next().is_some() { played().map(|p| p.refused).sum() } else { 0 };
     Report {
         from: Stamp(played().map(|p| p.from).min().unwrap_or(0)),
         to: Stamp(played().map(|p| p.to).max().unwrap_or(0)),
         weeks,
         hosts: hosts.len(),
         samples: played().map(|p| p.samples).sum(),
-        dropped,
+        dropped: dropped + pasts().map(|(p, _)| p.dropped()).sum::<u64>() + refused,
+        damaged: pasts().map(|(p, _)| p.damaged()).sum(),
+        coarse: pasts().find_map(|(p, _)| p.coarse()),
+        unseen: pasts().flat_map(|(_, host)| unseen(plan, host)).collect(),
         rules,
         all: row(None, outcomes, labelled.as_ref(), weeks),
         quiet,
         blind,
         raised: outcomes.iter().map(|o| (o.name.clone(), o.spans.clone())).collect(),
     }
+}
+
+/// What the plan declares and the host's series do not have.
+fn unseen(plan: &Plan, host: &Host) -> Vec<String> {
+    let keys: BTreeSet<&str> = host.series.iter().map(|s| s.track.instance.key()).collect();
+    plan.declared.iter().map(|d| d.key().to_owned()).filter(|key| !keys.contains(key.as_str())).collect()
 }
 
 #[cfg(test)]

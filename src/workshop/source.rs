@@ -1,7 +1,7 @@
 //! Where series come from: one observation after the other, in the order of time.
 //!
-//! [`Source`] is all that whoever plays knows of it; the history of a host is another one. [`Tracks`] holds
-//! series in memory and merges them. It must not know why they are played.
+//! [`Source`] is all that whoever plays knows of it; the history of a host is another one (`past`).
+//! [`Tracks`] holds series in memory and merges them. It must not know why they are played.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,10 +18,27 @@ pub trait Source {
     /// A sentence saying what cannot be read.
     fn next(&mut self) -> Result<Option<&Observation>, String>;
 
-    /// How many samples there are, as far as known before; 0 when it is not.
-    fn total(&self) -> u64 {
-        0
+    /// The daemon's start that lies before what comes next; series that nobody's daemon took have none.
+    ///
+    /// # Errors
+    /// A sentence saying what cannot be read.
+    fn restart(&mut self) -> Result<Option<Restart>, String> {
+        Ok(None)
     }
+
+    /// From when on rules are judged, in ns since 1970; what comes before only fills windows.
+    fn judged_from(&self) -> i64 {
+        i64::MIN
+    }
+}
+
+/// A start of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When, in ns since 1970.
+    pub at: i64,
+    /// Before that moment polled signals raise nothing, as the machine has just been booted.
+    pub settled: Option<i64>,
 }
 
 /// The series of one instance that are read together.
@@ -98,7 +115,6 @@ pub struct Tracks {
     seen: Vec<Observation>,
     heads: BinaryHeap<Reverse<(i64, usize)>>,
     rows: Vec<usize>,
-    total: u64,
 }
 
 impl Tracks {
@@ -108,9 +124,8 @@ impl Tracks {
         let seen =
             tracks.iter().map(|t| Observation::new(Moment::at(0), Arc::clone(&t.instance), t.interval));
         let heads = tracks.iter().enumerate().filter_map(|(i, t)| Some(Reverse((*t.times.first()?, i))));
-        let total = tracks.iter().map(|t| (t.times.len() * t.columns.len()) as u64).sum();
         let (seen, heads, rows) = (seen.collect(), heads.collect(), vec![0; tracks.len()]);
-        Self { tracks, seen, heads, rows, total }
+        Self { tracks, seen, heads, rows }
     }
 
     /// The series themselves.
@@ -140,10 +155,6 @@ impl Source for Tracks {
             }
         }
         Ok(Some(seen))
-    }
-
-    fn total(&self) -> u64 {
-        self.total
     }
 }
 
@@ -177,7 +188,6 @@ mod tests {
             row(3, "/", 1),
         ];
         assert_eq!(seen, expected);
-        assert_eq!(tracks.total(), 6);
         assert_eq!(Column::Numbers(vec![1.0]).sample(0, metric("net.up")), Some(Value::Bool(true)));
     }
 }

@@ -16,9 +16,9 @@ fn args(dir: &tempfile::TempDir, format: Format) -> ReplayArgs {
     ReplayArgs {
         series: SeriesArgs {
             series: vec![format!("cpu.busy={}*1%", load.display())],
-            apart: false,
             rule: Some("busy".to_owned()),
             threads: Some(1),
+            ..SeriesArgs::default()
         },
         config: file("rules.toml", rule),
         labels: Some(file("labels.csv", "series,start,end\nload,60,120\n")),

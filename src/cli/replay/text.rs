@@ -1,8 +1,9 @@
 //! Replays and comparisons for people.
 
 use crate::cli::table::lay_out;
+use crate::history::Coarse;
 use crate::workshop::compare::{Change, Comparison, Kind, Pair};
-use crate::workshop::html::{day, percent, rate, span, summary};
+use crate::workshop::html::{coarse_words, day, notes, percent, rate, span, summary};
 use crate::workshop::play::Level;
 use crate::workshop::replay::{Report, Row};
 
@@ -27,6 +28,9 @@ pub fn report(report: &Report) -> String {
         out.push_str(&lay_out(&rows));
     }
     out.push('\n');
+    for note in notes(report) {
+        out.push_str(&wrapped(&note));
+    }
     for (ids, why) in [(&report.quiet, "quiet"), (&report.blind, "without series")] {
         if !ids.is_empty() {
             let count = if ids.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", ids.len()) };
@@ -34,6 +38,11 @@ pub fn report(report: &Report) -> String {
         }
     }
     out
+}
+
+/// What a history is short of, in a line or two.
+pub fn coarsely(coarse: Coarse) -> String {
+    wrapped(&coarse_words(coarse))
 }
 
 fn cells(name: &str, row: &Row) -> Vec<String> {

@@ -7,7 +7,8 @@ use crate::config::diagnose::Report;
 use crate::config::raw::RawTest;
 use crate::config::test::RuleTest;
 
-/// Tests in the order of the files. One that tests no rule is a doubt here and a failure when it is played.
+/// Tests in the order of the files. One that tests no rule is a doubt here, and left out with its reason when
+/// it is played: a fleet's file may speak of rules that only some hosts have.
 pub fn compile(raws: Vec<RawTest>, rules: &BTreeMap<String, Known>, report: &mut Report) -> Vec<RuleTest> {
     let mut tests = Vec::with_capacity(raws.len());
     for raw in raws {

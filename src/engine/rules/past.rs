@@ -11,15 +11,18 @@ use std::sync::Arc;
 
 use crate::engine::cond::program::{Clock, Num, Span};
 use crate::engine::moment::{DAY, MINUTE, Moment};
+use crate::engine::plan::{Override, Rule};
 use crate::engine::signal::{Instance, Metric, Observation};
-use crate::engine::window::{Window, silence};
+use crate::engine::window::{Keeps, Window, silence};
 
-use super::bound::Part;
+use super::bound::{Bound, Part};
 use super::series::Series;
 use super::{Rules, Timer};
 
 /// How far back every signal of a rule is wanted: its trail, and whether it is fresh.
 const PAST: i64 = 10 * MINUTE;
+/// Time constants after which a sample is three in ten thousand of an exponentially weighted average.
+const FADED: i64 = 8;
 /// How long the past waits for its instances.
 const WAIT: i64 = 10 * MINUTE;
 
@@ -41,13 +44,34 @@ impl Rules {
             let most = wants.entry(metric).or_insert(0);
             *most = span.max(*most);
         };
-        for bound in self.by_class.values().flatten() {
+        let edited = self.edited();
+        for bound in self.by_class.values().flatten().chain(&edited) {
             bound.metrics().into_iter().for_each(|metric| want(metric, PAST));
             for part in &bound.parts {
                 spans(part).into_iter().for_each(|(metric, span)| want(metric, span));
             }
         }
         wants
+    }
+
+    /// Rules as overrides make them for some instances: a title of their own may name what the rule's own
+    /// does not.
+    fn edited(&self) -> Vec<Arc<Bound>> {
+        let titled = self.plan.overrides.iter().filter_map(|o| Some((o, o.set.title.as_ref()?)));
+        let of = |(over, title): (&Override, &String)| -> Vec<Arc<Bound>> {
+            let rules = self.plan.rules.iter().filter(|rule| over.rule.accepts(&rule.id));
+            let edit = |rule: &Arc<Rule>| Rule { title: title.clone(), ..Rule::clone(rule) };
+            rules.map(|rule| Arc::new(Bound::new(Arc::new(edit(rule))))).collect()
+        };
+        titled.flat_map(of).collect()
+    }
+
+    /// Rules that begin anew with what others have seen until `newest`, ns: as if the daemon had been started
+    /// anew, with all of that recorded.
+    pub fn after(others: Rules, newest: i64) -> Self {
+        let mut rules = Self::new(Arc::clone(&others.plan));
+        rules.past = Some(Box::new(Past { rules: others, newest, gap: 0 }));
+        rules
     }
 
     /// Takes in what was recorded, in order of time and before anything is observed.
@@ -114,6 +138,16 @@ impl Rules {
     }
 }
 
+/// How far back a window of that span looks: a baseline over all its periods and the running one, an average
+/// until what is older has no weight.
+fn reach(keeps: Keeps, span: i64) -> i64 {
+    match keeps {
+        Keeps::Slots(periods) => span.saturating_mul(i64::from(periods).saturating_add(1)),
+        Keeps::Smooth => span.saturating_mul(FADED),
+        _ => span,
+    }
+}
+
 /// What one condition needs: the length of its windows, and how far back its clocks look.
 fn spans(part: &Part) -> Vec<(Metric, i64)> {
     let program = &part.program;
@@ -122,7 +156,10 @@ fn spans(part: &Part) -> Vec<(Metric, i64)> {
         Some(Num::Const(seconds)) => (seconds * 1e9) as i64,
         _ => PAST,
     };
-    let windows = program.windows.iter().flat_map(|spec| spec.slots.iter().map(|m| (*m, length(&spec.span))));
+    let windows = program.windows.iter().flat_map(|spec| {
+        let ns = reach(spec.keeps, length(&spec.span));
+        spec.slots.iter().map(move |m| (*m, ns))
+    });
     let slot = |slot: u16| program.slots.get(usize::from(slot)).copied();
     let clocks = program.clocks.iter().flat_map(|clock| match clock {
         Clock::Age(of, limit) => slot(*of).map(|m| (m, seconds(limit))).into_iter().collect(),

@@ -109,6 +109,11 @@ pub fn draw(
     writeln!(out, "</svg></figure>")
 }
 
+/// Whose signal is drawn for an instance of a rule, and which.
+pub fn curve(rule: &Rule, host: &Host, instance: &str) -> Option<(String, Metric)> {
+    series(rule, host, instance).map(|(metric, track, _)| (track.instance.key().to_owned(), metric))
+}
+
 /// The first signal of the rule with numbers, its track and its values.
 fn series<'h>(rule: &Rule, host: &'h Host, instance: &str) -> Option<(Metric, &'h Track, &'h [f64])> {
     let metrics = rule.steps.iter().flat_map(|s| s.raise.metrics());

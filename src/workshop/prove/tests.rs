@@ -6,7 +6,7 @@ use crate::engine::moment::{HOUR, MINUTE, SECOND};
 use crate::workshop::picture::{Band, picture};
 use crate::workshop::plot::{Style, draw};
 
-/// The rules of the language's example that stand on signals of this version, with the tests beside them.
+/// Rules with the tests beside them: level and trend, shares of time, a heartbeat, an objective.
 const EXAMPLE: &str = r#"
 [defaults]
 for = "5m"
@@ -32,6 +32,26 @@ step = [
   { severity = "warning", urgency = 3, for = "0s", raise = "frac(cpu.busy > 90%, 10m) >= 80%", clear = "avg(cpu.busy, 10m) < 75%" },
   { severity = "critical", urgency = 2, for = "0s", raise = "frac(cpu.busy > 95%, 10m) >= 90% and psi.cpu.some > 40%", clear = "avg(cpu.busy, 10m) < 80%" },
 ]
+[[rule]]
+id = "heartbeat-missing"
+on = "beat"
+match = { job = ["backup-*"] }
+severity = "critical"
+urgency = 2
+raise = "nodata(beat.seen, beat.period + beat.grace)"
+clear = "age(beat.seen) < beat.period"
+for = "0s"
+keep = "0s"
+[[rule]]
+id = "slo-burn"
+on = "slo"
+let = { enough = "increase(slo.total, 1h) >= 50" }
+nature = "degradation"
+impact = 1
+step = [
+  { severity = "warning", urgency = 3, for = "0s", raise = "burn(slo, 6h) > 6 and burn(slo, 30m) > 6 and enough", clear = "burn(slo, 30m) < 3" },
+  { severity = "critical", urgency = 1, for = "0s", keep = "5m", raise = "burn(slo, 1h) > 14.4 and burn(slo, 5m) > 14.4 and enough", clear = "burn(slo, 5m) < 7" },
+]
 [[test]]
 rule = "disk-full"
 step = "1m"
@@ -52,6 +72,23 @@ expect = [
   { at = "30m", state = "raised", severity = "warning" },
   { at = "54m", state = "raised" },
   { at = "95m", state = "ok" },
+]
+incidents = 1
+[[test]]
+rule = "heartbeat-missing"
+step = "5m"
+series = { "beat.seen{job=backup-db}" = "1x6 _x14 1x3", "beat.period{job=backup-db}" = "30mx30", "beat.grace{job=backup-db}" = "10mx30" }
+expect = [{ at = "60m", state = "ok" }, { at = "70m", state = "raised", severity = "critical" }, { at = "105m", state = "ok" }]
+incidents = 1
+[[test]]
+rule = "slo-burn"
+step = "1m"
+series = { "slo.total" = "0+100x600", "slo.bad" = "0x240 0+3x120 360x240", "slo.target" = "99.9%x601" }
+expect = [
+  { at = "4h", state = "ok" },
+  { at = "4h45m", state = "raised", severity = "critical", priority = "P1" },
+  { at = "6h20m", state = "raised", severity = "warning" },
+  { at = "7h", state = "ok" },
 ]
 incidents = 1
 "#;
@@ -89,6 +126,11 @@ fn the_examples_turn_when_the_contract_says() {
     };
     assert_eq!(turns(&all[0]), [at(7, 51, 0, "ok>warning"), at(9, 52, 0, "warning>critical")]);
     assert_eq!(turns(&all[1]), [at(0, 27, 30, "ok>warning"), at(1, 12, 0, "warning>ok")]);
+    assert_eq!(turns(&all[2]), [at(1, 5, 0, "ok>critical"), at(1, 40, 0, "critical>ok")]);
+    assert_eq!(
+        turns(&all[3]),
+        [at(4, 29, 0, "ok>critical"), at(6, 9, 0, "critical>warning"), at(6, 38, 0, "warning>ok")]
+    );
     for proof in &all {
         assert!(proof.passed(), "{proof:?}");
         assert_eq!(proof.incidents, (Some(1), 1));
@@ -242,4 +284,73 @@ fn a_failure_is_drawn_with_limits_band_and_marks() {
     }
     let coloured = draw(&picture, Style { width: 72, colour: true, unicode: true });
     assert!(coloured.contains("\x1b[31m█"), "critical is red");
+}
+
+#[test]
+fn a_test_sees_what_explains_its_rule() {
+    let text = r#"
+[[rule]]
+id = "readonly"
+on = "fs"
+for = "0s"
+raise = "fs.readonly"
+clear = "not fs.readonly"
+[[rule]]
+id = "full"
+on = "fs"
+for = "0s"
+raise = "fs.used > 90%"
+clear = "fs.used < 80%"
+depends = [{ rule = "readonly", same = ["mount"] }]
+[[rule]]
+id = "twice"
+on = "fs"
+raise = "events('raise/full', 1h) >= 2"
+clear = "events('raise/full', 1h) < 1"
+for = "0s"
+[[window]]
+id = "always"
+every = "daily 00:00-24:00"
+[[test]]
+rule = "full"
+name = "explained"
+step = "1m"
+series = { "fs.used{mount=/a}" = "95%x9", "fs.readonly{mount=/a}" = "truex9" }
+expect = [{ at = "5m", state = "raised" }]
+incidents = 0
+[[test]]
+rule = "full"
+name = "of another mount"
+step = "1m"
+series = { "fs.used{mount=/a}" = "95%x9", "fs.readonly{mount=/b}" = "truex9" }
+incidents = 1
+[[test]]
+rule = "twice"
+step = "1m"
+series = { "fs.used{mount=/a}" = "95%x5 50%x5 95%x5" }
+expect = [{ at = "9m", state = "ok" }, { at = "12m", state = "raised" }]
+"#;
+    for proof in proofs(text) {
+        assert!(proof.passed(), "{proof:?}");
+    }
+}
+
+#[test]
+fn a_declared_object_is_waited_for_where_the_test_is_about_it() {
+    let rule = "[[rule]]\nid = \"gone\"\non = \"proc\"\nmatch = { name = [\"sshd\", \"cron\"] }\nfor = \"0s\"\non_missing = \"raise\"\nraise = \"proc.count < 1\"\nclear = \"proc.count >= 1\"\n";
+    let test = |more: &str| {
+        let text = format!("{rule}[[test]]\nrule = \"gone\"\nstep = \"1m\"\n{more}\n");
+        let proof = proofs(&text).remove(0);
+        (proof.checks.iter().map(|c| c.found.clone()).collect::<Vec<_>>(), proof.incidents.1)
+    };
+    let late = |more: &str| format!("expect = [{{ at = \"30m\", state = \"raised\"{more} }}]");
+    // Nothing of its class is seen: both are missing.
+    let (found, incidents) = test(&format!("series = {{ \"cpu.busy\" = \"1%x30\" }}\n{}", late("")));
+    assert!(found[0].starts_with("raised") && incidents == 2, "{found:?} {incidents}");
+    // One is seen: the test is not about the other, unless it says so.
+    let seen = "series = { \"proc.count{name=sshd}\" = \"1x30\" }\n";
+    let (found, incidents) = test(&format!("{seen}{}", late("")));
+    assert!(found[0].starts_with("ok") && incidents == 0, "{found:?} {incidents}");
+    let (found, incidents) = test(&format!("{seen}{}", late(", instance = \"cron\"")));
+    assert!(found[0].starts_with("raised") && incidents == 1, "{found:?} {incidents}");
 }

@@ -1,65 +1,159 @@
 //! Splits the series of one host into parts that can be played apart.
 //!
-//! Rules look at one instance and at the host. So the instances go to the parts, each with the rules of its
-//! class and with the series of the host that those rules name; the rules of the host itself are in one part
-//! only.
+//! A rule looks at one instance and at the host; what rules say of different instances touches only where one
+//! explains the other (`depends`, `suppresses`), where events are counted, and where the first raise opens a
+//! window. Instances that are bound by such a thing stay together; the others go wherever there is room, each
+//! with the rules of its class and with the signals of the host that those rules name. The rules of the host
+//! itself are in one part only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::plan::{Plan, Rule};
-use crate::engine::signal::{Class, Metric};
-use crate::workshop::source::{Column, Track};
+use crate::engine::signal::{Class, Instance, Metric};
+use crate::engine::suppress::Ancestor;
 
 /// Fewer samples than this are not worth a second thread.
 const WORTH: u64 = 50_000;
+/// The label of a relation that stands for the service of the plan.
+const SERVICE: &str = "service";
 
-/// A part: the rules that are judged in it, and what they see.
-type Shard = (Arc<Plan>, Vec<Arc<Track>>);
+/// An instance with its series.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// Samples of its series, roughly.
+    pub weight: u64,
+}
 
-/// Splits the series of a host into at most `most` parts of like size.
-pub fn shards(plan: &Arc<Plan>, tracks: Vec<Arc<Track>>, most: usize) -> Vec<Shard> {
-    let weight = |t: &Track| (t.times.len() * t.columns.len()) as u64;
-    let total: u64 = tracks.iter().map(|t| weight(t)).sum();
-    if most < 2 || total < WORTH || !is_separable(plan) {
-        return vec![(Arc::clone(plan), tracks)];
+/// A part: what is judged in it, and what is seen there.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The rules that are judged, and the declared objects that are waited for.
+    pub plan: Arc<Plan>,
+    /// Keys of instances that are seen with all their signals.
+    pub instances: BTreeSet<String>,
+    /// Signals of the host that are seen though the host is not among them.
+    pub named: Arc<BTreeSet<Metric>>,
+}
+
+/// Splits a host into at most `most` parts of like size.
+pub fn split(plan: &Arc<Plan>, items: &[Item], most: usize) -> Vec<Part> {
+    let mut by_key: BTreeMap<&str, (Arc<Instance>, u64)> = BTreeMap::new();
+    for item in items {
+        let known = by_key.entry(item.instance.key()).or_insert((Arc::clone(&item.instance), 0));
+        known.1 += item.weight;
     }
-    let mut groups: BTreeMap<&str, (u64, Vec<&Arc<Track>>)> = BTreeMap::new();
-    for track in &tracks {
-        let group = groups.entry(track.instance.key()).or_default();
-        group.0 += weight(track);
-        group.1.push(track);
+    // What is declared is waited for, also where nothing was recorded of it.
+    for declared in &plan.declared {
+        by_key.entry(declared.key()).or_insert((Arc::clone(declared), 0));
     }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by(|a, b| (b.1.0, a.0).cmp(&(a.1.0, b.0)));
-    let mut bins: Vec<(u64, Vec<Arc<Track>>)> = vec![(0, Vec::new()); most];
-    for (_, (weight, members)) in groups {
+    let all: Vec<(Arc<Instance>, u64)> = by_key.into_values().collect();
+    let total: u64 = all.iter().map(|(_, weight)| weight).sum();
+    if most < 2 || total < WORTH {
+        let instances = all.iter().map(|(i, _)| i.key().to_owned()).collect();
+        return vec![Part { plan: Arc::clone(plan), instances, named: Arc::default() }];
+    }
+    let instances: Vec<_> = all.iter().map(|(instance, _)| Arc::clone(instance)).collect();
+    let mut groups: BTreeMap<usize, (u64, Vec<usize>)> = BTreeMap::new();
+    for (at, root) in bound(plan, &instances).into_iter().enumerate() {
+        let group = groups.entry(root).or_default();
+        group.0 += all[at].1;
+        group.1.push(at);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
+    let mut bins: Vec<(u64, Vec<usize>)> = vec![(0, Vec::new()); most];
+    for (weight, members) in groups {
         if let Some(lightest) = bins.iter_mut().min_by_key(|(sum, _)| *sum) {
             lightest.0 += weight;
-            lightest.1.extend(members.into_iter().map(Arc::clone));
+            lightest.1.extend(members);
         }
     }
-    let named = named_of_host(plan);
+    let named = Arc::new(named_of_host(plan));
     let bins = bins.into_iter().map(|(_, bin)| bin).filter(|bin| !bin.is_empty());
-    bins.map(|bin| shard(plan, bin, &tracks, &named)).collect()
+    bins.map(|bin| part(plan, bin.iter().map(|at| &all[*at].0), &named)).collect()
 }
 
-fn shard(plan: &Plan, mut bin: Vec<Arc<Track>>, all: &[Arc<Track>], named: &BTreeSet<Metric>) -> Shard {
-    let classes: BTreeSet<Class> = bin.iter().map(|t| t.instance.class).collect();
-    if !classes.contains(&Class::Host) {
-        let host = all.iter().filter(|t| t.instance.class == Class::Host);
-        bin.extend(host.filter_map(|t| narrowed(t, named)).map(Arc::new));
+fn part<'a>(
+    plan: &Plan,
+    bin: impl Iterator<Item = &'a Arc<Instance>>,
+    named: &Arc<BTreeSet<Metric>>,
+) -> Part {
+    let (mut classes, mut instances) = (BTreeSet::new(), BTreeSet::new());
+    for instance in bin {
+        classes.insert(instance.class);
+        instances.insert(instance.key().to_owned());
     }
+    let named = if classes.contains(&Class::Host) { Arc::default() } else { Arc::clone(named) };
     let rules = plan.rules.iter().filter(|r| classes.contains(&r.class)).cloned().collect();
-    (Arc::new(Plan { rules, ..plan.clone() }), bin)
+    let declared = plan.declared.iter().filter(|d| instances.contains(d.key())).cloned().collect();
+    Part { plan: Arc::new(Plan { rules, declared, ..plan.clone() }), instances, named }
 }
 
-/// The host's series with only those signals.
-fn narrowed(track: &Track, named: &BTreeSet<Metric>) -> Option<Track> {
-    let columns: Vec<(Metric, Column)> =
-        track.columns.iter().filter(|(m, _)| named.contains(m)).cloned().collect();
-    let (instance, interval, times) = (Arc::clone(&track.instance), track.interval, track.times.clone());
-    (!columns.is_empty()).then_some(Track { instance, interval, times, columns })
+/// For each instance the first one of those that it cannot be parted from.
+fn bound(plan: &Plan, instances: &[Arc<Instance>]) -> Vec<usize> {
+    let mut bonds = Bonds((0..instances.len()).collect());
+    let of = |rule: &Rule| -> Vec<usize> {
+        let takes = |i: &Instance| i.class == rule.class && rule.matches.accepts(i);
+        (0..instances.len()).filter(|at| takes(&instances[*at])).collect()
+    };
+    for (child, ancestors) in &plan.suppress.ancestors {
+        let Some(child) = plan.rules.iter().find(|r| r.id == *child) else { continue };
+        let symptoms = of(child);
+        for ancestor in ancestors {
+            let Some(parent) = plan.rules.iter().find(|r| r.id == ancestor.rule) else { continue };
+            // Who has the same labels is bound together.
+            let mut first: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+            for at in of(parent) {
+                let Some(mark) = mark(plan, ancestor, parent, &instances[at]) else { continue };
+                bonds.tie(*first.entry(mark).or_insert(at), at);
+            }
+            for at in &symptoms {
+                let mark = mark(plan, ancestor, child, &instances[*at]);
+                if let Some(parent) = mark.and_then(|mark| first.get(&mark)) {
+                    bonds.tie(*parent, *at);
+                }
+            }
+        }
+    }
+    // Who counts events may mean those of any instance; a flexible window begins with the first raise.
+    let listens = |text: &str| text.contains("events(");
+    let hears =
+        |r: &Rule| r.steps.iter().any(|s| listens(s.raise.canonical()) || listens(s.clear.canonical()));
+    let is_flexible = plan.suppress.windows.iter().any(|w| w.lasts.is_some());
+    if is_flexible || plan.rules.iter().any(|r| hears(r)) {
+        (1..instances.len()).for_each(|at| bonds.tie(0, at));
+    }
+    (0..instances.len()).map(|at| bonds.root(at)).collect()
+}
+
+/// The values that a parent and its symptom share; `None` when one is missing, which nothing explains.
+fn mark(plan: &Plan, ancestor: &Ancestor, rule: &Rule, instance: &Instance) -> Option<Vec<String>> {
+    let value = |label: &String| match label.as_str() {
+        SERVICE => plan.service_of(rule, instance).0,
+        label => Some(instance.label(label).to_owned()).filter(|value| !value.is_empty()),
+    };
+    ancestor.same.iter().map(value).collect()
+}
+
+/// Which instances belong together: each points to one before it, or to itself.
+struct Bonds(Vec<usize>);
+
+impl Bonds {
+    fn root(&mut self, mut at: usize) -> usize {
+        while self.0[at] != at {
+            self.0[at] = self.0[self.0[at]];
+            at = self.0[at];
+        }
+        at
+    }
+
+    fn tie(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b)] = a.min(b);
+    }
 }
 
 /// Signals of the host that rules on other things name.
@@ -71,13 +165,4 @@ fn named_of_host(plan: &Plan) -> BTreeSet<Metric> {
 fn metrics(rule: &Rule) -> Vec<Metric> {
     let steps = rule.steps.iter().flat_map(|s| s.raise.metrics().iter().chain(s.clear.metrics()));
     steps.chain(rule.lets.iter().flat_map(|(_, l)| l.metrics())).copied().collect()
-}
-
-/// No rule looks at what others did, on whatever instance.
-fn is_separable(plan: &Plan) -> bool {
-    let listens = |text: &str| text.contains("events(");
-    let conditions =
-        |r: &Rule| r.steps.iter().any(|s| listens(s.raise.canonical()) || listens(s.clear.canonical()));
-    // A parent may be another instance's.
-    plan.suppress.ancestors.is_empty() && !plan.rules.iter().any(|r| conditions(r))
 }

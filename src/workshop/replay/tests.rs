@@ -49,7 +49,7 @@ fn recorded(file: &str, name: &str, labels: &[(&str, &str)], values: &[f64]) -> 
 }
 
 fn play_one(series: Vec<Recorded>, labels: Option<&[Window]>) -> Report {
-    let host = [Host { name: String::new(), series }];
+    let host = [Host { series, ..Host::default() }];
     let outcomes = run(&plan(), &host, 1, &AtomicU64::new(0)).unwrap();
     report(&plan(), &host, &outcomes, labels.map(|l| (l, 0)), 0)
 }
@@ -98,14 +98,13 @@ fn any_number_of_threads_gives_the_same() {
         let mount = format!("/data/{i}");
         series.push(recorded("f", "fs.used", &[("mount", &mount)], &wave(i, n)));
     }
-    let host = [Host { name: String::new(), series }];
-    let tracks: Vec<_> = host[0].series.iter().map(|s| Arc::clone(&s.track)).collect();
-    let parts = shards(&plan(), tracks, 3);
+    let host = [Host { series, ..Host::default() }];
+    let parts = split(&plan(), &items(&host[0]), 3);
     assert_eq!(parts.len(), 3);
-    let host_rules =
-        parts.iter().filter(|(plan, _)| plan.rules.iter().any(|r| r.class == Class::Host)).count();
+    let host_rules = parts.iter().filter(|p| p.plan.rules.iter().any(|r| r.class == Class::Host)).count();
     assert_eq!(host_rules, 1, "rules of the host are judged once");
-    assert!(parts.iter().all(|(_, t)| t.iter().any(|t| t.instance.class == Class::Host)), "and seen by all");
+    let sees_host = |p: &Part| p.instances.contains("host") || !p.named.is_empty();
+    assert!(parts.iter().all(sees_host), "and the host is seen by all");
     let of = |threads| {
         let done = AtomicU64::new(0);
         let outcomes = run(&plan(), &host, threads, &done).unwrap();
@@ -126,4 +125,60 @@ fn two_series_of_one_signal_need_hosts_of_their_own() {
     assert_eq!(apart.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
     assert!(count::weeks(&run(&plan(), &apart, 2, &AtomicU64::new(0)).unwrap()) > 0.0);
     assert_eq!(HOUR, 60 * MINUTE);
+}
+
+/// Which instances are in one part, one letter each, by the relations of a configuration.
+fn together(relations: &str) -> Vec<String> {
+    let rules = |class: &str, signal: &str, limit: &str| {
+        format!(
+            "[[rule]]\nid = \"{class}\"\non = \"{class}\"\nraise = \"{signal} > {limit}\"\nclear = \"{signal} < {limit}\"\n"
+        )
+    };
+    let text = rules("disk", "disk.latency", "1s") + &rules("fs", "fs.used", "90%") + relations;
+    let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };
+    let config = config::load_texts(&[("rules.toml", &text)], &Doors::default(), &facts);
+    let all = config.unwrap_or_else(|all| panic!("{}", all.render(false))).plan;
+    let own = all.rules.iter().filter(|r| !r.origin.contains("sexton.toml")).cloned().collect();
+    let plan = Arc::new(Plan { rules: own, ..Plan::clone(&all) });
+    let item = |class, label: &str, name: &str| Item {
+        instance: Instance::of(class, &[(label, name), ("device", "/dev/x")]),
+        weight: 100_000,
+    };
+    let items = [
+        item(Class::Disk, "disk", "a"),
+        item(Class::Disk, "disk", "b"),
+        item(Class::Fs, "mount", "c"),
+        item(Class::Fs, "mount", "d"),
+    ];
+    let parts = split(&plan, &items, 4);
+    let letters = |p: &Part| p.instances.iter().filter_map(|k| k.chars().rev().nth(1)).collect::<String>();
+    let mut found: Vec<String> = parts.iter().map(letters).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn only_what_explains_each_other_stays_together() {
+    let alone = ["a", "b", "c", "d"];
+    assert_eq!(together(""), alone);
+    let symptom = |relation: &str| {
+        format!(
+            "[[rule]]\nid = \"inodes\"\non = \"fs\"\nraise = \"fs.inodes_used > 90%\"\nclear = \"fs.inodes_used < 80%\"\n{relation}\n"
+        )
+    };
+    let of = |relation: &str| together(&symptom(relation));
+    assert_eq!(of("depends = [{ rule = \"fs\", same = [\"mount\"] }]"), alone, "each mount explains itself");
+    assert_eq!(of("depends = [\"fs\"]"), ["a", "b", "cd"], "any mount explains any");
+    assert_eq!(of("depends = [\"disk\"]"), ["abcd"], "any disk explains any mount");
+    assert_eq!(of("depends = [{ rule = \"fs\", same = [\"service\"] }]"), alone, "of no service");
+    let window = |kind: &str| format!("[[window]]\nid = \"w\"\nfrom = 2026-11-29T20:00:00Z\n{kind}");
+    assert_eq!(together(&window("")), alone);
+    assert_eq!(together(&window("duration = \"1h\"\n")), ["abcd"], "the first raise opens it for all");
+    let counts = |class: &str| {
+        format!(
+            "[[rule]]\nid = \"many\"\non = \"{class}\"\nraise = \"events('raise/*', 1h) > 3\"\nclear = \"events('raise/*', 1h) < 1\"\n"
+        )
+    };
+    assert_eq!(together(&counts("host")), ["abcd"], "events of all instances count");
+    assert_eq!(together(&counts("fs")), alone, "those of its own");
 }

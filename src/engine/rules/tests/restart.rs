@@ -287,3 +287,39 @@ fn silence_is_measured_from_the_last_sample_before_the_restart() {
     stage.wait(600 + 2401);
     assert_eq!(stage.told(), ["raise critical 3001<3000"]);
 }
+
+#[test]
+fn every_window_says_how_far_back_it_looks() {
+    let back = |condition: &str| {
+        let rules = [rule("r", Class::Host, &[], &[(condition, "load.avg1 < 1", 0, 0, WARNING)])];
+        Stage::new(host(), 10 * SECOND, &rules).rules.wants_past()[&metric("cpu.busy")] / MINUTE
+    };
+    let day = 24 * 60;
+    for (condition, minutes) in [
+        ("cpu.busy > 90%", 0),
+        ("avg(cpu.busy, 10m) > 90%", 10),
+        ("zscore(cpu.busy, 6h) > 3", 6 * 60),
+        // The same hour of four weeks, and the running week.
+        ("cpu.busy > 2 * baseline(cpu.busy, 7d, 4)", 35 * day),
+        ("ewma(cpu.busy, 1h) > 50%", 8 * 60),
+    ] {
+        assert_eq!(back(condition), minutes + 10, "{condition}");
+    }
+}
+
+#[test]
+fn what_an_override_names_is_wanted_of_the_past() {
+    let steps = [("cpu.busy > 90%", "", 0, 0, WARNING)];
+    let busy = rule("busy", Class::Host, &[("usual", "avg(load.avg15, 2h)")], &steps);
+    let mut stage = Stage::new(host(), 10 * SECOND, &[busy]);
+    assert!(!stage.rules.wants_past().contains_key(&metric("load.avg15")), "nobody looks at it");
+    let mut plan = Plan::clone(stage.rules.plan());
+    let set = crate::engine::plan::Patch {
+        title: Some("usually {usual}".to_owned()),
+        ..crate::engine::plan::Patch::default()
+    };
+    let (rule, matches) = (crate::engine::plan::Globs(vec!["busy".to_owned()]), Default::default());
+    plan.overrides.push(crate::engine::plan::Override { rule, matches, set });
+    stage.rules.reload(Moment::at(0), Arc::new(plan), &mut Vec::new());
+    assert_eq!(stage.rules.wants_past()[&metric("load.avg15")], 130 * MINUTE);
+}
