@@ -10,6 +10,7 @@ pub mod desk;
 pub mod diff;
 pub mod doctor;
 pub mod doors;
+pub mod explain;
 pub mod handle;
 pub mod history;
 pub mod host;
@@ -68,6 +69,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Play two rule sets over the same series: what would be raised more, less, earlier, later?
     Diff(diff::DiffArgs),
+    /// Say why a rule is raised, or is not, with the numbers; or what became of an incident
+    Explain(explain::ExplainArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args, &doors::doors(), &host::facts()),
         Verb::Replay(args) => replay::run(&args, &doors::doors(), &host::facts()),
         Verb::Diff(args) => diff::run(&args, &doors::doors(), &host::facts()),
+        Verb::Explain(args) => explain::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

@@ -27,6 +27,7 @@ mod walk;
 pub mod watch;
 
 pub use compile::{Origin, Origins};
+pub use suggest::nearest;
 pub use value::duration;
 
 use diagnose::{Diagnostic, Diagnostics, Report};

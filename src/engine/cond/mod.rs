@@ -17,7 +17,9 @@ mod lex;
 mod parse;
 pub mod program;
 mod silence;
+mod spell;
 mod title;
+mod tree;
 mod units;
 mod windowed;
 
@@ -33,6 +35,7 @@ pub use guard::{Fact, compile_guard};
 pub(super) use silence::never;
 pub use silence::{known, missing, unseen};
 pub use title::{Piece, Title, check_title};
+pub use tree::{Heard, Kind, Node, Seen, Verdict, Witness};
 pub use units::human;
 
 use expr::Expr;
