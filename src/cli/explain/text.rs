@@ -97,8 +97,8 @@ impl Page {
         self.line(&format!("{id}  {}", place(&answer["origin"])));
         self.line(&format!("{mark}: it is about {class}, and judged for none of them"));
         self.wrapped("  why    ", &word(&answer["binds_nothing"]));
-        self.unbound(answer);
         self.wrapped("  next   ", "raised for an instance only once one is seen that `match` takes");
+        self.unbound(answer);
     }
 
     fn not_bound(&mut self, answer: &Value) {
@@ -237,8 +237,9 @@ impl Page {
             self.wrapped("  stands ", &word(&step["says"]));
         }
         self.clock(&step["clock"]);
-        self.condition("  raise  ", &step["raise"]);
-        self.condition("  clear  ", &step["clear"]);
+        // Whether it is over matters only while it is raised.
+        self.condition("  raise  ", &step["raise"], true);
+        self.condition("  clear  ", &step["clear"], !step["latched_since"].is_null());
     }
 
     fn clock(&mut self, clock: &Value) {
@@ -264,16 +265,17 @@ impl Page {
         on.repeat(full as usize) + &off.repeat((CELLS - full) as usize)
     }
 
-    fn condition(&mut self, head: &str, node: &Value) {
+    fn condition(&mut self, head: &str, node: &Value, whole: bool) {
         let is_joined = ["and", "or", "not", "function"].iter().any(|kind| node["kind"] == *kind);
         let verdict = self.verdict(node);
         if !is_joined {
-            self.leaf(&format!("{head}{verdict:<9}"), node, 0);
+            self.leaf(&format!("{head}{verdict:<9}"), node, 0, whole);
             return;
         }
         self.wrapped(&format!("{head}{verdict:<9}"), &word(&node["text"]));
-        let widest = widest(node, 0).min(TEXT_MOST);
-        self.parts(node, 4, widest);
+        if whole {
+            self.parts(node, 4, widest(node, 0));
+        }
     }
 
     fn verdict(&self, node: &Value) -> String {
@@ -294,7 +296,7 @@ impl Page {
                 self.line(&format!("{margin}{mark} {joint}"));
                 self.parts(part, indent + 2, widest.saturating_sub(2));
             } else {
-                self.leaf(&format!("{margin}{mark} "), part, widest);
+                self.leaf(&format!("{margin}{mark} "), part, widest, true);
             }
         }
     }
@@ -310,7 +312,7 @@ impl Page {
     }
 
     /// A comparison or another part with no verdicts below it, and what it is worked out of.
-    fn leaf(&mut self, head: &str, node: &Value, widest: usize) {
+    fn leaf(&mut self, head: &str, node: &Value, widest: usize, whole: bool) {
         let text = word(&node["text"]);
         let pad = " ".repeat(widest.saturating_sub(text.chars().count()));
         let why = node["why"].as_str();
@@ -327,7 +329,13 @@ impl Page {
             self.out.replace_range(at..(at + plain_head.len()).min(self.out.len()), head);
         }
         let indent = plain_head.chars().count() + 2;
-        items(&node["parts"]).iter().for_each(|part| self.worked_out(part, indent, &text));
+        let parts = items(&node["parts"]);
+        // The value of the one signal that is polled has just been told.
+        let is_told_already =
+            matches!(parts, [one] if one["kind"] == "signal" && one["signal"]["interval"] != 0.0);
+        if whole && !is_told_already {
+            parts.iter().for_each(|part| self.worked_out(part, indent, &text));
+        }
     }
 
     /// What a value is worked out of, where that says more than the value.
@@ -336,6 +344,11 @@ impl Page {
         let (text, shown) = (word(&node["text"]), word(&node["shown"]));
         let is_new = !above.starts_with(&text);
         match node["kind"].as_str() {
+            Some("window") if !node["why"].is_null() => {
+                if is_new {
+                    self.wrapped(&margin, &format!("{text} = unknown: {}", word(&node["why"])));
+                }
+            }
             Some("window") => {
                 let span = node["window"]["span"].as_f64().map(|s| human((s * 1e9) as i64));
                 let span = span.map(|s| format!("over {s}: ")).unwrap_or_default();
