@@ -55,7 +55,7 @@ impl Page {
         }
         self.wrapped("  times     ", &times.join(", "));
         let counters = &incident["counters"];
-        let mut facts = vec![format!("{} events", counters["events"])];
+        let mut facts = vec![count(counters["events"].as_u64().unwrap_or(0), "event")];
         for (key, what) in [("reopens", "reopened"), ("flaps", "flaps"), ("suppressed", "symptoms explained")]
         {
             if let Some(n) = counters[key].as_u64().filter(|n| *n > 0) {
@@ -230,11 +230,8 @@ impl Page {
         let raised = word(&incident["raised_at"]);
         let raised = raised.split('.').next().unwrap_or_default().trim_end_matches('Z');
         self.line("");
-        self.line(&format!("Every number now:        sexton explain {id} '{on}'"));
-        self.line(
-            &format!("Every number at the raise: sexton explain {id} '{on}' --at {raised}Z")
-                .replace("raise: ", "raise:  "),
-        );
+        self.line(&format!("All numbers now:           sexton explain {id} '{on}'"));
+        self.line(&format!("All numbers at the raise:  sexton explain {id} '{on}' --at {raised}Z"));
     }
 }
 
@@ -260,8 +257,7 @@ fn delivery(d: &Value, at: &Value) -> String {
     }
     let failed = d["attempts"].as_u64().unwrap_or(0);
     if failed > 0 {
-        let plural = if failed == 1 { "attempt" } else { "attempts" };
-        facts.push(format!("{failed} failed {plural} since the last that was stored"));
+        facts.push(format!("{} since the last that was stored", count(failed, "failed attempt")));
     }
     if let Some(next) = d["next"].as_str() {
         facts.push(if next.starts_with("1970-") {
@@ -288,6 +284,10 @@ fn delivery(d: &Value, at: &Value) -> String {
     facts.join("; ")
 }
 
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 fn left(at: &Value, due: &Value) -> String {
     match between(at, due) {
         left if left == "0s" => "late".to_owned(),
@@ -306,8 +306,8 @@ fn plot(series: &Value, unicode: bool) -> String {
     let (least, most) = values.iter().fold((*first, *first), |(a, b), v| (a.min(*v), b.max(*v)));
     let mut text = if unicode { sparkline(&values, least, most) + "  " } else { String::new() };
     text.push_str(&format!(
-        "{} samples, {} to {}, last {}",
-        values.len(),
+        "{}, {} to {}, last {}",
+        count(values.len() as u64, "sample"),
         human(least, ty),
         human(most, ty),
         human(*last, ty)

@@ -26,7 +26,11 @@ pub fn moment(text: &str, now: Stamp, zone: &TimeZone) -> Result<Stamp, String> 
         let zoned = civil.to_zoned(zone.clone()).ok()?;
         i64::try_from(zoned.timestamp().as_nanosecond()).ok().map(Stamp)
     };
-    if let Ok(time) = written.parse::<Time>() {
+    if let Some(stamp) = written.parse::<DateTime>().ok().and_then(at) {
+        return Ok(stamp);
+    }
+    // Without a colon it may be a number of anything.
+    if let Some(time) = written.parse::<Time>().ok().filter(|_| written.contains(':')) {
         let here = jiff::Timestamp::from_nanosecond(i128::from(now.0)).map_err(|e| e.to_string())?;
         let today = here.to_zoned(zone.clone()).date();
         let days = [Some(today), today.yesterday().ok()];
@@ -34,9 +38,6 @@ pub fn moment(text: &str, now: Stamp, zone: &TimeZone) -> Result<Stamp, String> 
         if let Some(last) = stamps.into_iter().find(|stamp| *stamp <= now) {
             return Ok(last);
         }
-    }
-    if let Some(stamp) = written.parse::<DateTime>().ok().and_then(at) {
-        return Ok(stamp);
     }
     Err(format!("`{text}` is no time: write 14:05, \"2026-11-22 14:05\", 2026-11-22T14:05:00Z or \"2h ago\""))
 }

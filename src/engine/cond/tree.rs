@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::program::{Compare, Input, Num, Program, Root, Truth, View, equal};
+use super::program::{Compare, Input, Num, Program, Root, Truth, View, Words, equal};
 use super::spell::Scope;
 use super::units::human;
 use crate::engine::moment;
@@ -181,10 +181,7 @@ impl Program {
         let mut node = match &self.root {
             Root::Truth(truth) => apart.truth(truth),
             Root::Num(num) => apart.number(num, self.ty, None),
-            Root::Words(words) => {
-                let shown = words.eval(witness).map_or_else(|| "unknown".to_owned(), |t| format!("'{t}'"));
-                Node { shown, ..Node::new(Kind::Function, scope.words(words)) }
-            }
+            Root::Words(words) => apart.words(words),
         };
         node.text = cut(self.canonical.clone());
         node
@@ -213,11 +210,8 @@ impl<W: Witness> Apart<'_, W> {
                 (Kind::Function, [&three.0, &three.1, &three.2].map(|t| self.truth(t)).into())
             }
             Truth::Words(compare) => {
-                let slots = [&compare.left, &compare.right].into_iter().filter_map(|words| match words {
-                    super::program::Words::Slot(slot) => Some(self.signal(*slot, None)),
-                    _ => None,
-                });
-                (Kind::Compare, slots.collect())
+                let sides = [&compare.left, &compare.right].map(|words| self.words(words));
+                (Kind::Compare, sides.into_iter().filter(|part| part.kind != Kind::Constant).collect())
             }
             Truth::Silent(slot, _) | Truth::Missing(slot, _) | Truth::Unseen(slot, _) => {
                 (Kind::Absence, vec![self.signal(*slot, None)])
@@ -234,6 +228,7 @@ impl<W: Witness> Apart<'_, W> {
             _ if verdict.is_some() => None,
             Truth::Silent(..) => Some("not waited for long enough to tell".to_owned()),
             Truth::Fact(_) => Some("only known of an incident".to_owned()),
+            Truth::If(_) => why_branch(&parts),
             _ => first_why(&parts),
         };
         let (verdict, text) = (Some(verdict.into()), cut(self.scope.truth(truth)));
@@ -297,15 +292,39 @@ impl<W: Witness> Apart<'_, W> {
             }
             Num::Coalesce(two) => (Kind::Function, [&two.0, &two.1].map(|n| self.number(n, ty, None)).into()),
         };
-        let parts: Vec<Node> = parts.into_iter().filter(|part| part.kind != Kind::Constant).collect();
         let why = match num {
             _ if !value.is_nan() => None,
             Num::Age(_) => Some("it was never seen".to_owned()),
+            Num::If(_) => why_branch(&parts),
             _ => first_why(&parts).or(Some("a division by zero has no value".to_owned())),
         };
-        let parts = if kind == Kind::Absence { Vec::new() } else { parts };
+        let is_told = |part: &Node| kind != Kind::Absence && part.kind != Kind::Constant;
+        let parts = parts.into_iter().filter(is_told).collect();
         let text = text.unwrap_or_else(|| self.scope.number(num, ty));
         Node { why, parts, ..Node::new(kind, cut(text)) }.quantity(value, ty)
+    }
+
+    fn words(&self, words: &Words) -> Node {
+        let (kind, parts): (Kind, Vec<Node>) = match words {
+            Words::Slot(slot) => return self.signal(*slot, None),
+            Words::Const(_) => (Kind::Constant, Vec::new()),
+            Words::Fact(_) => (Kind::Fact, Vec::new()),
+            Words::If(three) => {
+                let branches = [&three.1, &three.2].map(|w| self.words(w));
+                (Kind::Function, [self.truth(&three.0)].into_iter().chain(branches).collect())
+            }
+            Words::Coalesce(two) => (Kind::Function, [&two.0, &two.1].map(|w| self.words(w)).into()),
+        };
+        let found = words.eval(self.witness);
+        let why = match words {
+            _ if found.is_some() => None,
+            Words::If(_) => why_branch(&parts),
+            Words::Fact(_) => Some("only known of an incident".to_owned()),
+            _ => first_why(&parts),
+        };
+        let shown = found.map_or_else(|| "unknown".to_owned(), |text| format!("'{text}'"));
+        let parts = parts.into_iter().filter(|part| part.kind != Kind::Constant).collect();
+        Node { shown, why, parts, ..Node::new(kind, cut(self.scope.words(words))) }
     }
 
     fn window(&self, index: u16, num: &Num, (value, ty): (f64, Type), mut parts: Vec<Node>) -> Node {
@@ -397,21 +416,30 @@ fn why_window(seen: &Seen, fed: &[Node]) -> String {
         return "what it has seen is not enough to work it out".to_owned();
     }
     match (facts.coverage, facts.interval) {
-        (Some(coverage), _) if watched < facts.span => format!(
-            "still warming up: watched for {} of {}, {} covered and {} needed",
-            moment::human(watched),
-            moment::human(facts.span),
-            percent(coverage),
-            percent(facts.needed)
-        ),
-        (Some(coverage), _) if facts.newest.is_some() => {
-            format!(
-                "coverage too low: {} of its samples, {} needed",
-                percent(coverage),
-                percent(facts.needed)
-            )
+        (Some(coverage), interval) if facts.newest.is_some() => {
+            let seen = facts.samples.zip(facts.expected);
+            let seen = seen.map(|(n, of)| format!("{n:.0} of {of:.0} samples, ")).unwrap_or_default();
+            let covered = format!("{seen}{} covered, {} needed", percent(coverage), percent(facts.needed));
+            if watched >= facts.span {
+                return format!("coverage too low: {covered}");
+            }
+            let (watched, of) = (moment::human(watched), moment::human(facts.span));
+            let missing = facts.samples.zip(facts.expected).map(|(n, of)| facts.needed * of - n);
+            let soon = missing.map(|n| moment::human((n.max(0.0) * interval as f64) as i64));
+            let soon = soon.map(|left| format!("; enough in about {left}")).unwrap_or_default();
+            format!("still warming up, watched for {watched} of {of}: {covered}{soon}")
         }
         _ => first_why(fed).unwrap_or_else(|| "nothing is known of what it is made of".to_owned()),
+    }
+}
+
+/// Of condition and two branches: why what was chosen is unknown.
+fn why_branch(parts: &[Node]) -> Option<String> {
+    let [cond, yes, no] = parts else { return first_why(parts) };
+    match cond.verdict {
+        Some(Verdict::True) => yes.why.clone(),
+        Some(Verdict::False) => no.why.clone(),
+        _ => cond.why.clone(),
     }
 }
 
@@ -457,6 +485,8 @@ fn arithmetic(facts: &Facts, ty: Type, is_condition: bool, of_events: bool) -> A
         };
         let shown = match (name, is_condition) {
             ("now", true) => (figure.value != 0.0).to_string(),
+            // A sum of shares is no share.
+            ("sum", _) if ty == ratio => human(figure.value, Type::of(Base::Number)),
             _ => human_rate(figure.value, unit(figure.unit)),
         };
         (name.to_owned(), figure.value, shown)

@@ -204,7 +204,7 @@ impl Rules {
     fn why_ok(&self, steps: &[StepJudgement], order: &[usize]) -> String {
         let lowest = order.first().and_then(|i| steps.get(*i));
         match lowest {
-            Some(step) => format!("not raised: {}", step.says),
+            Some(step) => format!("not raised: {}", step.says.strip_prefix("false: ").unwrap_or(&step.says)),
             None => "not raised".to_owned(),
         }
     }
