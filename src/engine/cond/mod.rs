@@ -5,6 +5,7 @@
 //! is what it is. Nothing here knows where a value comes from. Any input gives a program or an error with the
 //! bytes to underline, never a panic.
 
+mod apart;
 mod call;
 mod check;
 mod clear;
@@ -16,6 +17,7 @@ mod hint;
 mod lex;
 mod parse;
 pub mod program;
+mod reason;
 mod silence;
 mod spell;
 mod title;
