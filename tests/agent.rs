@@ -188,3 +188,143 @@ async fn nothing_is_raised_in_a_window_from_the_shell_though_the_daemon_is_kille
     assert_eq!(incident["links"]["change"], "CHG7");
     assert!(incident["breach_at"].as_str() < incident["raised_at"].as_str());
 }
+
+/// Rules that are false, pending, unknown and bind nothing, whatever this machine does.
+const WHY: &str = "\
+[[rule]]\nid = \"why-false\"\non = \"host\"\nraise = \"mem.total < 1B\"\nclear = \"mem.total > 1B\"
+[[rule]]\nid = \"why-pending\"\non = \"host\"\nfor = \"1h\"\nraise = \"mem.total > 1B\"\nclear = \"mem.total < 1B\"
+[[rule]]\nid = \"why-unknown\"\non = \"host\"\nraise = \"avg(cpu.busy, 10d) > 90%\"\nclear = \"cpu.busy < 1%\"
+[[rule]]\nid = \"why-unbound\"\non = \"fs\"\nmatch = { mount = [\"/nowhere-*\"] }\nraise = \"fs.used > 1%\"\nclear = \"fs.used < 1%\"
+";
+
+#[tokio::test]
+async fn explain_says_why_a_rule_is_raised_and_why_it_is_not() {
+    let mut host = Host::start().await;
+    std::fs::write(host.path("etc/rules.d/why.toml"), WHY).expect("rules");
+    let judged = |host: &Host, rule: &str| Some(host.explained(&[rule])?["detail"]["judgement"].clone());
+    let in_state = |host: &Host, rule: &str, state: &str| {
+        judged(host, rule).filter(|judgement| judgement["state"] == state)
+    };
+    let ready = std::future::ready::<Option<Value>>;
+    let pending = until("the pending rule", || ready(in_state(&host, "why-pending", "pending"))).await;
+    assert_eq!(pending["steps"][0]["clock"]["of"], "for");
+    assert_eq!(pending["steps"][0]["clock"]["needed"], 3600.0);
+    let is_not = until("the false rule", || ready(in_state(&host, "why-false", "ok"))).await;
+    let compared = &is_not["steps"][0]["raise"];
+    assert_eq!((&compared["verdict"], &compared["unit"]), (&"false".into(), &"bytes".into()));
+    assert!(compared["margin"]["by"].as_f64().is_some_and(|by| by > 0.0), "{compared}");
+    let unknown = until("the unknown rule", || ready(in_state(&host, "why-unknown", "unknown"))).await;
+    let why = unknown["verdict"].as_str().unwrap_or_default();
+    assert!(why.contains("still warming up") && why.contains("of 10d"), "{why}");
+    let nothing = || ready(host.explained(&["why-unbound"]).filter(|a| a["unbound_count"] != 0));
+    let nothing = until("file systems that are not bound", nothing).await;
+    assert_eq!(nothing["bound"], 0);
+    let reason = nothing["unbound"][0]["why"].as_str().unwrap_or_default();
+    assert!(reason.contains("match takes only mount = [\"/nowhere-*\"]"), "{reason}");
+    let (code, text, _) = host.explain(&["why-unbound", "/"]);
+    assert!(code == Some(0) && text.contains("NOT BOUND"), "{text}");
+    host.kill_job();
+    let incident = until("an incident", || host.incident_in("new")).await;
+    let (code, text, _) = host.explain(&["job-missing"]);
+    let number = incident["number"].as_str().unwrap_or_default();
+    assert_eq!(code, Some(0));
+    assert!(text.contains("RAISED critical since") && text.contains("proc.count 0 < 1"), "{text}");
+    assert!(text.contains(number) && text.contains("between a raise and an incident"), "{text}");
+    for (args, hint) in [
+        (&["why-flase"][..], "did you mean the rule `why-false`?"),
+        (&["job-missing", "nobody"], "knows no instance `nobody`; it is judged for proc{name="),
+        (&["INC009999"], "no rule in force and no incident is called `INC009999`"),
+        (&["job"], "rules with that in their name: job-missing"),
+    ] {
+        let (code, _, said) = host.explain(args);
+        assert!(code == Some(1) && said.contains(hint), "{args:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn explain_tells_what_became_of_an_incident() {
+    let mut host = Host::start().await;
+    host.stop_desk();
+    host.kill_job();
+    until("an incident on the host", || async { host.open_here().filter(|n| *n == 1) }).await;
+    let delivery = |host: &Host, wanted: &str| {
+        let row = host.explained(&["INC000001"])?["deliveries"][0].clone();
+        (row["destination"] == "desk" && row["state"] == wanted).then_some(row)
+    };
+    let failed = || {
+        let row = delivery(&host, "pending").or(delivery(&host, "unknown"));
+        std::future::ready(row.filter(|row| row["attempts"].as_u64() > Some(0)))
+    };
+    let failed = until("a failed attempt", failed).await;
+    assert!(failed["last_error"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
+    host.start_desk().await;
+    let stored = until("its delivery", || std::future::ready(delivery(&host, "acked"))).await;
+    assert_eq!(stored["rev"], stored["acked_rev"]);
+    let whole = host.explained(&["INC000001"]).expect("the incident");
+    assert_eq!((&whole["schema"], &whole["kind"]), (&"explain/1".into(), &"incident".into()));
+    assert_eq!(whole["incident"]["rule"]["id"], "job-missing");
+    assert_eq!(whole["rule"]["now"]["state"], "raised");
+    let id = whole["incident"]["id"].as_str().unwrap_or_default().to_owned();
+    for name in [&id, &id[..13], "inc000001", "INC1"] {
+        assert_eq!(
+            host.explained(&[name]).map(|a| a["incident"]["id"].clone()),
+            Some(id.as_str().into()),
+            "{name}"
+        );
+    }
+    let (_, text, _) = host.explain(&["INC000001"]);
+    for line in ["why it was raised", "proc.count 0 < 1", "impact 1 × urgency 2 by the matrix = P2", "ACKED"]
+    {
+        assert!(text.contains(line), "{line}:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn explain_names_the_window_that_keeps_a_raise() {
+    let mut host = Host::start().await;
+    assert!(host.maintenance(&["start", "--for", "1h", "--reason", "new disk"]).is_some());
+    let hindrance = |host: &Host, effect: &str| {
+        let all = host.explained(&["job-missing", host.job_name()])?["detail"]["suppression"].clone();
+        all.as_array()?.iter().find(|h| h["effect"] == effect && h["kind"] == "maintenance").cloned()
+    };
+    until("the window that would keep it", || std::future::ready(hindrance(&host, "would"))).await;
+    host.kill_job();
+    let keeps = until("the window that keeps it", || std::future::ready(hindrance(&host, "keeps"))).await;
+    assert!(keeps["text"].as_str().is_some_and(|text| text.contains("shell-1")), "{keeps}");
+    let (_, text, _) = host.explain(&["job-missing"]);
+    assert!(text.contains("but    no incident: kept since") && text.contains("KEEPS IT"), "{text}");
+    assert!(host.maintenance(&["end", "shell-1"]).is_some());
+    until("the incident after the window", || host.incident_of("job-missing")).await;
+    let whole = host.explained(&["INC000001"]).expect("the incident");
+    assert_eq!(whole["kept"][0]["window"], "shell-1", "{}", whole["kept"]);
+}
+
+#[tokio::test]
+async fn explain_replays_a_past_moment_with_and_without_the_daemon() {
+    let mut host = Host::start().await;
+    let before = host.now().expect("the agent's clock");
+    host.kill_job();
+    until("an incident", || host.incident_in("new")).await;
+    let etc = host.path("etc").display().to_string();
+    let state = |host: &Host, at: &str| {
+        let answer = host.explained(&["job-missing", host.job_name(), "--at", at, "--config", &etc])?;
+        answer["detail"]["judgement"]["state"].as_str().map(str::to_owned)
+    };
+    assert_eq!(state(&host, &before).as_deref(), Some("ok"), "as it was");
+    assert_eq!(state(&host, "now").as_deref(), Some("raised"), "what was seen within the last minute counts");
+    assert_eq!(host.end_agent(), Some(0));
+    let (code, _, said) = host.explain(&["job-missing"]);
+    assert_eq!(code, Some(3), "no daemon to ask: {said}");
+    assert_eq!(state(&host, "now").as_deref(), Some("raised"), "the history needs no daemon");
+    let at = |at: &str| host.explain(&["job-missing", "--at", at, "--config", &etc]);
+    let (_, text, _) = at("now");
+    assert!(text.starts_with("As of 2") && text.contains("RAISED critical"), "{text}");
+    for (time, code, why) in [
+        ("2001-01-01T00:00:00Z", 1, "holds no samples for job-missing before 2001"),
+        ("2999-01-01T00:00:00Z", 2, "lies in the future"),
+        ("noonish", 2, "is no time: write 14:05"),
+    ] {
+        let (found, _, said) = at(time);
+        assert!(found == Some(code) && said.contains(why), "{time}: {found:?} {said}");
+    }
+}

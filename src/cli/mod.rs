@@ -10,6 +10,7 @@ pub mod desk;
 pub mod diff;
 pub mod doctor;
 pub mod doors;
+pub mod explain;
 pub mod handle;
 pub mod history;
 pub mod host;
@@ -77,6 +78,8 @@ enum Verb {
     Rules(rules::RulesArgs),
     /// Print the JSON Schema of a configuration file, with which editors complete and check it
     Schema(schema::SchemaArgs),
+    /// Say why a rule is raised, or is not, with the numbers; or what became of an incident
+    Explain(explain::ExplainArgs),
     /// Show what the daemon sees and does
     Status(status::StatusArgs),
     /// Acknowledge an incident
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Import(args) => import::run(&args, &doors::doors(), &host::facts()),
         Verb::Rules(args) => rules::run(&args, &doors::doors(), &host::facts()),
         Verb::Schema(args) => schema::run(&args, &doors::doors()),
+        Verb::Explain(args) => explain::run(&args, &doors::doors(), &host::facts()),
         Verb::Status(args) => status::run(&args),
         Verb::Ack(args) => handle::ack(&args),
         Verb::Start(args) => handle::start(&args),

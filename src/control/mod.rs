@@ -10,6 +10,7 @@
 //! | `GET /v1/status` | the daemon, its rules, collectors, checks, destinations, open incidents |
 //! | `GET /v1/incidents[/ID]`, `GET /v1/problems[/ID]` | records held, newest revision |
 //! | `GET /v1/outbox`, `GET /v1/rules` | rows waiting, rule instances |
+//! | `GET /v1/explain/SUBJECT?instance=…` | why a rule is or is not raised, or what became of an incident |
 //! | `GET /v1/history`, `GET /v1/history/samples?series=…` | series kept, samples of one page by page |
 //! | `POST /v1/incidents/ID/{ack,start,hold,resolve,cancel,reopen,note}` | `{"note": "…"}` |
 //! | `POST /v1/incidents/ID/assign` | `{"to": "…"}` |
@@ -61,6 +62,7 @@ pub enum Query {
     Drop { destination: String, record: String, reason: String },
     DropAll { destination: String, reason: String },
     Rules,
+    Explain { subject: String, instance: Option<String> },
     HistorySeries,
     HistorySamples(SamplesWanted),
     Reload,
@@ -176,6 +178,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/maintenance", get(|s| ask(s, Query::Maintenance)).post(maintenance::start))
         .route("/v1/maintenance/{id}/end", post(maintenance::end))
         .route("/v1/rules", get(|s| ask(s, Query::Rules)))
+        .route("/v1/explain/{subject}", get(explain))
         .route("/v1/history", get(|s| ask(s, Query::HistorySeries)))
         .route("/v1/history/samples", get(samples))
         .route("/v1/reload", post(|s| ask(s, Query::Reload)))
@@ -251,6 +254,19 @@ async fn export(
     axum::extract::Query(page): axum::extract::Query<Page>,
 ) -> Response {
     ask(state, Query::OutboxExport { after: page.after }).await
+}
+
+#[derive(serde::Deserialize)]
+struct Asked {
+    instance: Option<String>,
+}
+
+async fn explain(
+    state: State<mpsc::Sender<Request>>,
+    UrlPath(subject): UrlPath<String>,
+    axum::extract::Query(asked): axum::extract::Query<Asked>,
+) -> Response {
+    ask(state, Query::Explain { subject, instance: asked.instance }).await
 }
 
 async fn samples(

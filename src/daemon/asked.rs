@@ -48,6 +48,7 @@ impl Daemon {
         match query {
             Query::Status => Ok(self.status().await),
             Query::Rules => Ok(self.standing()),
+            Query::Explain { subject, instance } => self.explain(&subject, instance.as_deref()).await,
             Query::Maintenance => Ok(self.maintenance()),
             Query::Incidents => status::list("incidents", self.engine.incidents.incidents()),
             Query::Problems => status::list("problems", self.engine.incidents.problems()),

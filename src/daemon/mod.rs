@@ -7,6 +7,7 @@
 //! because only a start checks it and moves it aside.
 
 mod asked;
+pub(crate) mod explain;
 mod own;
 pub(crate) mod past;
 mod status;

@@ -10,6 +10,7 @@
 mod evidence;
 mod facts;
 mod flapping;
+mod gate;
 mod held;
 mod ledger;
 mod lifecycle;
@@ -38,8 +39,11 @@ use facts::Sight;
 use held::{Change, Held};
 use person::Who;
 
+pub use gate::Newest;
+
 pub(super) use facts::{second, word};
 pub(super) use ledger::{Ledger, Revised, json, put};
+pub(super) use priority::reason;
 pub(super) use timers::{Id, Timers};
 
 /// Incidents held at once. Beyond it the one that has been resolved for longest is closed early; open ones

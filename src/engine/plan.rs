@@ -12,6 +12,7 @@ use super::record::{HostRef, Nature, Priority, Severity};
 use super::signal::{Class, Instance};
 
 mod action;
+mod refusal;
 mod silence;
 
 pub use action::{Action, Argument, Budget, Mode, OnFail, Part};

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::effect::{DestinationStatus, OutboxRow, RecordKind, Resend, Step, Terms};
 use super::id;
 use super::incident::{json, put};
-use super::moment::{MINUTE, Stamp};
+use super::moment::{MINUTE, Stamp, human};
 use super::option::{DestinationPlan, Digest, Filter};
 use super::record::{Priority, ProblemState, Record, Severity};
 
@@ -136,6 +136,15 @@ impl Routes {
         judged.into_iter().map(to).collect()
     }
 
+    /// Why a destination opens no row for a record; `None` when it does.
+    pub fn why_not(&self, now: Stamp, record: &Record, destination: &DestinationPlan) -> Option<String> {
+        if let Some(key) = refused_by(&destination.filter, record) {
+            return Some(format!("its match lets no such {key} pass"));
+        }
+        let fallback = destination.fallback.as_ref().filter(|_| !self.steps_in(destination, now))?;
+        Some(format!("it steps in only while {} has been down for {}", fallback.of, human(fallback.after)))
+    }
+
     /// A destination that is no fallback always gets what its filter lets in; a fallback only while the other
     /// has been down for long enough.
     fn steps_in(&self, destination: &DestinationPlan, now: Stamp) -> bool {
@@ -184,6 +193,24 @@ fn accepts(filter: &Filter, record: &Record) -> bool {
         }
         Record::Link(_) => kind(RecordKind::Incident) && kind(RecordKind::Problem),
     }
+}
+
+/// The key of a filter that keeps a record out: each key is asked alone.
+fn refused_by(filter: &Filter, record: &Record) -> Option<&'static str> {
+    let none = Filter::default;
+    let alone = [
+        ("record", Filter { record: filter.record.clone(), ..none() }),
+        ("priority", Filter { priority: filter.priority.clone(), ..none() }),
+        ("severity", Filter { severity: filter.severity.clone(), ..none() }),
+        ("nature", Filter { nature: filter.nature.clone(), ..none() }),
+        ("service", Filter { service: filter.service.clone(), ..none() }),
+        ("label", Filter { labels: filter.labels.clone(), ..none() }),
+        ("category", Filter { category: filter.category.clone(), ..none() }),
+        ("rule", Filter { rule: filter.rule.clone(), ..none() }),
+    ];
+    let refuses = |(_, filter): &(&str, Filter)| !accepts(filter, record);
+    let key = alone.iter().find(|one| refuses(one)).map(|(key, _)| *key);
+    key.or_else(|| (!accepts(filter, record)).then_some("priority and severity"))
 }
 
 fn row(record: &Record) -> OutboxRow {

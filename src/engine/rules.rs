@@ -15,6 +15,7 @@
 mod absence;
 mod binding;
 mod bound;
+mod explain;
 mod machine;
 mod past;
 mod raised;
@@ -41,6 +42,7 @@ use saved::Saved;
 use series::Series;
 use slab::Slab;
 
+pub use explain::{Clock as StepClock, Judgement, StepJudgement, Unbound};
 pub use raised::{Latch, Trouble};
 pub use saved::Raised;
 pub use standing::{Health, Standing};

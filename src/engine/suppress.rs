@@ -11,6 +11,7 @@
 //! This file must not know how a condition is judged or how an incident lives.
 
 mod calendar;
+mod explain;
 mod kept;
 mod review;
 mod status;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 pub use calendar::{Calendar, DAY_MINUTES, Days, Opening, Slot, When};
+pub use explain::{Effect, Hindrance};
 pub use status::{Kept as KeptRaise, WindowStatus};
 pub use terms::{Ancestor, Covers, Mode, Subject, Terms, Window};
 pub use windows::{SHELL_LASTS, SHELL_MOST};

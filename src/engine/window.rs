@@ -11,6 +11,7 @@
 //! been seen of it. Which form a window has is settled by its first sample. This file must not know what an
 //! expression is; it is fed numbers, truths as 0 and 1.
 
+pub mod facts;
 pub mod fold;
 mod medians;
 mod quantile;

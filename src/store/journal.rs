@@ -57,16 +57,46 @@ pub fn since(tx: &Tx<'_>, since: u64, limit: usize) -> Result<Vec<JournalRow>, S
     let mut select = tx.prepare_cached(
         "SELECT seq, at, kind, subject, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
-    let rows = select.query_map(params![int(since), int(limit.min(READ_MOST) as u64)], |row| {
-        Ok(JournalRow {
-            seq: uint(row.get(0)?),
-            at: Stamp(row.get(1)?),
-            kind: row.get(2)?,
-            subject: row.get(3)?,
-            body: row.get(4)?,
-        })
-    })?;
+    let rows = select.query_map(params![int(since), int(limit.min(READ_MOST) as u64)], entry)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Entries about these subjects among the newest `scan`, oldest first, at most 10 000.
+pub fn about(tx: &Tx<'_>, subjects: &[String], scan: u64) -> Result<Vec<JournalRow>, StoreError> {
+    let mut rows: Vec<JournalRow> = Vec::new();
+    let mut select = tx.prepare_cached(
+        "SELECT seq, at, kind, subject, body FROM journal
+         WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal) - ?1 AND subject = ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    for subject in subjects {
+        let found = select.query_map(params![int(scan), subject, int(READ_MOST as u64)], entry)?;
+        rows.extend(found.collect::<Result<Vec<_>, _>>()?);
+    }
+    rows.sort_by_key(|row| row.seq);
+    Ok(rows)
+}
+
+/// Ids of the incidents among the newest `scan` entries whose id begins so or whose number is that; at most
+/// ten, newest first.
+pub fn incidents(tx: &Tx<'_>, text: &str, scan: u64) -> Result<Vec<String>, StoreError> {
+    let mut select = tx.prepare_cached(
+        "SELECT subject FROM journal
+         WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal) - ?1 AND kind = 'incident'
+         AND (substr(subject, 1, length(?2)) = ?2 OR json_extract(body, '$.number') = upper(?2))
+         GROUP BY subject ORDER BY max(seq) DESC LIMIT 10",
+    )?;
+    let rows = select.query_map(params![int(scan), text], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<JournalRow> {
+    Ok(JournalRow {
+        seq: uint(row.get(0)?),
+        at: Stamp(row.get(1)?),
+        kind: row.get(2)?,
+        subject: row.get(3)?,
+        body: row.get(4)?,
+    })
 }
 
 /// Number of the newest entry; 0 when there is none.

@@ -165,6 +165,29 @@ impl Store {
         self.read(move |tx| journal::since(tx, since_seq, limit)).await
     }
 
+    /// Entries about these subjects among the newest `scan` of the journal, oldest first, at most 10 000 of
+    /// each.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn journal_about(
+        &self,
+        subjects: Vec<String>,
+        scan: u64,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(move |tx| journal::about(tx, &subjects, scan)).await
+    }
+
+    /// Ids of incidents among the newest `scan` entries of the journal, whose id begins so or whose number is
+    /// that; at most ten, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn journal_incidents(&self, text: &str, scan: u64) -> Result<Vec<String>, StoreError> {
+        let text = text.to_owned();
+        self.read(move |tx| journal::incidents(tx, &text, scan)).await
+    }
+
     /// Sizes now.
     ///
     /// # Errors

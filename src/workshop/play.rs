@@ -192,6 +192,11 @@ impl Player {
         all.find(|i| i.state.is_open() && i.rule.id == rule && i.instance == instance)
     }
 
+    /// The engine as it stands, to be asked.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// What has been played so far.
     pub fn played(&self) -> &Played {
         &self.played

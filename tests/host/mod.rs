@@ -66,7 +66,7 @@ impl Host {
              proc = {{ watch = [\"{job}\"] }}\n[correlate]\nfailure_gap = \"100ms\"\nflap_half_life = \"1s\"\n\
              [store]\ndir = \"{dir}/agent\"\n[desk]\nlisten = \"{address}\"\ndir = \"{dir}/desk\"\ntokens = {{ file = \"{dir}/token\" }}\n\
              [[destination]]\nid = \"desk\"\nkind = \"desk\"\nurl = \"http://{address}\"\ntoken = {{ file = \"{dir}/token\" }}\n\
-             # only what these tests are about\n[[override]]\nrule = [\"*\", \"!job-missing\", \"!sexton-config\", \"!dead-letters\"]\nset = {{ enabled = false }}\n",
+             # only what these tests are about\n[[override]]\nrule = [\"*\", \"!job-missing\", \"!sexton-config\", \"!dead-letters\", \"!why-*\"]\nset = {{ enabled = false }}\n",
             job = self.job_name,
             address = self.address,
         );
@@ -182,6 +182,31 @@ impl Host {
     pub fn maintenance(&self, args: &[&str]) -> Option<Value> {
         let said = self.output(&[&["maintenance"], args].concat())?;
         Some(serde_json::from_str(&said).unwrap_or(Value::String(said)))
+    }
+
+    /// What `sexton explain …` says: exit code, output, messages.
+    pub fn explain(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut explain = Command::new(SEXTON);
+        explain.arg("explain").args(args).arg("--socket").arg(self.path("control.sock"));
+        let said = explain.output().expect("sexton explain");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (said.status.code(), text(&said.stdout), text(&said.stderr))
+    }
+
+    /// The same as JSON, when it is not refused.
+    pub fn explained(&self, args: &[&str]) -> Option<Value> {
+        let (code, out, _) = self.explain(&[args, &["--json"]].concat());
+        serde_json::from_str(&out).ok().filter(|_| code == Some(0))
+    }
+
+    /// The agent's clock.
+    pub fn now(&self) -> Option<String> {
+        Some(self.sexton(&["status", "--json"])?["now"].as_str()?.to_owned())
+    }
+
+    /// Name of the job as the agent sees it.
+    pub fn job_name(&self) -> &str {
+        &self.job_name
     }
 
     /// What the agent says is wrong with its store.

@@ -46,7 +46,7 @@ impl Checker<'_> {
             Form::Formula { class, source } => self.formula(spec, class, source, whole, args),
             Form::Map(f) => {
                 let (num, ty) = self.numeric(spec, &args[0])?;
-                Ok(Typed::Num(Num::Map(f, Box::new(num)), ty))
+                Ok(Typed::Num(Num::Map(spec.which(), f, Box::new(num)), ty))
             }
             Form::Fold(f) => {
                 let (first, ty) = self.numeric(spec, &args[0])?;
@@ -54,7 +54,7 @@ impl Checker<'_> {
                 for arg in &args[1..] {
                     many.push(self.like(spec, (&args[0], ty), arg)?);
                 }
-                Ok(Typed::Num(Num::Fold(f, many.into()), ty))
+                Ok(Typed::Num(Num::Fold(spec.which(), f, many.into()), ty))
             }
             Form::Age => {
                 let slot = self.signal(spec, &args[0], false)?;

@@ -246,9 +246,9 @@ fn is_fixed(num: &Num, slots: &[Metric]) -> bool {
     match num {
         Num::Const(_) => true,
         Num::Slot(slot) => slots.get(usize::from(*slot)).is_some_and(|m| m.spec().kind == Kind::Attribute),
-        Num::Neg(one) | Num::Map(_, one) => is_fixed(one, slots),
+        Num::Neg(one) | Num::Map(.., one) => is_fixed(one, slots),
         Num::Math(_, sides) => sides.iter().all(|side| is_fixed(side, slots)),
-        Num::Fold(_, many) => many.iter().all(|one| is_fixed(one, slots)),
+        Num::Fold(.., many) => many.iter().all(|one| is_fixed(one, slots)),
         Num::Window(..) | Num::Age(_) | Num::If(_) | Num::Coalesce(_) => false,
     }
 }
@@ -259,7 +259,7 @@ fn name_of(expr: &Expr, num: &Num) -> Option<Box<str>> {
 }
 
 /// The type of `a * b` as far as `a` decides it.
-fn product(a: Type, b: Type) -> Option<Type> {
+pub(super) fn product(a: Type, b: Type) -> Option<Type> {
     match (a.base, a.per_second) {
         (Base::Number, false) => Some(b),
         (Base::Ratio, false) => Some(b),
@@ -270,7 +270,7 @@ fn product(a: Type, b: Type) -> Option<Type> {
     }
 }
 
-fn quotient(a: Type, b: Type) -> Option<Type> {
+pub(super) fn quotient(a: Type, b: Type) -> Option<Type> {
     match b {
         _ if a == b => Some(if a == NUMBER { NUMBER } else { RATIO }),
         NUMBER | RATIO => Some(a),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Cond;
 use super::expr::{Math, Relation};
 use super::program::{Compare, Num, Program, Root, Truth};
-use crate::engine::func;
+use crate::engine::func::Which;
 use crate::engine::signal::{Base, Kind, Metric, Type, metric};
 use crate::engine::window::Keeps;
 
@@ -69,7 +69,7 @@ fn widened(compare: &Compare, program: &Program) -> Option<(Truth, String)> {
         }
         None => {
             let name = compare.names[usize::from(!is_limit_left)].as_deref().unwrap_or_default();
-            let size = Num::Map(f64::abs, Box::new(limit.clone()));
+            let size = Num::Map(Which::named("abs"), f64::abs, Box::new(limit.clone()));
             let margin = Num::Math(Math::Multiply, Box::new([Num::Const(MARGIN), size]));
             let (op, sign) = if up { (Math::Add, "+") } else { (Math::Subtract, "-") };
             let text = format!("({name}) {sign} 5% * abs({name})");
@@ -98,16 +98,16 @@ fn counts(num: &Num, program: &Program) -> bool {
         Num::Slot(slot) => {
             signal(*slot).is_some_and(|m| COUNTS.contains(&m) || m.spec().kind == Kind::Counter)
         }
-        Num::Neg(one) | Num::Map(_, one) => counts(one, program),
+        Num::Neg(one) | Num::Map(.., one) => counts(one, program),
         Num::Math(Math::Divide, _) | Num::Age(_) => false,
         Num::Math(_, sides) => sides.iter().all(|s| counts(s, program)),
-        Num::Fold(_, many) => many.iter().all(|s| counts(s, program)),
+        Num::Fold(.., many) => many.iter().all(|s| counts(s, program)),
         Num::If(parts) => counts(&parts.1, program) && counts(&parts.2, program),
         Num::Coalesce(two) => counts(&two.0, program),
-        Num::Window(index, value, _) => match program.windows.get(usize::from(*index)) {
+        Num::Window(index, which, ..) => match program.windows.get(usize::from(*index)) {
             None => false,
             Some(window) => match window.keeps {
-                Keeps::Growth | Keeps::Total => is_whole(*value),
+                Keeps::Growth | Keeps::Total => is_whole(*which),
                 Keeps::Changes | Keeps::Events => true,
                 Keeps::Extremes | Keeps::Ends => window.slots.iter().all(|m| COUNTS.contains(m)),
                 Keeps::Line | Keeps::Medians | Keeps::Quantiles | Keeps::Spread => false,
@@ -118,10 +118,6 @@ fn counts(num: &Num, program: &Program) -> bool {
 }
 
 /// `count` and `increase` give whole numbers; `avg`, `frac` and `rate`, which read the same windows, do not.
-fn is_whole(value: func::Value) -> bool {
-    std::ptr::fn_addr_eq(func::COUNT_ALL, value)
-        || ["count", "increase"].iter().filter_map(|name| func::find(name)).any(|spec| match spec.form {
-            func::Form::Window { value: whole, .. } => std::ptr::fn_addr_eq(whole, value),
-            _ => false,
-        })
+fn is_whole(which: Which) -> bool {
+    ["count", "increase"].contains(&which.spec().name)
 }

@@ -1,6 +1,6 @@
 //! Which signals a condition compares with which fixed limits: what plots draw and lints look at.
 
-use super::expr::{Relation, literal};
+use super::expr::Relation;
 use super::program::{Compare, Input, Num, Program, Root, Truth};
 use crate::engine::signal::Metric;
 
@@ -65,9 +65,9 @@ impl Program {
                     self.walk(truth, &window.slots, all);
                 }
             }
-            Num::Neg(one) | Num::Map(_, one) => self.inside(one, all),
+            Num::Neg(one) | Num::Map(.., one) => self.inside(one, all),
             Num::Math(_, two) => two.iter().for_each(|n| self.inside(n, all)),
-            Num::Fold(_, many) => many.iter().for_each(|n| self.inside(n, all)),
+            Num::Fold(.., many) => many.iter().for_each(|n| self.inside(n, all)),
             _ => {}
         }
     }
@@ -82,7 +82,7 @@ impl Program {
                     _ => None,
                 }
             }
-            Num::Fold(_, many) => many.iter().find_map(|n| self.signal_of(n, slots)),
+            Num::Fold(.., many) => many.iter().find_map(|n| self.signal_of(n, slots)),
             Num::Coalesce(two) => self.signal_of(&two.0, slots),
             _ => None,
         }
@@ -92,12 +92,7 @@ impl Program {
 impl Compare {
     /// The one spelling of it: `fs.used > 85%`.
     pub fn text(&self) -> String {
-        let side = |name: &Option<Box<str>>, num: &Num| match name {
-            Some(name) => name.to_string(),
-            None => literal(num.constant().unwrap_or(f64::NAN), self.ty),
-        };
-        let (left, right) = (side(&self.names[0], &self.left), side(&self.names[1], &self.right));
-        format!("{left} {} {right}", self.relation.sign())
+        format!("{} {} {}", self.side(false), self.relation.sign(), self.side(true))
     }
 }
 

@@ -5,6 +5,7 @@
 //! is what it is. Nothing here knows where a value comes from. Any input gives a program or an error with the
 //! bytes to underline, never a panic.
 
+mod apart;
 mod call;
 mod check;
 mod clear;
@@ -16,8 +17,11 @@ mod hint;
 mod lex;
 mod parse;
 pub mod program;
+mod reason;
 mod silence;
+mod spell;
 mod title;
+mod tree;
 mod units;
 mod windowed;
 
@@ -34,6 +38,7 @@ pub use guard::{Fact, compile_guard};
 pub(super) use silence::never;
 pub use silence::{known, missing, unseen};
 pub use title::{Piece, Title, check_title};
+pub use tree::{Heard, Kind, Node, Seen, Verdict, Witness};
 pub use units::human;
 
 use expr::Expr;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::expr::{Math, Relation};
 use super::guard::Fact;
-use crate::engine::func::Value as FuncValue;
+use crate::engine::func::{Value as FuncValue, Which};
 use crate::engine::signal::{Metric, Type};
 use crate::engine::window::{Keeps, LONGEST, Reading, SHORTEST};
 
@@ -23,9 +23,9 @@ pub enum Num {
     Slot(u16),
     Neg(Box<Num>),
     Math(Math, Box<[Num; 2]>),
-    Map(fn(f64) -> f64, Box<Num>),
-    Fold(fn(f64, f64) -> f64, Box<[Num]>),
-    Window(u16, FuncValue, Box<[Num]>),
+    Map(Which, fn(f64) -> f64, Box<Num>),
+    Fold(Which, fn(f64, f64) -> f64, Box<[Num]>),
+    Window(u16, Which, FuncValue, Box<[Num]>),
     Age(u16),
     If(Box<(Truth, Num, Num)>),
     Coalesce(Box<(Num, Num)>),
@@ -115,6 +115,12 @@ pub struct WindowSpec {
     pub slots: Vec<Metric>,
     /// Kind, expression and length as text: windows of one instance with equal keys are one.
     pub key: String,
+    /// `input` as it is spelled.
+    pub over: Box<str>,
+    /// `span` as it is spelled; empty for [`Keeps::Held`].
+    pub length: Box<str>,
+    /// The type of `input`.
+    pub ty: Type,
 }
 
 /// A duration that is constant for as long as an instance is bound.
@@ -229,13 +235,13 @@ impl Num {
             Num::Slot(slot) => view.number(*slot),
             Num::Neg(one) => -one.eval(view),
             Num::Math(op, sides) => arithmetic(*op, sides[0].eval(view), sides[1].eval(view)),
-            Num::Map(f, one) => f(one.eval(view)),
-            Num::Fold(f, many) => {
+            Num::Map(_, f, one) => f(one.eval(view)),
+            Num::Fold(_, f, many) => {
                 let mut values = many.iter().map(|n| n.eval(view));
                 let first = values.next().unwrap_or(f64::NAN);
                 values.fold(first, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { f(a, b) })
             }
-            Num::Window(index, value, more) => {
+            Num::Window(index, _, value, more) => {
                 let mut args = [0.0; 2];
                 for (arg, num) in args.iter_mut().zip(more) {
                     *arg = num.eval(view);

@@ -78,7 +78,7 @@ impl<'a> Checker<'a> {
             Gives::Seconds => SECONDS,
             Gives::Bool => BOOL,
         };
-        Ok(Typed::Num(Num::Window(index, value, more.into()), ty))
+        Ok(Typed::Num(Num::Window(index, spec.which(), value, more.into()), ty))
     }
 
     /// The number of a window, which is shared by all that ask for the same.
@@ -94,7 +94,8 @@ impl<'a> Checker<'a> {
         };
         let index = self.windows.iter().position(|w| w.key == key).unwrap_or_else(|| {
             let (input, slots) = (inner.input, inner.checker.slots);
-            self.windows.push(Arc::new(WindowSpec { keeps, span, input, slots, key }));
+            let (over, length, ty) = (over.into(), length.into(), inner.ty);
+            self.windows.push(Arc::new(WindowSpec { keeps, span, input, slots, key, over, length, ty }));
             self.windows.len() - 1
         });
         index as u16
@@ -225,7 +226,7 @@ impl<'a> Checker<'a> {
         let inner = Inner { checker, input: Input::Events(glob.into()), ty: NUMBER };
         let (over, length) = (args[0].to_string(), args[1].to_string());
         let index = self.window(Keeps::Events, span, inner, &length, &over);
-        Ok(Typed::Num(Num::Window(index, |r, _| r.sum(), Box::default()), NUMBER))
+        Ok(Typed::Num(Num::Window(index, spec.which(), |r, _| r.sum(), Box::default()), NUMBER))
     }
 
     /// A function that stands for an expression over the signals of one class.

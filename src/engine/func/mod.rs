@@ -76,6 +76,23 @@ pub fn find(name: &str) -> Option<&'static Spec> {
     FUNCTIONS.iter().copied().find(|f| f.name == name)
 }
 
+/// Which function of [`FUNCTIONS`] a node of a program calls. Two functions may share their code, so that an
+/// address does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Which(u8);
+
+impl Which {
+    /// The function of that name, which is known when programs are made.
+    pub fn named(name: &str) -> Self {
+        Self(FUNCTIONS.iter().position(|f| f.name == name).unwrap_or_default() as u8)
+    }
+
+    /// Its row in the table.
+    pub fn spec(self) -> &'static Spec {
+        FUNCTIONS[usize::from(self.0)]
+    }
+}
+
 /// One function.
 pub struct Spec {
     /// Its name.
@@ -96,6 +113,11 @@ pub struct Spec {
 pub const MOST_ARGUMENTS: usize = 16;
 
 impl Spec {
+    /// Its place in the table.
+    pub fn which(&self) -> Which {
+        Which::named(self.name)
+    }
+
     /// How it is written: `avg(x, w)`, what may be left out in brackets: `deriv(x, w[, method])`.
     pub fn usage(&self) -> String {
         let (must, may) = self.params.split_at(self.least());

@@ -54,6 +54,11 @@ impl Flap {
         self.last.saturating_add(wait as i64).saturating_add(1)
     }
 
+    /// c as it has decayed until `now`.
+    pub fn count_at(&self, now: i64, tau: i64) -> f64 {
+        self.rest(now, tau)
+    }
+
     /// Transitions of this bout, and how long it has lasted.
     pub fn bout(&self) -> (u64, i64) {
         (self.transitions, self.last.saturating_sub(self.first))

@@ -50,6 +50,12 @@ pub(super) fn weigh(
     Weight { impact, urgency, priority, reason, tier: tier.unwrap_or(LOWEST).clamp(1, 3), service }
 }
 
+/// The arithmetic of the priority of a step of a rule on an instance, in words.
+pub(in crate::engine) fn reason(plan: &Plan, rule: &Rule, instance: &Instance, step: usize) -> String {
+    let severity = rule.steps.get(step).map_or(Severity::Info, |s| s.severity);
+    weigh(plan, rule, instance, step, severity).reason
+}
+
 fn tier_of(plan: &Plan, service: Option<&str>) -> String {
     match plan.services.iter().find(|s| Some(s.name.as_str()) == service && s.tier.is_some()) {
         Some(service) => format!("tier of service {}", service.name),

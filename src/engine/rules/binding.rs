@@ -345,6 +345,6 @@ impl Rules {
 
     /// The plan's own rule of that id.
     pub(super) fn rule(plan: &Plan, id: &str) -> Option<Arc<crate::engine::plan::Rule>> {
-        plan.rules.iter().find(|r| r.id == id).map(Arc::clone)
+        Self::planned(plan, id).cloned()
     }
 }

@@ -112,7 +112,7 @@ impl Bound {
 }
 
 /// A window of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pane {
     /// Its contents.
     pub window: Window,
@@ -147,7 +147,7 @@ pub struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    fn one(&self, slot: u16) -> Option<&'a Series> {
+    pub(super) fn one(&self, slot: u16) -> Option<&'a Series> {
         self.series.get(*self.slots.get(usize::from(slot))?)
     }
 

@@ -86,7 +86,11 @@ impl Rules {
     }
 
     /// The machines of a rule, by instance.
-    fn machines_of<'a>(&'a self, class: Class, rule: &'a str) -> impl Iterator<Item = &'a Machine> {
+    pub(super) fn machines_of<'a>(
+        &'a self,
+        class: Class,
+        rule: &'a str,
+    ) -> impl Iterator<Item = &'a Machine> {
         let name = class.name();
         let subjects = self.by_key.range(name.to_owned()..).take_while(move |(key, _)| key.starts_with(name));
         let subjects = subjects.filter_map(|(_, id)| self.subjects.get(*id));

@@ -61,7 +61,7 @@ impl Series {
     }
 
     /// How old a value may be; `stale` is the rule's own wish, 0 for none. Told values hold for ever.
-    fn stale_after(&self, stale: i64) -> i64 {
+    pub fn stale_after(&self, stale: i64) -> i64 {
         match (self.interval, stale) {
             _ if self.is_fixed => i64::MAX,
             (0, _) => i64::MAX,

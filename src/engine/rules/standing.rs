@@ -7,7 +7,8 @@ use crate::engine::record::Severity;
 use crate::engine::signal::Metric;
 
 use super::machine::highest;
-use super::{Machine, Rules};
+use super::telling::numbers;
+use super::{Machine, Rules, Sight};
 
 /// State of a rule on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,11 +60,15 @@ impl Rules {
     }
 
     fn stand(&self, machine: &Machine) -> Option<Standing> {
-        let (bound, t) = (&machine.bound, self.clock.mono);
+        self.standing_of(machine, &self.sight(machine, self.clock.mono))
+    }
+
+    /// How a machine stands before that sight of its conditions.
+    pub(super) fn standing_of(&self, machine: &Machine, sight: &Sight<'_>) -> Option<Standing> {
+        let bound = &machine.bound;
         let latched = highest(&machine.steps, &bound.order);
         let is_pending = |i: &usize| machine.steps[*i].hold.is_some() && machine.steps[*i].latched.is_none();
         let pending = bound.order.iter().rev().copied().find(is_pending);
-        let sight = self.sight(machine, t);
         let is_unknown = |i: usize| sight.at(bound.raise(i)).verdict(&bound.raise(i).program).is_none();
         let unknown = (0..bound.rule.steps.len()).find(|i| is_unknown(*i));
         let (state, step, since) = match (latched, pending) {
@@ -76,7 +81,7 @@ impl Rules {
         };
         let reason = unknown.filter(|_| state == Health::Unknown).map(|i| self.ignorance(machine, i));
         let shown = step.or(bound.order.first().copied());
-        let (value, limit) = shown.map_or((None, None), |i| self.numbers(machine, i, t));
+        let (value, limit) = shown.map_or((None, None), |i| numbers(sight, i));
         Some(Standing {
             rule: bound.rule.id.clone(),
             instance: self.subjects.get(machine.subject)?.instance.key().to_owned(),

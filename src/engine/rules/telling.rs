@@ -10,7 +10,7 @@ use crate::engine::record::{Series as Plot, Severity};
 use crate::engine::signal::{Base, Metric, Type, Value};
 
 use super::bound::{At, Part};
-use super::{Machine, Rules};
+use super::{Machine, Rules, Sight};
 
 /// A step and its severity.
 type Told = Option<(usize, Severity)>;
@@ -48,7 +48,7 @@ impl Rules {
             None => String::new(),
         };
         let why = if why.is_empty() { self.absence_in_words(machine, t.mono) } else { why };
-        let (value, limit) = self.numbers(machine, step, t.mono);
+        let (value, limit) = numbers(&sight, step);
         let series = self.plots(machine, step, now);
         let (rule, instance) =
             (Arc::clone(&bound.rule), Arc::clone(&self.subjects.get(machine.subject)?.instance));
@@ -66,14 +66,6 @@ impl Rules {
         let (value, limit, series) = (None, None, Vec::new());
         let (kind, since, at) = (EventKind::Retire, now, now);
         Some(Event { kind, rule, instance, step, severity, since, at, value, limit, why, title, series })
-    }
-
-    /// Value and limit of the first numeric comparison of a step, where they are finite.
-    pub(super) fn numbers(&self, machine: &Machine, step: usize, t: i64) -> (Option<f64>, Option<f64>) {
-        let part = machine.bound.raise(step);
-        let pair = part.program.value_and_limit(&self.sight(machine, t).at(part));
-        let finite = |n: f64| n.is_finite().then_some(n);
-        (pair.and_then(|p| finite(p.0)), pair.and_then(|p| finite(p.1)))
     }
 
     fn title(&self, machine: &Machine, t: i64) -> String {
@@ -137,6 +129,14 @@ impl Rules {
         let metrics = machine.bound.raised_by().into_iter();
         metrics.filter_map(|m| self.plot(machine, m, limit(m), self.clock)).collect()
     }
+}
+
+/// Value and limit of the first numeric comparison of a step, where they are finite.
+pub(super) fn numbers(sight: &Sight<'_>, step: usize) -> (Option<f64>, Option<f64>) {
+    let part = sight.bound.raise(step);
+    let pair = part.program.value_and_limit(&sight.at(part));
+    let finite = |n: f64| n.is_finite().then_some(n);
+    (pair.and_then(|p| finite(p.0)), pair.and_then(|p| finite(p.1)))
 }
 
 /// The value of a title's `let`.

@@ -4,6 +4,7 @@ mod absence;
 mod agree;
 mod binding;
 mod conditions;
+mod explained;
 mod functions;
 mod naive;
 mod random;

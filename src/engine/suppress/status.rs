@@ -64,8 +64,21 @@ pub struct WindowStatus {
 impl Suppression {
     /// Every raise that is kept, by rule and instance.
     pub fn kept(&self, now: Moment, incidents: &Incidents) -> Vec<Kept> {
+        let one = |((rule, instance), kept): (&(String, String), &super::Kept)| Kept {
+            rule: rule.clone(),
+            instance: instance.clone(),
+            severity: kept.severity,
+            at: now.stamp_of(kept.at.mono),
+            by: kept.by.word(),
+            reason: self.reason(now, &kept.by, incidents),
+        };
+        self.kept.iter().map(one).collect()
+    }
+
+    /// Why a raise is kept, in words.
+    pub(super) fn reason(&self, now: Moment, by: &By, incidents: &Incidents) -> String {
         let number = |print: &str| incidents.number_of(print).map(|n| format!(" ({n})")).unwrap_or_default();
-        let reason = |by: &By| match by {
+        match by {
             By::Window { id, change: Some(change) } => format!("maintenance window {id} (change {change})"),
             By::Window { id, change: None } => format!("maintenance window {id}"),
             By::Symptom { of } => format!("symptom of {}{}", of.name(), number(&of.print)),
@@ -75,16 +88,7 @@ impl Suppression {
             By::Waiting { of, until } => {
                 format!("{} is pending; raised at {} otherwise", of.name(), second(now.stamp_of(*until)))
             }
-        };
-        let one = |((rule, instance), kept): (&(String, String), &super::Kept)| Kept {
-            rule: rule.clone(),
-            instance: instance.clone(),
-            severity: kept.severity,
-            at: now.stamp_of(kept.at.mono),
-            by: kept.by.word(),
-            reason: reason(&kept.by),
-        };
-        self.kept.iter().map(one).collect()
+        }
     }
 
     /// Every window that is open or will be, open ones first.

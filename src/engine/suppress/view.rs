@@ -72,8 +72,13 @@ impl<'a> View<'a> {
         pending.map(|parent| Explained { parent, pending: true })
     }
 
+    /// Where a rule that was looked up is raised or pending.
+    pub fn troubled(&self, rule: &str) -> &[Trouble] {
+        self.troubled.get(rule).map_or(&[], Vec::as_slice)
+    }
+
     /// Looks a rule up, once: where it is raised or pending, and where flapping holds its incident open.
-    fn look(&mut self, now: Moment, rule: &str, incidents: &Incidents) {
+    pub fn look(&mut self, now: Moment, rule: &str, incidents: &Incidents) {
         if self.troubled.contains_key(rule) {
             return;
         }
@@ -91,7 +96,7 @@ impl<'a> View<'a> {
 }
 
 /// The values that a parent must have as well; `None` when one of them is missing here.
-fn shared<'a>(
+pub(super) fn shared<'a>(
     plan: &Plan,
     ancestor: &'a Ancestor,
     rule: &Rule,
@@ -104,7 +109,7 @@ fn shared<'a>(
     ancestor.same.iter().map(value).collect()
 }
 
-fn has(plan: &Plan, wanted: &[(&str, String)], rule: &Rule, instance: &Instance) -> bool {
+pub(super) fn has(plan: &Plan, wanted: &[(&str, String)], rule: &Rule, instance: &Instance) -> bool {
     wanted.iter().all(|(label, value)| match *label {
         SERVICE => plan.service_of(rule, instance).0.as_ref() == Some(value),
         label => instance.label(label) == value,

@@ -119,6 +119,11 @@ impl Windows {
         self.planned.iter().chain(self.shell.values())
     }
 
+    /// A flexible window has not begun in its present span.
+    pub fn may_begin(&self, id: &str) -> bool {
+        !self.begun.contains_key(id)
+    }
+
     /// When a window turns next, in wall time; `i64::MAX` for never, now or earlier when that is not known.
     pub fn due(&self) -> i64 {
         self.valid.map_or(i64::MIN, |(_, to)| to)

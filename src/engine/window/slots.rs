@@ -105,6 +105,27 @@ impl Slots {
     /// Median over the same slot of the periods before `t`; NaN below the coverage. `interval` is 0 for a
     /// told series.
     pub fn median(&self, t: i64, newest: Option<Newest>, interval: i64, min_coverage: f64) -> f64 {
+        let (mut means, known) = self.means(t, newest, interval, min_coverage);
+        if known == 0 || (known as f64) + 1e-9 < min_coverage * self.periods as f64 {
+            return f64::NAN;
+        }
+        means[..known].sort_by(f64::total_cmp);
+        (means[(known - 1) / 2] + means[known / 2]) / 2.0
+    }
+
+    /// Of how many periods the same slot is known.
+    pub fn known(&self, t: i64, newest: Option<Newest>, interval: i64, min_coverage: f64) -> usize {
+        self.means(t, newest, interval, min_coverage).1
+    }
+
+    /// The means of the slots that are known, and how many these are.
+    fn means(
+        &self,
+        t: i64,
+        newest: Option<Newest>,
+        interval: i64,
+        min_coverage: f64,
+    ) -> ([f64; PERIODS], usize) {
         let mut means = [0.0; PERIODS];
         let mut known = 0;
         let now = t.div_euclid(self.length);
@@ -120,11 +141,7 @@ impl Slots {
                 known += 1;
             }
         }
-        if known == 0 || (known as f64) + 1e-9 < min_coverage * self.periods as f64 {
-            return f64::NAN;
-        }
-        means[..known].sort_by(f64::total_cmp);
-        (means[(known - 1) / 2] + means[known / 2]) / 2.0
+        (means, known)
     }
 
     fn slot(&self, number: i64, newest: Option<Newest>) -> (f64, f64) {

@@ -31,14 +31,14 @@ impl From<Word> for Value {
 }
 
 /// The engine with the rule in question, `r`, and one that makes events, `s`.
-struct Pair {
-    stage: Stage,
+pub(super) struct Pair {
+    pub stage: Stage,
     instances: [Arc<Instance>; 2],
     intervals: [i64; 2],
 }
 
 impl Pair {
-    fn new(case: &Case, clear: &str, for_: i64, keep: i64) -> Self {
+    pub fn new(case: &Case, clear: &str, for_: i64, keep: i64) -> Self {
         let world = &WORLDS[case.world];
         let raise = Text(world, &case.cond).to_string();
         let clear = if clear.is_empty() { format!("not ({raise})") } else { clear.to_owned() };
@@ -51,7 +51,7 @@ impl Pair {
         Self { stage, instances: [host(), own], intervals: case.intervals.map(|i| i * SECOND) }
     }
 
-    fn see(&mut self, case: &Case, seen: &super::random::Seen, now: i64, at: i64) {
+    pub fn see(&mut self, case: &Case, seen: &super::random::Seen, now: i64, at: i64) {
         let which = usize::from(!seen.on_host);
         let instance = Arc::clone(&self.instances[which]);
         let mut observation = Observation::new(Moment::at(at), instance, self.intervals[which]);
@@ -67,7 +67,7 @@ impl Pair {
         self.stage.rules.machines.iter().find(|(_, m)| m.bound.rule.id == "r").map(|(id, _)| id)
     }
 
-    fn verdict(&mut self, t: i64) -> Option<bool> {
+    pub fn verdict(&mut self, t: i64) -> Option<bool> {
         let (t, rules) = (Moment::at(t), &mut self.stage.rules);
         rules.handle_timeout(t, &mut self.stage.events);
         let id = self.machine()?;
@@ -76,6 +76,14 @@ impl Pair {
         let machine = rules.machines.get(id)?;
         let raise = machine.bound.raise(0);
         rules.sight(machine, t.mono).at(raise).verdict(&raise.program)
+    }
+
+    /// What its clear condition says, after [`Pair::verdict`].
+    pub fn clear(&self, t: i64) -> Option<bool> {
+        let rules = &self.stage.rules;
+        let machine = rules.machines.get(self.machine()?)?;
+        let clear = machine.bound.clear(0);
+        rules.sight(machine, t).at(clear).verdict(&clear.program)
     }
 
     fn is_latched(&self) -> bool {
@@ -210,7 +218,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// The cases to be played, `share` of those asked for.
-fn cases(share: u64) -> std::ops::Range<u64> {
+pub(super) fn cases(share: u64) -> std::ops::Range<u64> {
     match number("SEXTON_CASE") {
         Some(one) => one..one + 1,
         None => 0..number("SEXTON_CASES").unwrap_or(CASES) / share,
