@@ -15,6 +15,7 @@ pub mod history;
 pub mod host;
 pub mod maintenance;
 pub mod outbox;
+pub mod reload;
 pub mod replay;
 pub mod run;
 pub mod status;
@@ -95,8 +96,8 @@ enum Verb {
     History(history::HistoryArgs),
     /// Try every destination from end to end
     Doctor(doctor::DoctorArgs),
-    /// Make the daemon read its configuration again
-    Reload(SocketArgs),
+    /// Make the daemon read its configuration again: shows what changes and what that raises and closes
+    Reload(reload::ReloadArgs),
 }
 
 /// Where the configuration is.
@@ -161,7 +162,7 @@ pub fn main() -> ExitCode {
         Verb::Outbox(args) => outbox::run(&args),
         Verb::History(args) => history::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
-        Verb::Reload(args) => handle::reload(&args),
+        Verb::Reload(args) => reload::run(&args),
     })
 }
 

@@ -28,7 +28,7 @@ pub use outside::{RawCheck, RawCollect, RawDestination};
 pub use places::Places;
 pub use relations::RawRelation;
 pub use rule::{RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
-pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+pub use tables::{RawCorrelate, RawDesk, RawHost, RawReload, RawService, RawStore};
 pub use template::Templates;
 pub use test::RawTest;
 pub use window::RawWindow;
@@ -55,6 +55,8 @@ pub struct RawFile {
     pub store: Option<RawStore>,
     /// `[desk]`.
     pub desk: Option<RawDesk>,
+    /// `[reload]`.
+    pub reload: Option<RawReload>,
     /// `[defaults]`.
     pub defaults: RawDefaults,
     /// `[[rule]]`.
@@ -78,6 +80,7 @@ const TOP: Keys = Keys {
         "destination",
         "store",
         "desk",
+        "reload",
         "defaults",
         "rule",
         "override",
@@ -107,7 +110,7 @@ const TOP: Keys = Keys {
 };
 
 /// Tables that only the main file may hold.
-const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
+const MAIN_ONLY: [&str; 5] = ["host", "collect", "store", "desk", "reload"];
 
 /// Reads one parsed file.
 pub fn read<'t>(
@@ -153,6 +156,7 @@ pub fn read<'t>(
             .collect(),
         store: top.table("store", "[store]", report).map(|w| tables::store(&w, report)),
         desk: top.table("desk", "[desk]", report).map(|w| tables::desk(&w, report)),
+        reload: top.table("reload", "[reload]", report).map(|w| tables::reload(&w, report)),
         defaults: top
             .table("defaults", "[defaults]", report)
             .map(|w| rule::defaults(&w, role, report))

@@ -6,6 +6,7 @@ pub mod core;
 mod desks;
 pub mod effect;
 pub mod event;
+pub mod foresee;
 pub mod func;
 pub mod id;
 pub mod incident;

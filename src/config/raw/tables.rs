@@ -44,6 +44,13 @@ pub struct RawStore {
     pub journal: Option<i64>,
 }
 
+/// `[reload]`.
+#[derive(Default)]
+pub struct RawReload {
+    pub raise: Option<usize>,
+    pub close: Option<usize>,
+}
+
 /// `[desk]`.
 #[derive(Default)]
 pub struct RawDesk {
@@ -64,6 +71,13 @@ const SERVICE: Keys =
 const STORE: Keys =
     Keys { known: &["dir", "limits"], later: &[], instead: LATER, renamed: &[("path", "dir")] };
 const LIMITS: Keys = Keys::of(&["outbox", "history", "journal"]);
+const RELOAD: Keys = Keys {
+    known: &["limit"],
+    later: &[],
+    instead: LATER,
+    renamed: &[("limits", "limit"), ("raise", "limit = { raise = … }"), ("close", "limit = { close = … }")],
+};
+const RELOAD_LIMIT: Keys = Keys::of(&["raise", "close"]);
 const DESK: Keys = Keys {
     known: &["listen", "dir", "tokens"],
     later: &[],
@@ -126,6 +140,20 @@ pub fn store(walk: &Walk<'_>, report: &mut Report) -> RawStore {
         raw.outbox = size(&limits, "outbox", 1 << 20, report);
         raw.history = size(&limits, "history", 0, report);
         raw.journal = limits.duration("journal", HOUR..=value::LONGEST, report).map(|d| d.value);
+    }
+    raw
+}
+
+/// Reads `[reload]`.
+pub fn reload(walk: &Walk<'_>, report: &mut Report) -> RawReload {
+    const MOST: i64 = 1_000_000;
+    walk.check(&RELOAD, &[], report);
+    let mut raw = RawReload::default();
+    if let Some(limit) = walk.table("limit", "`limit` of [reload]", report) {
+        limit.check(&RELOAD_LIMIT, &[], report);
+        let mut count =
+            |key: &str| limit.int(key, 0..=MOST, report).and_then(|n| usize::try_from(n.value).ok());
+        (raw.raise, raw.close) = (count("raise"), count("close"));
     }
     raw
 }

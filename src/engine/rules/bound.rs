@@ -112,7 +112,7 @@ impl Bound {
 }
 
 /// A window of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pane {
     /// Its contents.
     pub window: Window,
