@@ -32,7 +32,7 @@ pub enum Stage {
     /// The configuration was read and tested.
     Prepared(Prepared),
     /// It was tried out.
-    Foreseen(Box<Foreseen>),
+    Foreseen(Box<Candidate>),
 }
 
 /// A configuration that was read.
@@ -45,18 +45,19 @@ pub enum Prepared {
     Refused(Refused),
 }
 
-/// A configuration that passed its tests.
+/// A configuration that passed its tests, with its plan made ready.
 pub struct Candidate {
-    pub config: Config,
-    pub prepared: rules::Prepared,
+    pub seen: Seen,
+    pub plan: rules::Prepared,
+}
+
+/// What is known of a configuration that may be put in force.
+pub struct Seen {
+    pub config: Arc<Config>,
     pub difference: Difference,
     /// Tests that were played.
     pub tests: usize,
-}
-
-/// A configuration that was tried out.
-pub struct Foreseen {
-    pub candidate: Candidate,
+    /// What it would do, once it was tried out.
     pub outlook: Outlook,
 }
 
@@ -67,16 +68,6 @@ pub enum Part {
     Read,
     Tests,
     Limit,
-}
-
-impl Part {
-    pub fn word(self) -> &'static str {
-        match self {
-            Part::Read => "read",
-            Part::Tests => "tests",
-            Part::Limit => "limit",
-        }
-    }
 }
 
 /// Why a configuration is not put in force.
@@ -104,8 +95,9 @@ async fn prepared(load: Load, prove: Prove, in_force: Arc<Config>) -> Result<Pre
     let (config, tests) = tested(prove, Arc::clone(&in_force), config).await?;
     let made = tokio::task::spawn_blocking(move || {
         let difference = Difference::between(&in_force, &config);
-        let prepared = rules::Prepared::new(Arc::clone(&config.plan));
-        Candidate { config, prepared, difference, tests }
+        let plan = rules::Prepared::new(Arc::clone(&config.plan));
+        let (config, outlook) = (Arc::new(config), Outlook::default());
+        Candidate { seen: Seen { config, difference, tests, outlook }, plan }
     });
     let candidate = made.await.map_err(|e| refused(Part::Read, format!("cannot compare it: {e}")))?;
     Ok(Prepared::Candidate(Box::new(candidate)))
@@ -163,13 +155,13 @@ pub fn try_out(
     let runtime = tokio::runtime::Handle::current();
     tokio::spawn(async move {
         let tried = tokio::task::spawn_blocking(move || {
-            let prepared = &mut candidate.prepared;
-            let wants = copy.rules.wants_of_history(prepared);
+            let plan = &mut candidate.plan;
+            let wants = copy.rules.wants_of_history(plan);
             if !wants.is_empty() {
-                runtime.block_on(past::read(&history, wants, now, |seen| prepared.recall(seen)));
+                runtime.block_on(past::read(&history, wants, now, |seen| plan.recall(seen)));
             }
-            let outlook = copy.foresee(now, candidate.prepared.clone());
-            Stage::Foreseen(Box::new(Foreseen { candidate: *candidate, outlook }))
+            candidate.seen.outlook = copy.foresee(now, plan.clone());
+            Stage::Foreseen(candidate)
         });
         let stage = match tried.await {
             Ok(stage) => stage,

@@ -25,7 +25,7 @@ use crate::engine::effect::Step;
 use crate::engine::signal::Observation;
 
 pub(super) use attempt::Stage;
-use attempt::{Candidate, Foreseen, Prepared, Refused};
+use attempt::{Candidate, Part, Prepared, Refused, Seen};
 pub use attempt::{Load, Prove};
 use report::Outcome;
 pub(super) use report::Report;
@@ -135,7 +135,7 @@ impl Daemon {
             Stage::Prepared(Prepared::Same) => self.reload_same().await,
             Stage::Prepared(Prepared::Refused(refused)) => self.reload_refused(refused, None).await,
             Stage::Prepared(Prepared::Candidate(candidate)) => self.try_out(candidate),
-            Stage::Foreseen(foreseen) => self.reload_decided(*foreseen).await,
+            Stage::Foreseen(candidate) => self.reload_decided(*candidate).await,
         }
     }
 
@@ -168,81 +168,70 @@ impl Daemon {
             self.config_error = None;
         }
         let text = format!("configuration read: {what}");
-        let report = Report::new(self.clock.now().stamp(), mode, Outcome::Unchanged, text);
-        self.reload_ended(report, None).await;
+        tracing::info!("{text}");
+        let report = self.report(Outcome::Unchanged, text);
+        self.reload_ended(report, Step::default()).await;
     }
 
-    async fn reload_refused(&mut self, refused: Refused, foreseen: Option<Foreseen>) {
+    async fn reload_refused(&mut self, refused: Refused, seen: Option<&Seen>) {
         let mode = self.mode();
-        let mut report =
-            Report::new(self.clock.now().stamp(), mode, Outcome::Refused, refused.message.clone());
+        let mut report = self.report(Outcome::Refused, refused.message.clone());
         report.step = Some(refused.step);
-        if let Some(foreseen) = foreseen {
-            report.saw(&foreseen);
-        }
+        report.seen = seen.map(report::seen);
         if mode != ReloadMode::DryRun {
-            tracing::error!(
-                step = refused.step.word(),
-                "the configuration is refused, the old one stays in force\n{}",
-                text::bounded(&refused.message)
-            );
+            let said = text::bounded(&refused.message);
+            tracing::error!("the configuration is refused, the old one stays in force\n{said}");
             self.config_error = Some(refused.message);
         }
-        self.reload_ended(report, None).await;
+        self.reload_ended(report, Step::default()).await;
     }
 
     /// Refuses or swaps.
-    async fn reload_decided(&mut self, foreseen: Foreseen) {
-        let mode = self.mode();
-        let (limit, outlook) = (foreseen.candidate.config.reload, &foreseen.outlook);
+    async fn reload_decided(&mut self, candidate: Candidate) {
+        let (seen, mode) = (&candidate.seen, self.mode());
+        let (limit, outlook) = (seen.config.reload, &seen.outlook);
         let is_over = outlook.raise.count > limit.raise || outlook.close.count > limit.close;
         match mode {
             ReloadMode::DryRun => {
-                let text = text::dry_run(&foreseen, is_over);
-                let mut report = Report::new(self.clock.now().stamp(), mode, Outcome::DryRun, text);
-                report.saw(&foreseen);
-                self.reload_ended(report, None).await;
+                let mut report = self.report(Outcome::DryRun, text::dry_run(seen, is_over));
+                report.seen = Some(report::seen(seen));
+                self.reload_ended(report, Step::default()).await;
             }
             ReloadMode::Plain if is_over => {
-                let refused = Refused { step: attempt::Part::Limit, message: text::over_limit(&foreseen) };
-                self.reload_refused(refused, Some(foreseen)).await;
+                let refused = Refused { step: Part::Limit, message: text::over_limit(seen) };
+                self.reload_refused(refused, Some(seen)).await;
             }
-            ReloadMode::Plain | ReloadMode::Force => self.swap(foreseen, mode, is_over).await,
+            ReloadMode::Plain | ReloadMode::Force => self.swap(candidate, is_over).await,
         }
     }
 
     /// Puts the configuration in force: between two turns, and as one commit.
-    async fn swap(&mut self, mut foreseen: Foreseen, mode: ReloadMode, is_over: bool) {
+    async fn swap(&mut self, candidate: Candidate, is_over: bool) {
+        let Candidate { mut seen, mut plan } = candidate;
         let (now, mut step) = (self.clock.now(), Step::default());
-        let mut prepared = foreseen.candidate.prepared.clone();
-        drop(std::mem::replace(&mut foreseen.candidate.prepared, prepared.clone()));
-        for seen in self.reloads.overheard.take().unwrap_or_default() {
-            prepared.recall(&seen);
-        }
-        foreseen.outlook.carried = self.engine.swap(now, prepared, &mut step);
-        let took = self.clock.now().mono - now.mono;
-        let config = Arc::new(foreseen.candidate.config.clone());
-        let text = text::applied(&foreseen, &self.config, is_over);
-        let mut report = Report::new(now.stamp(), mode, Outcome::Applied, text);
-        report.saw(&foreseen);
-        report.changes = Some((self.config.hash.clone(), config.hash.clone()));
+        self.reloads.overheard.take().iter().flatten().for_each(|observation| plan.recall(observation));
+        seen.outlook.carried = self.engine.swap(now, plan, &mut step);
+        let took_us = (self.clock.now().mono - now.mono) / 1000;
+        let mut report = self.report(Outcome::Applied, text::applied(&seen, &self.config, is_over));
+        report.seen = Some(report::seen(&seen));
+        report.changes = Some((self.config.hash.clone(), seen.config.hash.clone()));
+        let config = seen.config;
         self.collectors.reconfigure(&config.collectors);
         self.checks.reconfigure(&config.checks);
         self.forward.reconfigure(&config.destinations);
         for warning in &config.warnings {
             tracing::warn!("{}", warning);
         }
-        tracing::info!(took_us = took / 1000, "{}", text::bounded(&report.text));
+        tracing::info!(took_us, "{}", text::bounded(&report.text));
         self.config = config;
         self.config_loaded = now.stamp();
         self.config_error = None;
-        self.reload_ended(report, Some(step)).await;
+        self.reload_ended(report, step).await;
     }
 
     /// Writes down what came of it, tells our own signal and whoever waits, and goes on with what waits.
-    async fn reload_ended(&mut self, report: Report, step: Option<Step>) {
-        let (now, mut step) = (self.clock.now(), step.unwrap_or_default());
-        let mode = report.mode;
+    async fn reload_ended(&mut self, report: Report, mut step: Step) {
+        let (now, mode) = (self.clock.now(), report.mode);
         if mode != ReloadMode::DryRun {
             if report.is_news() {
                 self.engine.incidents.journal(now, "config", "sexton", report.entry(), &mut step);
@@ -262,6 +251,11 @@ impl Daemon {
         }
         (self.reloads.outdated, self.reloads.overheard) = (0, None);
         self.begin_reload();
+    }
+
+    fn report(&self, outcome: Outcome, text: String) -> Report {
+        let (at, mode) = (self.clock.now().stamp(), self.mode());
+        Report { at, mode, outcome, step: None, text, changes: None, seen: None }
     }
 
     fn mode(&self) -> ReloadMode {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attempt::{Foreseen, Part};
+use super::attempt::{Part, Seen};
 use super::text;
 use crate::config::difference::{Difference, Fate};
 use crate::control::{Answer, Refusal, ReloadMode};
@@ -37,21 +37,16 @@ pub struct Report {
     /// Versions before and after, when it was put in force.
     pub changes: Option<(String, String)>,
     /// What differs and what it would do, as far as it came to that.
-    seen: Option<Value>,
+    pub seen: Option<Value>,
+}
+
+/// What differs and what it would do.
+pub fn seen(seen: &Seen) -> Value {
+    let (difference, outlook) = (brief(&seen.difference), outlook_of(&seen.outlook));
+    json!({"difference": difference, "outlook": outlook, "tests": seen.tests})
 }
 
 impl Report {
-    pub fn new(at: Stamp, mode: ReloadMode, outcome: Outcome, text: String) -> Self {
-        Self { at, mode, outcome, step: None, text, changes: None, seen: None }
-    }
-
-    /// Adds what differs and what it would do.
-    pub fn saw(&mut self, foreseen: &Foreseen) {
-        let Foreseen { candidate, outlook } = foreseen;
-        let (difference, outlook) = (brief(&candidate.difference), outlook_of(outlook));
-        self.seen = Some(json!({"difference": difference, "outlook": outlook, "tests": candidate.tests}));
-    }
-
     /// Something for the journal: a reading that changed nothing is none.
     pub fn is_news(&self) -> bool {
         self.outcome != Outcome::Unchanged

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::attempt::Foreseen;
+use super::attempt::Seen;
 use super::wants_restart;
 use crate::config::Config;
 use crate::config::difference::{Difference, Fate, KeyChange, RuleChange};
-use crate::engine::foresee::{Changes, Foreseen as Change, Outlook};
+use crate::engine::foresee::{Changes, Foreseen, Outlook};
 use crate::engine::moment::human;
 
 /// Most rules, and most instances of each sort, that are named.
@@ -17,8 +17,8 @@ const KEYS: usize = 8;
 const BYTES: usize = 16 * 1024;
 
 /// It is in force.
-pub fn applied(foreseen: &Foreseen, old: &Config, was_forced: bool) -> String {
-    let (new, mut out) = (&foreseen.candidate.config, String::new());
+pub fn applied(seen: &Seen, old: &Config, was_forced: bool) -> String {
+    let (new, mut out) = (&seen.config, String::new());
     let forced = if was_forced { ", by force" } else { "" };
     let _ = write!(out, "configuration read: {} rules in force{forced}", new.plan.rules.len());
     let _ = write!(
@@ -26,31 +26,31 @@ pub fn applied(foreseen: &Foreseen, old: &Config, was_forced: bool) -> String {
         "{}",
         if wants_restart(old, new) { "; [store] and [desk] take effect at the next start" } else { "" }
     );
-    body(foreseen, "raises", "closes", &mut out);
+    body(seen, "raises", "closes", &mut out);
     out
 }
 
 /// It would be put in force, or not.
-pub fn dry_run(foreseen: &Foreseen, is_over: bool) -> String {
-    let config = &foreseen.candidate.config;
+pub fn dry_run(seen: &Seen, is_over: bool) -> String {
+    let config = &seen.config;
     let mut out = match is_over {
-        true => format!("dry run: this would be refused ({})", limits(foreseen)),
+        true => format!("dry run: this would be refused ({})", limits(seen)),
         false => format!("dry run: this would be put in force, {} rules", config.plan.rules.len()),
     };
-    body(foreseen, "would raise", "would close", &mut out);
+    body(seen, "would raise", "would close", &mut out);
     out
 }
 
 /// It would raise or close too much.
-pub fn over_limit(foreseen: &Foreseen) -> String {
-    let mut out = format!("refused: {}", limits(foreseen));
-    body(foreseen, "would raise", "would close", &mut out);
+pub fn over_limit(seen: &Seen) -> String {
+    let mut out = format!("refused: {}", limits(seen));
+    body(seen, "would raise", "would close", &mut out);
     out.push_str("\nif that is meant: sexton reload --force; or set [reload] limit in the main file");
     out
 }
 
-fn limits(foreseen: &Foreseen) -> String {
-    let (outlook, limit) = (&foreseen.outlook, foreseen.candidate.config.reload);
+fn limits(seen: &Seen) -> String {
+    let (outlook, limit) = (&seen.outlook, seen.config.reload);
     format!(
         "it would raise {} and close {}; [reload] limit allows {} and {}",
         count(outlook.raise.count, "incident"),
@@ -60,11 +60,11 @@ fn limits(foreseen: &Foreseen) -> String {
     )
 }
 
-fn body(foreseen: &Foreseen, raises: &str, closes: &str, out: &mut String) {
-    let Foreseen { candidate, outlook } = foreseen;
-    differences(&candidate.difference, out);
-    if candidate.tests > 0 {
-        let _ = write!(out, "\n  {} passed", count(candidate.tests, "test"));
+fn body(seen: &Seen, raises: &str, closes: &str, out: &mut String) {
+    let Seen { difference, tests, outlook, .. } = seen;
+    differences(difference, out);
+    if *tests > 0 {
+        let _ = write!(out, "\n  {} passed", count(*tests, "test"));
     }
     state(outlook, out);
     changes(raises, &outlook.raise, out);
@@ -137,7 +137,7 @@ fn changes(verb: &str, changes: &Changes, out: &mut String) {
     }
 }
 
-fn one(change: &Change, out: &mut String) {
+fn one(change: &Foreseen, out: &mut String) {
     let word = |severity| format!("{severity:?}").to_lowercase();
     let severity = match change.from {
         Some(from) => format!("{} → {}", word(from), word(change.severity)),
