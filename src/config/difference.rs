@@ -132,7 +132,9 @@ fn spoken(rule: &Rule, plan: &Plan) -> Vec<(String, String)> {
             |name: &str| if rule.steps.len() > 1 { format!("step[{i}].{name}") } else { name.to_owned() };
         say(&key("severity"), format!("{:?}", step.severity).to_lowercase());
         say(&key("raise"), step.raise.source.clone());
-        say(&key("clear"), step.clear.source.clone());
+        // One that is not written is the opposite of `raise`, and changes with it.
+        let is_written = step.clear.source != format!("not ({})", step.raise.source);
+        say(&key("clear"), if is_written { step.clear.source.clone() } else { String::new() });
         say(&key("for"), human(step.for_));
         say(&key("keep"), human(step.keep));
         say(&key("impact"), step.impact.map(|n| n.to_string()).unwrap_or_default());

@@ -20,6 +20,10 @@ use crate::history::Asker;
 const READ_MOST: Duration = Duration::from_secs(30);
 /// Longest time for the tests that are due.
 const TESTS_MOST: Duration = Duration::from_secs(30);
+/// How long a test that is told to stop may take to do so.
+const TESTS_STOP: Duration = Duration::from_secs(5);
+/// Longest time for reading the history: new windows then begin with what was read.
+const FILL_MOST: Duration = Duration::from_secs(20);
 
 /// Reads the configuration; the error is the whole message for a person.
 pub type Load = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -78,21 +82,53 @@ pub struct Refused {
     pub message: String,
 }
 
+/// Whether a thread still reads files for an earlier attempt: on a dead mount it may do so for ever, and the
+/// next attempt must not leave another one behind.
+#[derive(Clone, Default)]
+pub struct Reading(Arc<AtomicBool>);
+
+/// Held by the thread that reads.
+struct Held(Arc<AtomicBool>);
+
+impl Reading {
+    fn begin(&self) -> Result<Held, Refused> {
+        if self.0.swap(true, Ordering::Relaxed) {
+            let message = "an earlier reading of the configuration still hangs: is a file on a dead mount?";
+            return Err(refused(Part::Read, message.to_owned()));
+        }
+        Ok(Held(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What an attempt is made with.
+#[derive(Clone)]
+pub struct Tools {
+    pub load: Load,
+    pub prove: Prove,
+    pub reading: Reading,
+}
+
 /// Reads, tests and compares on the blocking pool.
-pub fn prepare(load: Load, prove: Prove, in_force: Arc<Config>, tx: mpsc::Sender<Stage>) {
+pub fn prepare(tools: Tools, in_force: Arc<Config>, tx: mpsc::Sender<Stage>) {
     tokio::spawn(async move {
-        let stage = Stage::Prepared(prepared(load, prove, in_force).await.unwrap_or_else(Prepared::Refused));
+        let stage = Stage::Prepared(prepared(tools, in_force).await.unwrap_or_else(Prepared::Refused));
         // The loop has ended: nobody wants to know.
         let _ = tx.send(stage).await;
     });
 }
 
-async fn prepared(load: Load, prove: Prove, in_force: Arc<Config>) -> Result<Prepared, Refused> {
-    let config = read(load).await?;
+async fn prepared(tools: Tools, in_force: Arc<Config>) -> Result<Prepared, Refused> {
+    let (config, held) = read(tools.load, tools.reading.begin()?).await?;
     if config.hash == in_force.hash && config.tests == in_force.tests {
         return Ok(Prepared::Same);
     }
-    let (config, tests) = tested(prove, Arc::clone(&in_force), config).await?;
+    let (config, tests) = tested(tools.prove, Arc::clone(&in_force), config, held).await?;
     let made = tokio::task::spawn_blocking(move || {
         let difference = Difference::between(&in_force, &config);
         let plan = rules::Prepared::new(Arc::clone(&config.plan));
@@ -108,40 +144,46 @@ fn refused(step: Part, message: String) -> Refused {
 }
 
 /// Parse, compile and lint.
-async fn read(load: Load) -> Result<Config, Refused> {
-    let read = tokio::time::timeout(READ_MOST, tokio::task::spawn_blocking(move || load())).await;
-    let late = || {
-        format!(
-            "reading the configuration takes longer than {} s: is a file on a dead mount?",
-            READ_MOST.as_secs()
-        )
+async fn read(load: Load, held: Held) -> Result<(Config, Held), Refused> {
+    let read = tokio::task::spawn_blocking(move || (load(), held));
+    let why = match tokio::time::timeout(READ_MOST, read).await {
+        Ok(Ok((Ok(config), held))) => return Ok((config, held)),
+        Ok(Ok((Err(message), _))) => message,
+        Ok(Err(error)) => format!("reading the configuration failed: {error}"),
+        Err(_) => {
+            let most = READ_MOST.as_secs();
+            format!("reading the configuration takes longer than {most} s: is a file on a dead mount?")
+        }
     };
-    match read {
-        Ok(Ok(config)) => config.map_err(|message| refused(Part::Read, message)),
-        Ok(Err(error)) => Err(refused(Part::Read, format!("reading the configuration failed: {error}"))),
-        Err(_) => Err(refused(Part::Read, late())),
-    }
+    Err(refused(Part::Read, why))
 }
 
-/// The rules' own tests.
-async fn tested(prove: Prove, in_force: Arc<Config>, config: Config) -> Result<(Config, usize), Refused> {
+/// The rules' own tests. One that reads a file from a dead mount is left behind.
+async fn tested(
+    prove: Prove,
+    in_force: Arc<Config>,
+    config: Config,
+    held: Held,
+) -> Result<(Config, usize), Refused> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let mut tests = tokio::task::spawn_blocking(move || {
         let played = prove(&in_force, &config, &|| !stopped.load(Ordering::Relaxed));
+        drop(held);
         played.map(|tests| (config, tests))
     });
-    let played = match tokio::time::timeout(TESTS_MOST, &mut tests).await {
-        Ok(played) => played,
-        Err(_) => {
-            stop.store(true, Ordering::Relaxed);
-            tests.await
-        }
-    };
-    match played {
-        Ok(played) => played.map_err(|message| refused(Part::Tests, message)),
-        Err(error) => Err(refused(Part::Tests, format!("playing the tests failed: {error}"))),
+    let mut played = tokio::time::timeout(TESTS_MOST, &mut tests).await;
+    if played.is_err() {
+        stop.store(true, Ordering::Relaxed);
+        played = tokio::time::timeout(TESTS_STOP, &mut tests).await;
     }
+    let why = match played {
+        Ok(Ok(Ok(played))) => return Ok(played),
+        Ok(Ok(Err(message))) => message,
+        Ok(Err(error)) => format!("playing the tests failed: {error}"),
+        Err(_) => "a test does not end: is a file that it names on a dead mount?".to_owned(),
+    };
+    Err(refused(Part::Tests, why))
 }
 
 /// Fills new windows from the history and tries the plan out on a copy of the engine, on the blocking pool.
@@ -158,7 +200,8 @@ pub fn try_out(
             let plan = &mut candidate.plan;
             let wants = copy.rules.wants_of_history(plan);
             if !wants.is_empty() {
-                runtime.block_on(past::read(&history, wants, now, |seen| plan.recall(seen)));
+                let read = past::read(&history, wants, now, |seen| plan.recall(seen));
+                let _ = runtime.block_on(async { tokio::time::timeout(FILL_MOST, read).await });
             }
             candidate.seen.outlook = copy.foresee(now, plan.clone());
             Stage::Foreseen(candidate)

@@ -25,7 +25,7 @@ use crate::engine::effect::Step;
 use crate::engine::signal::Observation;
 
 pub(super) use attempt::Stage;
-use attempt::{Candidate, Part, Prepared, Refused, Seen};
+use attempt::{Candidate, Part, Prepared, Reading, Refused, Seen, Tools};
 pub use attempt::{Load, Prove};
 use report::Outcome;
 pub(super) use report::Report;
@@ -56,14 +56,14 @@ pub(super) struct Reloads {
     overheard: Option<Vec<Observation>>,
     /// The last one that came to an end, dry runs apart.
     pub(super) last: Option<Report>,
-    load: Load,
-    prove: Prove,
+    tools: Tools,
 }
 
 impl Reloads {
     pub(super) fn new(load: Load, prove: Prove) -> Self {
         let (running, waiting, overheard, last) = (None, VecDeque::new(), None, None);
-        Self { running, waiting, outdated: 0, stages: mpsc::channel(1), overheard, last, load, prove }
+        let tools = Tools { load, prove, reading: Reading::default() };
+        Self { running, waiting, outdated: 0, stages: mpsc::channel(1), overheard, last, tools }
     }
 
     /// Completes when the attempt under way has come to its next stage.
@@ -121,8 +121,8 @@ impl Daemon {
             own::tell_reloading();
         }
         self.reloads.running = Some(asked);
-        let (load, prove) = (Arc::clone(&self.reloads.load), Arc::clone(&self.reloads.prove));
-        attempt::prepare(load, prove, Arc::clone(&self.config), self.reloads.stages.0.clone());
+        let (tools, tx) = (self.reloads.tools.clone(), self.reloads.stages.0.clone());
+        attempt::prepare(tools, Arc::clone(&self.config), tx);
     }
 
     /// The attempt under way has come to its next stage.

@@ -142,10 +142,10 @@ async fn what_would_raise_or_close_too_much_is_refused_until_it_is_forced() {
         scene.until(|s| s["config"]["error"].is_null() && s["config"]["reload"].is_null()).await;
         let why = scene.reload(json!({})).await.unwrap_err();
         for part in [
-            "refused: it would raise 3 incidents and close 0; [reload] limit allows 1 and 1",
+            "it would raise 3 incidents and close 0; [reload] limit allows 1 and 1\n",
             "~ watched  rules.d/rule.toml:1",
             "raise: not sexton.ok → sexton.ok",
-            "warning   watched on sexton{part=clock,name=wall}: sexton.ok true",
+            "warning   watched on sexton{part=clock,name=wall}: sexton.ok is true",
             "sexton reload --force",
         ] {
             assert!(why.contains(part), "{part}: {why}");

@@ -13,6 +13,8 @@ use crate::engine::moment::human;
 const NAMED: usize = 20;
 /// Most keys that are named of one rule.
 const KEYS: usize = 8;
+/// Longest value of a key, in characters.
+const VALUE: usize = 48;
 /// Longest text in log and journal, in bytes.
 const BYTES: usize = 16 * 1024;
 
@@ -43,7 +45,7 @@ pub fn dry_run(seen: &Seen, is_over: bool) -> String {
 
 /// It would raise or close too much.
 pub fn over_limit(seen: &Seen) -> String {
-    let mut out = format!("refused: {}", limits(seen));
+    let mut out = limits(seen);
     body(seen, "would raise", "would close", &mut out);
     out.push_str("\nif that is meant: sexton reload --force; or set [reload] limit in the main file");
     out
@@ -93,7 +95,7 @@ fn differences(difference: &Difference, out: &mut String) {
 fn rule_change(rule: &RuleChange, out: &mut String) {
     let _ = write!(out, "\n  {} {}  {}", sign(rule.fate), rule.id, rule.origin);
     for KeyChange { key, from, to } in rule.keys.iter().take(KEYS) {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(nothing)".to_owned());
+        let value = |value: &Option<String>| value.as_deref().map_or("(nothing)".to_owned(), clipped);
         let _ = write!(out, "\n      {key}: {} → {}", value(from), value(to));
     }
     if rule.keys.len() > KEYS {
@@ -168,6 +170,16 @@ fn more(all: usize, what: &str, out: &mut String) {
 
 fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// One line of a terminal holds two of them.
+fn clipped(value: &str) -> String {
+    let line = value.lines().next().unwrap_or_default();
+    match line.char_indices().nth(VALUE) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None if line.len() < value.len() => format!("{line}…"),
+        None => line.to_owned(),
+    }
 }
 
 /// A text that is not too long for log and journal.
