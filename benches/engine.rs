@@ -13,7 +13,7 @@ use sexton::engine::cond::{compile, default_clear};
 use sexton::engine::moment::{Moment, SECOND};
 use sexton::engine::plan::{Correlate, Host, MATRIX, Match, Plan, Rule, SLA, StepPlan};
 use sexton::engine::record::{HostRef, Nature, Severity};
-use sexton::engine::rules::Rules;
+use sexton::engine::rules::{Prepared, Rules};
 use sexton::engine::signal::{Class, Instance, Observation, metric};
 
 const INTERVAL: i64 = 10 * SECOND;
@@ -134,7 +134,9 @@ fn reload(c: &mut Criterion) {
     let mut group = c.benchmark_group("reload");
     group.sample_size(20);
     group.bench_function("10000 rules: compile and swap", |b| {
-        b.iter(|| engine.rules.reload(Moment::at(engine.round * INTERVAL), rules(), &mut Vec::new()));
+        b.iter(|| {
+            engine.rules.reload(Moment::at(engine.round * INTERVAL), Prepared::new(rules()), &mut Vec::new())
+        });
     });
     group.finish();
 }

@@ -94,6 +94,36 @@ async fn a_changed_threshold_is_judged_at_once_and_keeps_the_incident() {
 }
 
 #[tokio::test]
+async fn a_storm_of_hangups_and_a_kill_amid_reloads_leave_one_incident_in_its_true_state() {
+    let mut host = Host::start().await;
+    host.kill_job();
+    let incident = until("an open incident", || host.incident_in("new")).await;
+    // Killed at once, while the set is examined, and about when it is swapped and committed.
+    for (n, wait_ms) in [0, 20, 60, 120, 250, 500, 900].into_iter().enumerate() {
+        host.write_rule(&format!(
+            "raise = \"proc.count < 1\"\ntitle = \"the job is away, {n}\"\nreopen = \"{}m\"",
+            n + 1
+        ));
+        host.hang_up(50);
+        tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+        host.kill_agent();
+        host.start_agent();
+        until("an answer after the crash", || async { host.uptime() }).await;
+    }
+    host.hang_up(200);
+    until("the rule as it was written last", || async { host.open_here().filter(|n| *n == 1) }).await;
+    host.start_job();
+    let resolved = until("the resolve after the crashes", || host.incident_in("resolved")).await;
+    assert_eq!((&resolved["id"], &resolved["counters"]["reopens"]), (&incident["id"], &Value::from(0)));
+    assert_eq!(host.all("/v1/incidents").await.len(), 1, "never twice");
+    let (entries, last): (i64, i64) = host
+        .store()
+        .query_row("SELECT count(*), max(seq) FROM journal", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("the journal");
+    assert_eq!(entries, last, "the journal has no gap");
+}
+
+#[tokio::test]
 async fn while_the_store_cannot_write_it_answers_and_ends_when_asked() {
     let mut host = Host::start().await;
     let store = host.store();

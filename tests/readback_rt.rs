@@ -194,7 +194,8 @@ fn live(rt: &Rt, dir: &Path, check: u16, story: impl Future<Output = ()>) {
         config::load_texts(&[("sexton.toml", &text)], &doors(), &facts).map_err(|d| d.render(false))
     };
     let setup = Setup {
-        load: Box::new(load),
+        load: std::sync::Arc::new(load),
+        prove: sexton::cli::run::prove(),
         watch: None,
         socket: dir.join("control.sock"),
         narrator: None,

@@ -1,13 +1,17 @@
-//! `sexton ack`, `start`, `hold`, `resolve`, `cancel`, `reopen`, `assign`, `note`, `reload`: incidents
+//! `sexton ack`, `start`, `hold`, `resolve`, `cancel`, `reopen`, `assign`, `note`: incidents
 //! handled from the shell of their host.
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime, say};
+
+/// Longest wait for an answer of the daemon.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `sexton ack` and `sexton start` take.
 #[derive(Clone, Debug, Args)]
@@ -61,11 +65,6 @@ pub fn told(args: &NoteArgs, verb: &str) -> u8 {
 /// Says who works on an incident.
 pub fn assign(args: &AssignArgs) -> u8 {
     post(&args.socket.socket, &path(&["incidents", &args.incident, "assign"]), &json!({"to": args.to}))
-}
-
-/// Makes the daemon read its configuration again.
-pub fn reload(args: &SocketArgs) -> u8 {
-    post(&args.socket, "/v1/reload", &Value::Null)
 }
 
 /// A path of the API. Whatever a person typed stays one segment: all but RFC 3986's unreserved characters are
@@ -126,16 +125,36 @@ impl RequestError {
 /// # Errors
 /// See [`RequestError`].
 pub fn request(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value, RequestError> {
-    runtime().map_err(RequestError::Failed)?.block_on(send(socket, method, path, body))
+    request_within(PATIENCE, socket, method, path, body)
 }
 
-async fn send(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value, RequestError> {
+/// As [`request`], for what may take longer.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn request_within(
+    patience: Duration,
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<Value, RequestError> {
+    runtime().map_err(RequestError::Failed)?.block_on(send(patience, socket, method, path, body))
+}
+
+async fn send(
+    patience: Duration,
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<Value, RequestError> {
     // reqwest wants a TLS provider at build time even for a Unix socket.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .unix_socket(socket)
         .no_proxy()
-        .timeout(std::time::Duration::from_secs(10))
+        .timeout(patience)
         .build()
         .map_err(|e| RequestError::Failed(format!("cannot make a client: {e}")))?;
     let method = reqwest::Method::from_bytes(method.as_bytes())
@@ -200,7 +219,8 @@ mod tests {
             }
         });
         for typed in ["INC-1", "a/b?c", "100%", "a b#c", "é", "%2F"] {
-            let asked = send(&socket, "POST", &path(&["incidents", typed, "ack"]), &Value::Null).await;
+            let asked =
+                send(PATIENCE, &socket, "POST", &path(&["incidents", typed, "ack"]), &Value::Null).await;
             assert_eq!(asked.unwrap(), typed);
         }
         daemon.abort();

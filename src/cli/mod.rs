@@ -17,6 +17,7 @@ pub mod host;
 pub mod import;
 pub mod maintenance;
 pub mod outbox;
+pub mod reload;
 pub mod replay;
 pub mod rules;
 pub mod run;
@@ -107,8 +108,8 @@ enum Verb {
     History(history::HistoryArgs),
     /// Try every destination from end to end
     Doctor(doctor::DoctorArgs),
-    /// Make the daemon read its configuration again
-    Reload(SocketArgs),
+    /// Make the daemon read its configuration again: shows what changes and what that raises and closes
+    Reload(reload::ReloadArgs),
 }
 
 /// Where the configuration is.
@@ -177,7 +178,7 @@ pub fn main() -> ExitCode {
         Verb::Outbox(args) => outbox::run(&args),
         Verb::History(args) => history::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
-        Verb::Reload(args) => handle::reload(&args),
+        Verb::Reload(args) => reload::run(&args),
     })
 }
 

@@ -1,14 +1,14 @@
 //! `sexton run`: the daemon.
 
-use std::cell::Cell;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{COULD_NOT_RUN, FINDING, FINE, RunArgs, asked_to_end, doors, fail, host, runtime};
 use crate::config::{self, Config};
-use crate::daemon::{Daemon, Ended, Setup};
+use crate::daemon::{Daemon, Ended, Prove, Setup};
 use crate::engine::record::Record;
+use crate::workshop::gate;
 
 /// Services come up one after the other; what is missing this long after a boot is missing.
 const BOOT_GRACE: Duration = Duration::from_secs(120);
@@ -18,17 +18,18 @@ pub fn run(args: &RunArgs) -> u8 {
     crate::telemetry::init(if args.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO });
     let path = args.config.config.clone();
     // Of a start that fails: set when it is the configuration that was refused.
-    let code = Rc::new(Cell::new(None));
+    let code = Arc::new(OnceLock::new());
     let setup = Setup {
-        load: Box::new({
-            let (path, code) = (path.clone(), Rc::clone(&code));
+        load: Arc::new({
+            let (path, code) = (path.clone(), Arc::clone(&code));
             move || {
                 load(&path).map_err(|refused| {
-                    code.set(Some(refused.code));
+                    let _ = code.set(refused.code);
                     refused.text
                 })
             }
         }),
+        prove: prove(),
         watch: Some(path),
         socket: args.socket.socket.clone(),
         narrator: Some(Box::new(log)),
@@ -42,7 +43,7 @@ pub fn run(args: &RunArgs) -> u8 {
     let code = local.block_on(&runtime, async {
         let daemon = match Daemon::start(setup).await {
             Ok(daemon) => daemon,
-            Err(text) => return Failure::of_start(code.get(), text).report(),
+            Err(text) => return Failure::of_start(code.get().copied(), text).report(),
         };
         match daemon.run(asked_to_end()).await {
             Ended::Asked => FINE,
@@ -90,6 +91,18 @@ pub fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path, &doors::doors(), &host::facts()).map_err(|mistakes| {
         let code = if mistakes.unreadable { COULD_NOT_RUN } else { FINDING };
         Failure::of_start(Some(code), mistakes.render(false))
+    })
+}
+
+/// Plays the rules' own tests before a reload, and says of those that fail what `sexton test` says.
+pub fn prove() -> Prove {
+    Arc::new(|old: &Config, new: &Config, go_on: &dyn Fn() -> bool| {
+        let due = gate::due(old, new);
+        let played = gate::play(&due, &new.plan, go_on);
+        match super::test::refusal(&played, &new.plan) {
+            Some(why) => Err(why),
+            None => Ok(played.played),
+        }
     })
 }
 

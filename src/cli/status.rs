@@ -61,10 +61,7 @@ pub fn plain(s: &Value, collectors: bool) -> String {
         s["rules"]["instances"],
         ago(s, &config["loaded_at"])
     );
-    if let Some(error) = config["error"].as_str() {
-        let first = error.lines().next().unwrap_or_default();
-        let _ = writeln!(out, "            REFUSED what is on disk now: {first} (sexton check shows all)");
-    }
+    reload(s, config, &mut out);
     if let Some(error) = s["store"]["error"].as_str() {
         let _ = writeln!(out, "store       {error}; everything waits for it");
     }
@@ -75,6 +72,34 @@ pub fn plain(s: &Value, collectors: bool) -> String {
     destinations(s, &mut out);
     sources(s, collectors, &mut out);
     out
+}
+
+/// What is on disk and refused, or what the last reload has changed.
+fn reload(s: &Value, config: &Value, out: &mut String) {
+    let last = &config["reload"];
+    if let Some(error) = config["error"].as_str() {
+        let first = error.lines().next().unwrap_or_default();
+        let more = match last["refused_by"].as_str() {
+            Some("tests") => "sexton test shows all",
+            Some("limit") => "sexton reload --dry-run shows all, --force puts it in force",
+            _ => "sexton check shows all",
+        };
+        let _ = writeln!(out, "            REFUSED what is on disk now: {first} ({more})");
+        return;
+    }
+    if last["outcome"] != "applied" {
+        return;
+    }
+    let (difference, outlook) = (&last["difference"], &last["outlook"]);
+    let counts = [("added", "rules added"), ("changed", "changed"), ("removed", "removed")];
+    let rules = counts.map(|(key, what)| (difference[key].as_u64().unwrap_or(0), what));
+    let effects = [("raise", "raised"), ("close", "closed")];
+    let effects = effects.map(|(key, what)| (outlook[key]["count"].as_u64().unwrap_or(0), what));
+    let tables = (items(&difference["tables"]).len() as u64, "other tables changed");
+    let all = rules.into_iter().chain([tables]).chain(effects);
+    let told: Vec<_> = all.filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let forced = if last["forced"] == true { " by force" } else { "" };
+    let _ = writeln!(out, "            reloaded{forced} {}: {}", ago(s, &last["at"]), told.join(", "));
 }
 
 fn history(h: &Value, s: &Value, out: &mut String) {
@@ -286,5 +311,32 @@ forwarding
 collectors  1, all well
 ";
         assert_eq!(plain(&s, false), expected);
+    }
+
+    #[test]
+    fn the_last_reload_is_told_with_what_to_do_about_it() {
+        let applied = json!({"outcome": "applied", "forced": true, "at": "2026-11-22T09:58:00Z",
+            "difference": {"added": 1, "changed": 0, "removed": 2, "tables": []},
+            "outlook": {"raise": {"count": 12}, "close": {"count": 0}}});
+        for (config, line) in [
+            (
+                json!({"reload": applied}),
+                "            reloaded by force 2m ago: 1 rules added, 2 removed, 12 raised\n",
+            ),
+            (
+                json!({"error": "a.toml:3:9: bad\nmore"}),
+                "            REFUSED what is on disk now: a.toml:3:9: bad (sexton check shows all)\n",
+            ),
+            (
+                json!({"error": "it would raise 12", "reload": {"outcome": "refused", "refused_by": "limit"}}),
+                "            REFUSED what is on disk now: it would raise 12 \
+              (sexton reload --dry-run shows all, --force puts it in force)\n",
+            ),
+            (json!({"reload": {"outcome": "unchanged"}}), ""),
+        ] {
+            let (s, mut out) = (json!({"now": "2026-11-22T10:00:00Z", "config": config}), String::new());
+            reload(&s, &s["config"], &mut out);
+            assert_eq!(out, line);
+        }
     }
 }

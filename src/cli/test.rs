@@ -16,6 +16,7 @@ use super::{COULD_NOT_RUN, FINDING, FINE, fail, say};
 use crate::config::test::RuleTest;
 use crate::config::{self, Config, DEFAULT_PATH, Doors, HostFacts, source};
 use crate::engine::plan::{Plan, glob_matches};
+use crate::workshop::gate::Gate;
 use crate::workshop::prove::{Proof, Trouble, prove};
 
 /// Arguments of `sexton test`.
@@ -92,6 +93,34 @@ pub fn test(args: &TestArgs, doors: &Doors, facts: &HostFacts, terminal: Termina
         Format::Json => machine::json(&all, code),
     };
     (code, text)
+}
+
+/// Most failed tests that are told in full.
+const TOLD: usize = 3;
+/// Width of a refusal: it is read in a log and on a ticket.
+const WIDTH: usize = 100;
+
+/// Why tests keep a configuration from being put in force, in the words of the verb; `None` when they do not.
+pub fn refusal(gate: &Gate<'_>, plan: &Plan) -> Option<String> {
+    if gate.failed.is_empty() {
+        let first = gate.left.first()?;
+        return Some(format!(
+            "the rules' own tests take too long: {} played, {} left, the first of them at {}; see `sexton test`",
+            gate.played,
+            gate.left.len(),
+            first.place
+        ));
+    }
+    let all: Vec<Done<'_>> =
+        gate.failed.iter().map(|(test, proof)| Done { test, plan, proof: proof.clone() }).collect();
+    let terminal = Terminal { colour: false, unicode: true, width: WIDTH, lines: None };
+    let mut out = text::failures(&all[..all.len().min(TOLD)], terminal);
+    if all.len() > TOLD {
+        out.push_str(&format!("and {} more\n", count((all.len() - TOLD) as u64, "failed test")));
+    }
+    let passed = (gate.played - all.len()) as u64;
+    out.push_str(&format!("{}: {passed} ok, {} failed", count(gate.played as u64, "test"), all.len()));
+    Some(out)
 }
 
 /// A configuration whose tests are played.

@@ -12,11 +12,11 @@ use super::diagnose::{At, Finding, Report};
 use super::raw::{
     RawCheck, RawCollect, RawCorrelate, RawDefaults, RawDesk, RawDestination, RawFile, RawHost,
 };
-use super::raw::{RawOverride, RawRelation, RawRule, RawService, RawStore, RawTest, RawWindow};
+use super::raw::{RawOverride, RawRelation, RawReload, RawRule, RawService, RawStore, RawTest, RawWindow};
 use super::source::Role;
 use super::suggest::{nearest, one_of};
 use super::walk::shorten;
-use super::{Config, Doors, HostFacts, door};
+use super::{Config, Doors, HostFacts, ReloadLimit, door};
 use crate::engine::moment::{DAY, SECOND};
 use crate::engine::option::{
     CheckPlan, CollectorPlan, DeskPlan, DestinationPlan, DoorSpec, Fallback, HistoryPlan, StorePlan,
@@ -66,6 +66,7 @@ struct Layers {
     destinations: Vec<RawDestination>,
     store: Vec<RawStore>,
     desk: Vec<RawDesk>,
+    reload: Vec<RawReload>,
     overrides: Vec<RawOverride>,
     windows: Vec<RawWindow>,
     tests: Vec<RawTest>,
@@ -119,6 +120,7 @@ pub fn compile(
         store: store(&layers.store),
         history: history(&layers.store),
         desk: desk(&layers.desk),
+        reload: reload(&layers.reload),
         tests,
         interval,
         hash: String::new(),
@@ -189,6 +191,7 @@ fn gather(
         layers.destinations.extend(file.destinations);
         layers.store.extend(file.store);
         layers.desk.extend(file.desk);
+        layers.reload.extend(file.reload);
         layers.overrides.extend(file.overrides);
         layers.windows.extend(file.windows);
         layers.tests.extend(file.tests);
@@ -425,6 +428,14 @@ fn store(layers: &[RawStore]) -> StorePlan {
 
 fn history(layers: &[RawStore]) -> HistoryPlan {
     HistoryPlan { dir: store(layers).dir, limit: last(layers, |s| s.history).unwrap_or(128 << 20) }
+}
+
+fn reload(layers: &[RawReload]) -> ReloadLimit {
+    let builtin = ReloadLimit::default();
+    ReloadLimit {
+        raise: last(layers, |r| r.raise).unwrap_or(builtin.raise),
+        close: last(layers, |r| r.close).unwrap_or(builtin.close),
+    }
 }
 
 fn desk(layers: &[RawDesk]) -> DeskPlan {

@@ -16,6 +16,7 @@ use crate::engine::plan::Plan;
 
 mod compile;
 pub mod diagnose;
+pub mod difference;
 mod door;
 mod raw;
 pub mod schema;
@@ -86,6 +87,8 @@ pub struct Config {
     pub history: HistoryPlan,
     /// `[desk]`.
     pub desk: DeskPlan,
+    /// `[reload]`.
+    pub reload: ReloadLimit,
     /// `[[test]]`, in the order of the files.
     pub tests: Vec<test::RuleTest>,
     /// Sampling interval in nanoseconds of everything that names none.
@@ -97,6 +100,22 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// What works but is probably not meant.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// `[reload] limit`: how much a reload may change at once of what people see. More than ten incidents that
+/// open or close with a save of a file are a slip, on a host that has a handful of them on a bad day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadLimit {
+    /// Most incidents that it may raise.
+    pub raise: usize,
+    /// Most incidents that it may close.
+    pub close: usize,
+}
+
+impl Default for ReloadLimit {
+    fn default() -> Self {
+        Self { raise: 10, close: 10 }
+    }
 }
 
 /// Loads a directory (`sexton.toml` and `rules.d/*.toml` in byte order) or a main file (with the `rules.d`

@@ -28,7 +28,7 @@ pub use outside::{RawCheck, RawCollect, RawDestination};
 pub use places::Place;
 pub use relations::RawRelation;
 pub use rule::{MOST_STEPS, RawDefaults, RawMeta, RawOverride, RawRule, RawStep};
-pub use tables::{RawCorrelate, RawDesk, RawHost, RawService, RawStore};
+pub use tables::{RawCorrelate, RawDesk, RawHost, RawReload, RawService, RawStore};
 pub use template::Templates;
 pub use test::RawTest;
 pub use window::RawWindow;
@@ -57,6 +57,8 @@ pub struct RawFile {
     pub store: Option<RawStore>,
     /// `[desk]`.
     pub desk: Option<RawDesk>,
+    /// `[reload]`.
+    pub reload: Option<RawReload>,
     /// `[defaults]`.
     pub defaults: RawDefaults,
     /// `[[rule]]`.
@@ -85,6 +87,7 @@ pub const TOP: Keys = Keys {
         Key::new("destination", Kind::Destinations(&outside::DESTINATION), "where records go"),
         Key::new("store", Kind::Table(&tables::STORE), "what is on disk"),
         Key::new("desk", Kind::Table(&tables::DESK), "what `sexton desk` serves"),
+        Key::new("reload", Kind::Table(&tables::RELOAD), "what a change of the rules may do at once"),
         Key::new("defaults", Kind::Table(&rule::keys::DEFAULTS), "fills keys that rules leave out"),
         Key::new(
             "rule",
@@ -122,7 +125,7 @@ pub const TOP: Keys = Keys {
 };
 
 /// Tables that only the main file may hold.
-pub const MAIN_ONLY: [&str; 4] = ["host", "collect", "store", "desk"];
+pub const MAIN_ONLY: [&str; 5] = ["host", "collect", "store", "desk", "reload"];
 
 /// Reads one parsed file.
 pub fn read<'t>(
@@ -168,6 +171,7 @@ pub fn read<'t>(
             .collect(),
         store: top.table("store", "[store]", report).map(|w| tables::store(&w, report)),
         desk: top.table("desk", "[desk]", report).map(|w| tables::desk(&w, report)),
+        reload: top.table("reload", "[reload]", report).map(|w| tables::reload(&w, report)),
         defaults: top
             .table("defaults", "[defaults]", report)
             .map(|w| rule::defaults(&w, role, report))

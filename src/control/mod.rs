@@ -17,7 +17,7 @@
 //! | `POST /v1/outbox/DESTINATION/RECORD/{requeue,drop}` | a dead letter goes back, or is given up |
 //! | `POST /v1/outbox/DESTINATION/drop` | all that waits for a destination that is no longer configured |
 //! | `GET`, `POST /v1/maintenance`, `POST /v1/maintenance/ID/end` | maintenance windows |
-//! | `POST /v1/reload` | read the configuration again now |
+//! | `POST /v1/reload` | `{"force": true}` or `{"dry_run": true}`: read the configuration again now |
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -65,11 +65,22 @@ pub enum Query {
     Explain { subject: String, instance: Option<String> },
     HistorySeries,
     HistorySamples(SamplesWanted),
-    Reload,
+    Reload(ReloadMode),
     Maintenance,
     StartMaintenance(Maintenance),
     EndMaintenance { id: String },
     Command(Command),
+}
+
+/// How the configuration is to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadMode {
+    /// Put in force unless it would raise or close too much.
+    Plain,
+    /// Put in force however much it raises or closes; mistakes and failed tests still refuse it.
+    Force,
+    /// Only said what it would do.
+    DryRun,
 }
 
 impl Query {
@@ -77,7 +88,7 @@ impl Query {
     pub fn changes(&self) -> bool {
         matches!(
             self,
-            Self::Reload | Self::Command(_) | Self::StartMaintenance(_) | Self::EndMaintenance { .. }
+            Self::Reload(_) | Self::Command(_) | Self::StartMaintenance(_) | Self::EndMaintenance { .. }
         )
     }
 }
@@ -181,7 +192,7 @@ fn routes(requests: mpsc::Sender<Request>) -> Router {
         .route("/v1/explain/{subject}", get(explain))
         .route("/v1/history", get(|s| ask(s, Query::HistorySeries)))
         .route("/v1/history/samples", get(samples))
-        .route("/v1/reload", post(|s| ask(s, Query::Reload)))
+        .route("/v1/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path; see docs/control.md") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::map_response(as_problem))
@@ -234,6 +245,29 @@ async fn change(
         }
     };
     ask(state, Query::Command(command)).await
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reload {
+    #[serde(default)]
+    force: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn reload(state: State<mpsc::Sender<Request>>, body: axum::body::Bytes) -> Response {
+    let wanted = if body.is_empty() { Ok(Reload::default()) } else { serde_json::from_slice(&body) };
+    let mode = match wanted {
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &format!("the body cannot be read: {error}")),
+        Ok(Reload { force: true, dry_run: true }) => {
+            return problem(StatusCode::BAD_REQUEST, "`force` and `dry_run` exclude each other");
+        }
+        Ok(Reload { force: true, .. }) => ReloadMode::Force,
+        Ok(Reload { dry_run: true, .. }) => ReloadMode::DryRun,
+        Ok(_) => ReloadMode::Plain,
+    };
+    ask(state, Query::Reload(mode)).await
 }
 
 async fn one_row(

@@ -23,7 +23,7 @@ impl Daemon {
             Query::Command(command) => {
                 self.command(&command).await.map_err(Refusal::Conflict).map(status::done)
             }
-            Query::Reload => self.reload().await.map_err(Refusal::Failed).map(status::done),
+            Query::Reload(mode) => return self.ask_reload(mode, Some(request.reply)),
             Query::StartMaintenance(ask) => {
                 let mut step = Step::default();
                 let said = self.engine.start_maintenance(self.clock.now(), &ask, &mut step);
@@ -98,7 +98,7 @@ impl Daemon {
                     done.map(|rows| status::done(format!("{rows} rows of {destination} are given up")));
                 said.map_err(|e| Refusal::Failed(e.to_string()))
             }
-            Query::Reload
+            Query::Reload(_)
             | Query::Command(_)
             | Query::StartMaintenance(_)
             | Query::EndMaintenance { .. }

@@ -10,6 +10,7 @@ mod asked;
 pub(crate) mod explain;
 mod own;
 pub(crate) mod past;
+mod reload;
 mod status;
 
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::clock::Clock;
 use crate::collect::{self, Collectors};
 use crate::config::Config;
 use crate::config::watch::{self, Watch};
-use crate::control::{Control, Query, Refusal, Request};
+use crate::control::{Control, Query, Refusal, ReloadMode, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, Stamp};
@@ -32,6 +33,8 @@ use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
 use crate::history::History;
 use crate::store::{Commit, Store, StoreError};
+
+pub use reload::{Load, Prove};
 
 /// Batches of observations that may wait for the engine; a full channel makes collectors wait, never the
 /// engine.
@@ -43,8 +46,6 @@ const COMMIT_RETRY_MOST: Duration = Duration::from_secs(5);
 /// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
 const SLEEP_MOST: Duration = Duration::from_secs(60);
 
-/// Reads the configuration; the error is the whole message for a person.
-pub type Load = Box<dyn Fn() -> Result<Config, String>>;
 /// Told of each record after its commit.
 pub type Narrator = Box<dyn FnMut(&Record)>;
 
@@ -52,6 +53,8 @@ pub type Narrator = Box<dyn FnMut(&Record)>;
 pub struct Setup {
     /// Reads the configuration, now and at each reload.
     pub load: Load,
+    /// Plays the rules' own tests before a reload.
+    pub prove: Prove,
     /// The directory or file whose changes cause a reload.
     pub watch: Option<PathBuf>,
     /// Where to listen for the commands of this host.
@@ -66,8 +69,8 @@ pub struct Setup {
 pub struct Daemon {
     clock: Clock,
     started: Moment,
-    load: Load,
-    config: Config,
+    config: Arc<Config>,
+    reloads: reload::Reloads,
     config_source: String,
     config_loaded: Stamp,
     config_error: Option<String>,
@@ -104,6 +107,7 @@ enum Turn {
     Asked(Request),
     Exhibits(Command),
     Reload,
+    Stage(reload::Stage),
     Watchdog,
     Timeout,
 }
@@ -144,7 +148,7 @@ impl Daemon {
             clock,
             started: now,
             config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
-            load: setup.load,
+            reloads: reload::Reloads::new(setup.load, setup.prove),
             config_loaded: now.stamp(),
             config_error: None,
             engine,
@@ -159,7 +163,7 @@ impl Daemon {
                 store,
                 Setting::new(host, loaded.born, clock, exhibits.0.clone()),
             ),
-            config,
+            config: Arc::new(config),
             narrator: setup.narrator,
             observations,
             requests,
@@ -206,6 +210,7 @@ impl Daemon {
                 Some(command) = self.exhibits.1.recv() => Turn::Exhibits(command),
                 Some(()) = self.changed.recv() => Turn::Reload,
                 () = own::hangup(&mut hangup) => Turn::Reload,
+                stage = self.reloads.stage() => Turn::Stage(stage),
                 () = watchdog.tick() => Turn::Watchdog,
                 () = tokio::time::sleep(wait) => Turn::Timeout,
             };
@@ -215,9 +220,8 @@ impl Daemon {
                 Turn::Exhibits(command) => {
                     let _ = self.command(&command).await;
                 }
-                Turn::Reload => {
-                    let _ = self.reload().await;
-                }
+                Turn::Reload => self.ask_reload(ReloadMode::Plain, None),
+                Turn::Stage(stage) => self.reload_stage(stage).await,
                 Turn::Watchdog => watchdog.ping(self.turning()),
                 Turn::Timeout => {}
             }
@@ -246,6 +250,7 @@ impl Daemon {
         for batch in &batches {
             self.engine.observe(now, batch, &mut step);
         }
+        self.reloads.overhear(&batches);
         self.observed_at(now);
         let own = self.own_signals(now).await;
         self.look_around(now, &own, &mut step);
@@ -278,63 +283,6 @@ impl Daemon {
             self.engine.handle_timeout(now, &mut step);
             self.finish(step).await;
         }
-    }
-
-    /// Reads the configuration again. A bad one leaves everything as it is and becomes a signal of our own.
-    async fn reload(&mut self) -> Result<String, String> {
-        own::tell_reloading();
-        let outcome = match (self.load)() {
-            Ok(config) if config.hash == self.config.hash => Ok(self.unchanged()),
-            Ok(config) => Ok(self.take_up(config).await),
-            Err(message) => Err(message),
-        };
-        self.config_error = outcome.as_ref().err().cloned();
-        match &outcome {
-            Ok(message) => tracing::info!("{message}"),
-            Err(message) => {
-                tracing::error!("the configuration is refused, the old one stays in force\n{message}")
-            }
-        }
-        let now = self.clock.now();
-        let own = self.config_signal(now);
-        let mut step = Step::default();
-        self.engine.observe(now, std::slice::from_ref(&own), &mut step);
-        self.finish(step).await;
-        self.history.keep(now, [own]);
-        own::tell_ready();
-        outcome
-    }
-
-    fn unchanged(&self) -> String {
-        let what = if self.config_error.is_some() { "it is right again" } else { "nothing has changed" };
-        format!("configuration read: {what}")
-    }
-
-    async fn take_up(&mut self, config: Config) -> String {
-        let now = self.clock.now();
-        let mut step = Step::default();
-        self.engine.reload(now, config.plan.clone(), &mut step);
-        let body = serde_json::json!({"from": self.config.hash, "to": config.hash});
-        self.engine.incidents.journal(now, "config", "sexton", body.to_string(), &mut step);
-        self.collectors.reconfigure(&config.collectors);
-        self.checks.reconfigure(&config.checks);
-        self.forward.reconfigure(&config.destinations);
-        let restart = if config.store != self.config.store
-            || config.history != self.config.history
-            || config.desk != self.config.desk
-        {
-            "; [store] and [desk] take effect at the next start"
-        } else {
-            ""
-        };
-        let message = format!("configuration read: {} rules in force{restart}", config.plan.rules.len());
-        for warning in &config.warnings {
-            tracing::warn!("{}", warning);
-        }
-        self.config = config;
-        self.config_loaded = now.stamp();
-        self.finish(step).await;
-        message
     }
 
     /// Commits the step, then lets it take effect.

@@ -1,6 +1,7 @@
 //! The daemon and the history: what was seen goes in, windows are filled from it at the start, and questions
 //! are answered from it without the loop waiting for them.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::Daemon;
 use crate::control::{Answer, Refusal, SamplesWanted};
 use crate::engine::core::Engine;
 use crate::engine::moment::{Moment, Stamp};
-use crate::engine::signal::Value;
+use crate::engine::signal::{Metric, Observation, Value};
 use crate::history::{Asker, HistoryError, Reader, Rollup, Sample, Series};
 
 /// Longest wait for a batch of the past: then windows start with what there is.
@@ -23,23 +24,34 @@ const PAGE: usize = 2000;
 
 /// Fills the engine's windows from the history.
 pub async fn recall(engine: &mut Engine, history: &Asker, now: Moment) {
-    let mut batches = history.recall(engine.wants_past(), now);
+    let wants = engine.wants_past();
+    let samples = read(history, wants, now, |observation| engine.recall(observation)).await;
+    engine.recalled(now);
+    tracing::info!(samples, "windows are filled from the history");
+}
+
+/// Gives what was recorded of these signals, each so far back (ns), in order of time; the number of samples.
+pub async fn read(
+    history: &Asker,
+    wants: BTreeMap<Metric, i64>,
+    now: Moment,
+    mut take: impl FnMut(&Observation),
+) -> usize {
+    let mut batches = history.recall(wants, now);
     let mut samples = 0;
     loop {
         match tokio::time::timeout(RECALL, batches.recv()).await {
             Ok(Some(batch)) => {
                 samples += batch.iter().map(|o| o.samples.len()).sum::<usize>();
-                batch.iter().for_each(|observation| engine.recall(observation));
+                batch.iter().for_each(&mut take);
             }
-            Ok(None) => break,
+            Ok(None) => return samples,
             Err(_) => {
                 tracing::warn!("the history takes too long: windows start with what was read of it");
-                break;
+                return samples;
             }
         }
     }
-    engine.recalled(now);
-    tracing::info!(samples, "windows are filled from the history");
 }
 
 impl Daemon {

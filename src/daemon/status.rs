@@ -54,6 +54,7 @@ impl Daemon {
                 "loaded_at": self.config_loaded,
                 "error": self.config_error,
                 "warnings": self.config.warnings.len(),
+                "reload": self.reloads.last.as_ref().map(super::reload::Report::value),
             },
             "store": {"error": self.store_error},
             "history": self.history.status(),

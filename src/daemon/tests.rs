@@ -1,7 +1,6 @@
 //! The loop with a real store, real doors and a store that cannot write.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,21 +20,20 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
         format!("[collect]\ninterval = \"{interval}\"\n[store]\ndir = \"{}/store\"\n", dir.path().display())
     };
     std::fs::write(&path, text("1h")).unwrap();
-    let (after, loads, again) = (text("2h"), Cell::new(0), Rc::new(Notify::new()));
-    let (file, told) = (path.clone(), Rc::clone(&again));
+    let (after, loads, again) = (text("2h"), AtomicUsize::new(0), Arc::new(Notify::new()));
+    let (file, told) = (path.clone(), Arc::clone(&again));
     let load = move || {
         let facts = HostFacts { machine_id: "m".to_owned(), hostname: "h".to_owned() };
         let config = config::load(&file, &doors(), &facts).map_err(|d| d.render(false));
         // Somebody saves the file just after it was read.
-        match loads.replace(loads.get() + 1) {
+        match loads.fetch_add(1, Ordering::Relaxed) {
             0 => std::fs::write(&file, &after).unwrap(),
             _ => told.notify_one(),
         }
         config
     };
     let socket = dir.path().join("control.sock");
-    let (load, boot_grace) = (Box::new(load), Duration::ZERO);
-    let setup = Setup { load, watch: Some(path.clone()), socket, narrator: None, boot_grace };
+    let setup = Setup { watch: Some(path.clone()), ..setup(&socket, load) };
     let local = LocalSet::new();
     let lived = local.run_until(async {
         let daemon = Daemon::start(setup).await.unwrap();
@@ -44,8 +42,24 @@ async fn a_change_while_the_daemon_starts_is_not_missed() {
     assert_eq!(lived.await, Ok(Ended::Asked), "the change is read");
 }
 
+/// A daemon by that configuration, which nobody watches.
+pub(super) fn setup(
+    socket: &std::path::Path,
+    load: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
+) -> Setup {
+    let (socket, boot_grace) = (socket.to_owned(), Duration::ZERO);
+    Setup {
+        load: Arc::new(load),
+        prove: crate::cli::run::prove(),
+        watch: None,
+        socket,
+        narrator: None,
+        boot_grace,
+    }
+}
+
 /// Waits until the daemon's status satisfies the condition.
-async fn until(socket: &std::path::Path, is_so: impl Fn(&Value) -> bool) {
+pub(super) async fn until(socket: &std::path::Path, is_so: impl Fn(&Value) -> bool) {
     loop {
         let status = ask(socket, "GET", "/v1/status").await;
         if status.as_ref().is_ok_and(&is_so) {
@@ -55,19 +69,23 @@ async fn until(socket: &std::path::Path, is_so: impl Fn(&Value) -> bool) {
     }
 }
 
-async fn ask(socket: &std::path::Path, method: &'static str, path: &'static str) -> Result<Value, ()> {
+pub(super) async fn ask(
+    socket: &std::path::Path,
+    method: &'static str,
+    path: &'static str,
+) -> Result<Value, ()> {
     let socket = socket.to_owned();
     let ask = move || request(&socket, method, path, &Value::Null).map_err(drop);
     tokio::task::spawn_blocking(ask).await.unwrap()
 }
 
-fn load_text(text: &str) -> Result<Config, String> {
+pub(super) fn load_text(text: &str) -> Result<Config, String> {
     let facts = HostFacts { machine_id: "m".to_owned(), hostname: "h".to_owned() };
     config::load_texts(&[("sexton.toml", text)], &doors(), &facts).map_err(|d| d.render(false))
 }
 
 /// A configuration that collects nothing, with its own signals every second.
-fn quiet(dir: &std::path::Path) -> String {
+pub(super) fn quiet(dir: &std::path::Path) -> String {
     let off: String = crate::collect::TABLE.iter().map(|s| format!("{} = false\n", s.door.kind)).collect();
     format!("[collect]\ninterval = \"1s\"\n{off}[store]\ndir = \"{}\"\n", dir.join("store").display())
 }
@@ -77,9 +95,7 @@ async fn it_speaks_of_itself_though_nothing_is_collected() {
     let dir = tempfile::tempdir().unwrap();
     let text = quiet(dir.path());
     let socket = dir.path().join("control.sock");
-    let load = Box::new(move || load_text(&text));
-    let setup =
-        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+    let setup = setup(&socket, move || load_text(&text));
     let told = until(&socket, |s| s["rules"]["instances"].as_u64() > Some(0));
     let local = LocalSet::new();
     let lived = local.run_until(async {
@@ -99,10 +115,10 @@ async fn the_incident_of_a_destination_ends_when_the_destination_is_taken_out() 
     let without = format!("{}{rule}", quiet(dir.path()));
     let with = format!("{without}{destination}");
     let socket = dir.path().join("control.sock");
-    let first = Cell::new(true);
-    let load = Box::new(move || load_text(if first.replace(false) { &with } else { &without }));
-    let setup =
-        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+    let first = AtomicBool::new(true);
+    let setup = setup(&socket, move || {
+        load_text(if first.swap(false, Ordering::Relaxed) { &with } else { &without })
+    });
     let story = async {
         until(&socket, |s| s["incidents"]["open"] == 1).await;
         ask(&socket, "POST", "/v1/reload").await.unwrap();
@@ -152,11 +168,11 @@ async fn a_fallback_takes_what_waits_for_a_destination_that_is_down_and_both_get
     };
     // Without its token the first one is paused.
     let (without, with) = (text(&dir.path().join("nowhere")), text(&token));
-    let first = Cell::new(true);
+    let first = AtomicBool::new(true);
     let socket = dir.path().join("control.sock");
-    let load = Box::new(move || load_text(if first.replace(false) { &without } else { &with }));
-    let setup =
-        Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+    let setup = setup(&socket, move || {
+        load_text(if first.swap(false, Ordering::Relaxed) { &without } else { &with })
+    });
     let stored = |s: &Value, id: &str| {
         let all = s["destinations"].as_array().unwrap();
         let one = all.iter().find(|d| d["id"] == id).unwrap();
@@ -201,9 +217,7 @@ async fn windows_go_on_where_the_last_run_ended_and_a_damaged_history_is_only_to
             std::fs::write(&file, "no database").unwrap();
         }
         let text = text.clone();
-        let load = Box::new(move || load_text(&text));
-        let setup =
-            Setup { load, watch: None, socket: socket.clone(), narrator: None, boot_grace: Duration::ZERO };
+        let setup = setup(&socket, move || load_text(&text));
         let story = async {
             // Without a past the window would not be known for ten minutes; the raise outlives the damage.
             until(&socket, |s| s["incidents"]["open"] == 1).await;

@@ -13,11 +13,12 @@ use super::moment::Moment;
 use super::option::DestinationPlan;
 use super::plan::Plan;
 use super::route::Routes;
-use super::rules::Rules;
+use super::rules::{Carried, Prepared, Rules};
 use super::signal::{Metric, Observation};
 use super::suppress::Suppression;
 
-/// The pure engine. See the module for its contract.
+/// The pure engine. See the module for its contract. A copy shares nothing with the original.
+#[derive(Clone, Debug)]
 pub struct Engine {
     /// The rule machines, to be read for status.
     pub rules: Rules,
@@ -161,9 +162,21 @@ impl Engine {
 
     /// Takes up a new plan; what has not changed keeps its state.
     pub fn reload(&mut self, now: Moment, plan: Arc<Plan>, out: &mut Step) {
-        self.incidents.reload(Arc::clone(&plan));
-        self.suppression.reload(Arc::clone(&plan));
-        self.rules.reload(now, plan, &mut self.events);
+        self.swap(now, Prepared::new(plan), out);
+    }
+
+    /// As [`Engine::reload`], with a plan that was made ready before.
+    pub fn swap(&mut self, now: Moment, prepared: Prepared, out: &mut Step) -> Carried {
+        self.incidents.reload(Arc::clone(prepared.plan()));
+        self.suppression.reload(Arc::clone(prepared.plan()));
+        let carried = self.rules.reload(now, prepared, &mut self.events);
+        self.finish(now, out);
+        carried
+    }
+
+    /// Judges every rule on every instance now, as its next sample would.
+    pub(super) fn judge_all(&mut self, now: Moment, out: &mut Step) {
+        self.rules.judge_all(now, &mut self.events);
         self.finish(now, out);
     }
 

@@ -55,7 +55,7 @@ const NOTE_MAX: usize = 4 * 1024;
 const BY_MAX: usize = 100;
 
 /// All incidents and problems of this host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Incidents {
     plan: Arc<Plan>,
     ledger: Ledger,

@@ -7,6 +7,7 @@ mod desks;
 pub mod effect;
 pub mod event;
 pub mod explain;
+pub mod foresee;
 pub mod func;
 pub mod id;
 pub mod incident;

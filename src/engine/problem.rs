@@ -47,7 +47,7 @@ pub(super) struct Opened<'a> {
 }
 
 /// A live problem; one state row.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Live {
     record: Problem,
     /// Numbers of the members that were closed before the problem was opened: counted, never linked.
@@ -58,7 +58,7 @@ struct Live {
 }
 
 /// All problems and the counters behind them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Problems {
     live: BTreeMap<Id, Live>,
     counters: BTreeMap<String, Recurrence>,

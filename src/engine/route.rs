@@ -20,7 +20,7 @@ const ROW: &str = "route";
 const SPREAD_MOST: i64 = 5 * MINUTE;
 
 /// The destinations as far as they decide where records go.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routes {
     /// Destinations that another one can step in for and that are not up, and since when.
     down: BTreeMap<String, Stamp>,

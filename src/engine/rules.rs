@@ -16,6 +16,8 @@ mod absence;
 mod binding;
 mod bound;
 mod explain;
+mod foresight;
+mod index;
 mod machine;
 mod past;
 mod raised;
@@ -23,6 +25,7 @@ mod saved;
 mod series;
 mod slab;
 mod standing;
+mod swap;
 mod tally;
 mod telling;
 mod timing;
@@ -34,25 +37,27 @@ use super::effect::StateChange;
 use super::event::Event;
 use super::moment::Moment;
 use super::plan::{OnMissing, Plan};
-use super::signal::{Class, Instance, Kind, Metric, Observation, SIGNALS, Value};
+use super::signal::{Instance, Kind, Metric, Observation, SIGNALS, Value};
 use super::window::{Keeps, Window, silence};
 use bound::{At, Bound, Pane, Part};
+use index::Index;
 use machine::{Step, Verdicts, Wants};
 use saved::Saved;
 use series::Series;
 use slab::Slab;
 
 pub use explain::{Clock as StepClock, Judgement, StepJudgement, Unbound};
+pub use foresight::Stance;
 pub use raised::{Latch, Trouble};
 pub use saved::Raised;
 pub use standing::{Health, Standing};
+pub use swap::{Carried, Prepared};
 
 /// Judges every rule on every instance it binds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     plan: Arc<Plan>,
-    /// The rules of each class.
-    by_class: BTreeMap<Class, Vec<Arc<Bound>>>,
+    index: Arc<Index>,
     subjects: Slab<Subject>,
     by_key: BTreeMap<String, u32>,
     /// The address of the instance last seen, which spares comparing keys; the subject holds it alive.
@@ -70,6 +75,10 @@ pub struct Rules {
     alive: saved::Alive,
     /// What was recorded before the start, until the instances have taken it up.
     past: Option<Box<past::Past>>,
+    /// What was recorded and fills windows that begin with the swap under way.
+    refill: Option<Box<past::Past>>,
+    /// What became of machines and windows in the last swap.
+    carried: Carried,
     /// Place of a metric among those of its class.
     ordinals: Vec<u16>,
     clock: Moment,
@@ -99,7 +108,7 @@ enum Timer {
 }
 
 /// An instance that was observed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Subject {
     instance: Arc<Instance>,
     /// Its series by the metric's place in the class.
@@ -111,7 +120,7 @@ struct Subject {
 }
 
 /// A rule on an instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Machine {
     bound: Arc<Bound>,
     subject: u32,
@@ -132,16 +141,15 @@ struct Machine {
 impl Rules {
     /// Machines for a plan; instances come with their first observation.
     pub fn new(plan: Arc<Plan>) -> Self {
-        let mut rules = Self::blank(plan);
-        rules.index_plan();
-        rules
+        let index = Arc::new(Index::new(&plan));
+        Self::blank(plan, index)
     }
 
-    /// Without the plan's rules.
-    fn blank(plan: Arc<Plan>) -> Self {
+    /// No instances yet.
+    fn blank(plan: Arc<Plan>, index: Arc<Index>) -> Self {
         let ordinal = |i: usize| SIGNALS[..i].iter().filter(|s| s.class == SIGNALS[i].class).count() as u16;
         Self {
-            by_class: BTreeMap::new(),
+            index,
             subjects: Slab::new(),
             by_key: BTreeMap::new(),
             by_address: BTreeMap::new(),
@@ -154,6 +162,8 @@ impl Rules {
             saved: BTreeMap::new(),
             alive: saved::Alive::default(),
             past: None,
+            refill: None,
+            carried: Carried::default(),
             ordinals: (0..SIGNALS.len()).map(ordinal).collect(),
             clock: Moment::default(),
             settled: i64::MIN,

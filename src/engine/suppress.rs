@@ -51,7 +51,7 @@ pub const SETTLE: i64 = 30 * SECOND;
 pub const DEPTH_MOST: usize = 8;
 
 /// Raises that are kept from becoming incidents, and the windows that do so.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Suppression {
     plan: Arc<Plan>,
     windows: Windows,

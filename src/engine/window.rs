@@ -130,6 +130,11 @@ impl Window {
         Self { keeps, span, interval, bucketed, origin, stamp, newest, before, body }
     }
 
+    /// Nothing was ever put in.
+    pub fn is_blank(&self) -> bool {
+        matches!(self.body, Body::Empty)
+    }
+
     /// The stamp of its last word; nothing older is taken in.
     pub fn stamp(&self) -> i64 {
         self.stamp

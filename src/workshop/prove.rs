@@ -81,6 +81,11 @@ impl Proof {
 
 /// Plays one test.
 pub fn prove(test: &RuleTest, plan: &Plan) -> Proof {
+    prove_while(test, plan, &|| true)
+}
+
+/// Plays one test for as long as `go_on` lets: one that is cut short is broken.
+pub fn prove_while(test: &RuleTest, plan: &Plan, go_on: &dyn Fn() -> bool) -> Proof {
     let mut proof = Proof {
         name: test.name.clone(),
         rule: test.rule.clone(),
@@ -96,7 +101,7 @@ pub fn prove(test: &RuleTest, plan: &Plan) -> Proof {
         proof.trouble = Some(Trouble::Skipped(why));
         return proof;
     }
-    match run(test, plan, &mut proof.checks) {
+    match run(test, plan, go_on, &mut proof.checks) {
         Ok(played) => {
             let own = |i: &&crate::engine::record::Incident| i.rule.id == test.rule;
             proof.incidents.1 = played.incidents.iter().filter(own).count() as u64;
@@ -107,7 +112,14 @@ pub fn prove(test: &RuleTest, plan: &Plan) -> Proof {
     proof
 }
 
-fn run(test: &RuleTest, plan: &Plan, checks: &mut Vec<Check>) -> Result<Played, String> {
+fn run(
+    test: &RuleTest,
+    plan: &Plan,
+    go_on: &dyn Fn() -> bool,
+    checks: &mut Vec<Check>,
+) -> Result<Played, String> {
+    /// It is asked every so many observations whether to go on.
+    const OFTEN: u64 = 1 << 12;
     let mut order: Vec<&Expect> = test.expect.iter().collect();
     order.sort_by_key(|e| e.at);
     let end = order.last().map_or(0, |e| test.start.0.saturating_add(e.at));
@@ -115,7 +127,12 @@ fn run(test: &RuleTest, plan: &Plan, checks: &mut Vec<Check>) -> Result<Played, 
     let mut source = tracks(test)?;
     let mut player = Player::new(Arc::new(only(plan, test)));
     player.begin(test.start.0);
+    let mut count = 0_u64;
     while let Some(seen) = source.next()? {
+        count += 1;
+        if count.is_multiple_of(OFTEN) && !go_on() {
+            return Err("it takes too long".to_owned());
+        }
         let now = seen.at.mono;
         while let Some(expect) = pending.next_if(|e| test.start.0.saturating_add(e.at) < now) {
             checks.push(check(test, expect, &mut player));

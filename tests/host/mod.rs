@@ -113,6 +113,13 @@ impl Host {
         self.agent = Some(agent.expect("the agent"));
     }
 
+    /// SIGHUP, so many times.
+    pub fn hang_up(&self, times: usize) {
+        let pid = self.agent.as_ref().expect("the agent").id().to_string();
+        let signals = format!("for i in $(seq {times}); do kill -HUP {pid} || exit 1; done");
+        assert!(Command::new("sh").args(["-c", &signals]).status().expect("sh").success());
+    }
+
     /// SIGKILL.
     pub fn kill_agent(&mut self) {
         end(&mut self.agent);

@@ -73,6 +73,6 @@ fn one(path: &Path, name: &str, column: &str, table: &Table, all: &[Window]) -> 
     let values = table.rows().filter_map(|(_, row)| row.get(at)?.trim().parse().ok()).collect();
     let about = all.iter().filter(|w| w.is_about(name, column)).map(|w| (w.from, w.to)).collect();
     let step = recording.series[0].track.interval;
-    let host = Host { name: format!("{name}:{column}"), series: recording.series };
+    let host = Host { name: format!("{name}:{column}"), series: recording.series, past: None };
     Series { host, step, values, windows: about }
 }

@@ -69,7 +69,8 @@ async fn show(args: &DemoArgs, dir: &Path) -> Result<(), String> {
     let text = demo_toml(dir, &token, &address, provoker.as_ref());
     let socket = dir.join("control.sock");
     let setup = Setup {
-        load: Box::new(move || {
+        prove: super::run::prove(),
+        load: std::sync::Arc::new(move || {
             let texts = [("demo.toml", text.as_str())];
             config::load_texts(&texts, &doors::doors(), &host::facts()).map_err(|d| d.render(false))
         }),

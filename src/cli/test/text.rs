@@ -24,6 +24,21 @@ pub fn text(all: &[Done<'_>], verbose: bool, terminal: Terminal) -> String {
     out
 }
 
+/// Tests that failed: what was expected, and what the rule did.
+pub fn failures(all: &[Done<'_>], terminal: Terminal) -> String {
+    let mut out = String::new();
+    for done in all {
+        line(done, terminal, &mut out);
+        if done.proof.trouble.is_some() {
+            complaints(&done.proof).iter().for_each(|c| out.push_str(&format!("  {c}\n")));
+        } else {
+            out.push_str(&expectations(&done.proof, terminal));
+            out.push_str(&transitions(&done.proof, terminal));
+        }
+    }
+    out
+}
+
 fn line(done: &Done<'_>, terminal: Terminal, out: &mut String) {
     let proof = &done.proof;
     let verdict = verdict(proof);

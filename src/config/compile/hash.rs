@@ -63,6 +63,7 @@ pub fn config(config: &Config) -> String {
         &config.store,
         &config.history,
         &config.desk,
+        &config.reload,
     );
     digest(format_args!("{engine:?}{doors:?}{}", config.interval))
 }

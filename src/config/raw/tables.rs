@@ -45,6 +45,13 @@ pub struct RawStore {
     pub journal: Option<i64>,
 }
 
+/// `[reload]`.
+#[derive(Default)]
+pub struct RawReload {
+    pub raise: Option<usize>,
+    pub close: Option<usize>,
+}
+
 /// `[desk]`.
 #[derive(Default)]
 pub struct RawDesk {
@@ -59,6 +66,8 @@ const GAP: Range = 0..=30 * DAY;
 const HALF_LIFE: Range = SECOND..=DAY;
 /// Importance of a service or host.
 const TIER: Range = 1..=3;
+/// Incidents that a reload may raise or close.
+const COUNT: Range = 0..=1_000_000;
 /// Age of the oldest journal entry.
 const JOURNAL: Range = HOUR..=value::LONGEST;
 /// What [`name`] accepts, as a regular expression, length aside.
@@ -104,6 +113,20 @@ pub const LIMITS: Keys = Keys::of(&[
     Key::new("outbox", Kind::Size, "what waits for destinations; at least 1MiB").or("1GiB"),
     Key::new("history", Kind::Size, "the sample history; \"0B\" keeps none").or("128MiB"),
     Key::new("journal", Kind::Duration(JOURNAL), "age of the oldest entry").or("400d"),
+]);
+pub const RELOAD: Keys = Keys {
+    known: &[Key::new(
+        "limit",
+        Kind::Table(&RELOAD_LIMIT),
+        "how much a reload may raise or close at once without being forced",
+    )],
+    later: &[],
+    instead: LATER,
+    renamed: &[("limits", "limit"), ("raise", "limit = { raise = … }"), ("close", "limit = { close = … }")],
+};
+pub const RELOAD_LIMIT: Keys = Keys::of(&[
+    Key::new("raise", Kind::Int(COUNT), "incidents that would be raised, or rise in severity").or("10"),
+    Key::new("close", Kind::Int(COUNT), "incidents that would end").or("10"),
 ]);
 pub const DESK: Keys = Keys {
     known: &[
@@ -171,6 +194,18 @@ pub fn store(walk: &Walk<'_>, report: &mut Report) -> RawStore {
         raw.outbox = size(&limits, "outbox", 1 << 20, report);
         raw.history = size(&limits, "history", 0, report);
         raw.journal = limits.duration("journal", JOURNAL, report).map(|d| d.value);
+    }
+    raw
+}
+
+/// Reads `[reload]`.
+pub fn reload(walk: &Walk<'_>, report: &mut Report) -> RawReload {
+    walk.check(&RELOAD, &[], report);
+    let mut raw = RawReload::default();
+    if let Some(limit) = walk.table("limit", "`limit` of [reload]", report) {
+        limit.check(&RELOAD_LIMIT, &[], report);
+        let mut count = |key: &str| limit.int(key, COUNT, report).and_then(|n| usize::try_from(n.value).ok());
+        (raw.raise, raw.close) = (count("raise"), count("close"));
     }
     raw
 }

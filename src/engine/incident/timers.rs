@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(in crate::engine) type Id = Arc<str>;
 
 /// One deadline per name, in nanoseconds of whichever clock the owner means.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Timers {
     by_id: BTreeMap<Id, i64>,
     by_time: BTreeSet<(i64, Id)>,

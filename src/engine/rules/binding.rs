@@ -12,38 +12,10 @@ use crate::engine::signal::{Class, Instance, Metric};
 use crate::engine::window::Window;
 
 use super::bound::{Bound, Pane};
-use super::series::Trail;
+use super::swap::says_the_same;
 use super::{Machine, Rules, Subject, Timer, machine};
 
 impl Rules {
-    /// Puts a new plan in force. Machines go on by rule id and instance, windows by what they hold; machines
-    /// that have no rule any more retire.
-    pub fn reload(&mut self, now: Moment, plan: Arc<Plan>, out: &mut Vec<Event>) {
-        self.advance(now, now, out);
-        self.plan = plan;
-        self.index_plan();
-        for series in self.series.values_mut() {
-            series.machines.clear();
-        }
-        let subjects: Vec<u32> = self.subjects.iter().map(|(id, _)| id).collect();
-        let old: Vec<_> = subjects.iter().map(|s| self.unbind(*s)).collect();
-        let mut left = Vec::new();
-        for (subject, old) in subjects.into_iter().zip(old) {
-            left.extend(self.rebind(subject, old, now));
-        }
-        self.retire_all(left, now, "the rule is gone or no longer binds this instance", out);
-        self.await_declared(now, out);
-        self.check_saved(now);
-    }
-
-    pub(super) fn index_plan(&mut self) {
-        self.by_class.clear();
-        for rule in &self.plan.rules {
-            let bound = Arc::new(Bound::new(Arc::clone(rule)));
-            self.by_class.entry(rule.class).or_default().push(bound);
-        }
-    }
-
     /// The number of an instance; a new one, or one whose labels changed, is bound to its rules.
     pub(super) fn subject_of(
         &mut self,
@@ -108,7 +80,7 @@ impl Rules {
     }
 
     /// Takes an instance's machines away; their windows stay until [`Rules::release`].
-    fn unbind(&mut self, subject: u32) -> Vec<Machine> {
+    pub(super) fn unbind(&mut self, subject: u32) -> Vec<Machine> {
         let ids = self.subjects.get_mut(subject).map(|s| std::mem::take(&mut s.machines)).unwrap_or_default();
         let mut machines = Vec::new();
         for id in ids {
@@ -137,11 +109,17 @@ impl Rules {
             old.into_iter().map(|m| (m.bound.rule.id.clone(), m)).collect();
         let plan = Arc::clone(&self.plan);
         let mut used = Vec::new();
-        for bound in self.by_class.get(&instance.class).cloned().unwrap_or_default() {
+        for bound in self.index.of(&instance) {
             let Some(rule) = plan.effective(&bound.rule, &instance) else { continue };
             let is_plain = Arc::ptr_eq(&rule, &bound.rule);
             let bound = if is_plain { bound } else { Arc::new(Bound::new(rule)) };
             let before = old.remove(&bound.rule.id);
+            let carried = &mut self.carried;
+            match &before {
+                None => carried.begun += 1,
+                Some(before) if says_the_same(&before.bound.rule, &bound.rule) => carried.kept += 1,
+                Some(_) => carried.judged_anew += 1,
+            }
             self.add_machine(subject, bound, before.as_ref(), t);
             used.extend(before);
         }
@@ -174,7 +152,7 @@ impl Rules {
         }
         let has_hold = steps.iter().any(|s| s.hold.is_some());
         let looked = before.map_or(i64::MIN, |b| b.looked);
-        let is_new = before.is_none_or(|b| b.bound.rule.hash != bound.rule.hash);
+        let is_new = before.is_none_or(|b| !says_the_same(&b.bound.rule, &bound.rule));
         let told_only = |s: &u32| self.series.get(*s).is_some_and(|s| s.interval == 0 && s.at.is_some());
         let wants_judgement =
             has_hold || bound.may_miss || bound.is_timed || (is_new && slots.iter().any(told_only));
@@ -205,9 +183,12 @@ impl Rules {
             }
         }
         for metric in raised_by {
-            let series = self.bind_series(subject, metric, t);
-            if let Some(series) = series.and_then(|s| self.series.get_mut(s)) {
-                series.trail.get_or_insert_with(|| Box::new(Trail::default()));
+            let Some(id) = self.bind_series(subject, metric, t) else { continue };
+            if self.series.get(id).is_some_and(|series| series.trail.is_none()) {
+                let trail = self.recalled_trail(subject, metric).unwrap_or_default();
+                if let Some(series) = self.series.get_mut(id) {
+                    series.trail = Some(trail);
+                }
             }
         }
         if is_dirty {
@@ -240,12 +221,26 @@ impl Rules {
         *owner.series.get(usize::from(self.ordinals[usize::from(metric.0)]))?
     }
 
+    /// The window that a condition on an instance would use is there.
+    pub(super) fn has_pane(&self, subject: u32, spec: &WindowSpec) -> bool {
+        let Some(own) = self.subjects.get(subject) else { return false };
+        let is_own = is_own(spec, own.instance.class);
+        let host = || self.subjects.get(*self.by_key.get(Class::Host.name())?);
+        let owner = if is_own { Some(own) } else { host() };
+        owner.is_some_and(|owner| owner.panes.contains_key(&spec.key))
+    }
+
+    /// The last minutes of a signal are kept for plots.
+    pub(super) fn has_trail(&self, subject: u32, metric: Metric) -> bool {
+        let series = self.known_series(subject, metric).and_then(|s| self.series.get(s));
+        series.is_some_and(|series| series.trail.is_some())
+    }
+
     /// The window of an instance; made when it is new, shared by all conditions that ask for the same.
     fn bind_pane(&mut self, subject: u32, spec: &Arc<WindowSpec>, t: Moment) -> Option<u32> {
         let class = self.subjects.get(subject)?.instance.class;
         let is_event = matches!(spec.input, Input::Events(_));
-        let is_own = is_event || spec.slots.iter().any(|m| m.spec().class == class);
-        let owner = if is_own { subject } else { self.host(t) };
+        let owner = if is_own(spec, class) { subject } else { self.host(t) };
         if let Some(id) = self.subjects.get(owner)?.panes.get(&spec.key).copied() {
             self.panes.get_mut(id)?.users += 1;
             return Some(id);
@@ -253,8 +248,10 @@ impl Rules {
         let slots: Box<[u32]> =
             spec.slots.iter().filter_map(|metric| self.bind_series(owner, *metric, t)).collect();
         let instance = self.subjects.get(owner).map(|s| Arc::clone(&s.instance))?;
-        let recalled = self.recalled_window(&instance, &spec.key);
+        let recalled = self.recalled_window(&instance, &spec.key).filter(|window| !window.is_blank());
         let is_new = recalled.is_none();
+        self.carried.windows_begun += 1;
+        self.carried.windows_filled += usize::from(!is_new);
         let window = recalled.unwrap_or_else(|| Window::new(spec.keeps, 0));
         let (feeds, spec) = (slots.clone(), Arc::clone(spec));
         let key = spec.key.clone();
@@ -297,7 +294,13 @@ impl Rules {
     }
 
     /// Ends machines that have no rule or instance any more.
-    fn retire_all(&mut self, machines: Vec<Machine>, now: Moment, why: &str, out: &mut Vec<Event>) {
+    pub(super) fn retire_all(
+        &mut self,
+        machines: Vec<Machine>,
+        now: Moment,
+        why: &str,
+        out: &mut Vec<Event>,
+    ) {
         for machine in machines {
             let event = self.retirement(&machine, now, why);
             event.iter().for_each(|event| self.tally(event, now.mono));
@@ -347,4 +350,9 @@ impl Rules {
     pub(super) fn rule(plan: &Plan, id: &str) -> Option<Arc<crate::engine::plan::Rule>> {
         Self::planned(plan, id).cloned()
     }
+}
+
+/// A window belongs to the instance, and not to the host as a whole.
+fn is_own(spec: &WindowSpec, class: Class) -> bool {
+    matches!(spec.input, Input::Events(_)) || spec.slots.iter().any(|m| m.spec().class == class)
 }

@@ -9,31 +9,45 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::cond::program::{Clock, Num, Span};
+use crate::engine::cond::program::{Clock, Num, Span, WindowSpec};
 use crate::engine::moment::{DAY, MINUTE, Moment};
-use crate::engine::plan::{Override, Rule};
+use crate::engine::plan::{Override, Plan, Rule};
 use crate::engine::signal::{Instance, Metric, Observation};
 use crate::engine::window::{Keeps, Window, silence};
 
 use super::bound::{Bound, Part};
-use super::series::Series;
+use super::index::Index;
+use super::series::{Series, Trail};
 use super::{Rules, Timer};
 
 /// How far back every signal of a rule is wanted: its trail, and whether it is fresh.
-const PAST: i64 = 10 * MINUTE;
+pub(super) const PAST: i64 = 10 * MINUTE;
 /// Time constants after which a sample is three in ten thousand of an exponentially weighted average.
 const FADED: i64 = 8;
 /// How long the past waits for its instances.
 const WAIT: i64 = 10 * MINUTE;
 
 /// The recorded past.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Past {
     rules: Rules,
     /// Steady time of the newest observation.
     newest: i64,
     /// For how long nobody looked.
     gap: i64,
+}
+
+impl Past {
+    /// Nothing recorded yet, to fill the windows of these rules.
+    pub(super) fn new(plan: Arc<Plan>, index: Arc<Index>) -> Self {
+        Self { rules: Rules::blank(plan, index), newest: i64::MIN, gap: 0 }
+    }
+
+    /// Takes in what was recorded next.
+    pub(super) fn relive(&mut self, observation: &Observation) {
+        self.newest = self.newest.max(observation.at.mono);
+        self.rules.relive(observation);
+    }
 }
 
 impl Rules {
@@ -45,7 +59,7 @@ impl Rules {
             *most = span.max(*most);
         };
         let edited = self.edited();
-        for bound in self.by_class.values().flatten().chain(&edited) {
+        for bound in self.index.all().chain(&edited) {
             bound.metrics().into_iter().for_each(|metric| want(metric, PAST));
             for part in &bound.parts {
                 spans(part).into_iter().for_each(|(metric, span)| want(metric, span));
@@ -76,13 +90,8 @@ impl Rules {
 
     /// Takes in what was recorded, in order of time and before anything is observed.
     pub fn recall(&mut self, observation: &Observation) {
-        let past = self.past.get_or_insert_with(|| {
-            let mut rules = Rules::blank(Arc::clone(&self.plan));
-            rules.by_class = self.by_class.clone();
-            Box::new(Past { rules, newest: i64::MIN, gap: 0 })
-        });
-        past.newest = past.newest.max(observation.at.mono);
-        past.rules.relive(observation);
+        let new = || Box::new(Past::new(Arc::clone(&self.plan), Arc::clone(&self.index)));
+        self.past.get_or_insert_with(new).relive(observation);
     }
 
     /// Nothing more was recorded; the present begins.
@@ -132,9 +141,20 @@ impl Rules {
 
     /// The recorded window of that key.
     pub(super) fn recalled_window(&mut self, instance: &Instance, key: &str) -> Option<Window> {
-        let rules = &mut self.past.as_mut()?.rules;
-        let subject = rules.subjects.get_mut(*rules.by_key.get(instance.key())?)?;
-        Some(rules.panes.remove(subject.panes.remove(key)?)?.window)
+        let both = [&mut self.refill, &mut self.past].into_iter().flatten();
+        both.into_iter().find_map(|past| {
+            let rules = &mut past.rules;
+            let subject = rules.subjects.get_mut(*rules.by_key.get(instance.key())?)?;
+            Some(rules.panes.remove(subject.panes.remove(key)?)?.window)
+        })
+    }
+
+    /// The recorded last minutes of a signal that an instance of ours names.
+    pub(super) fn recalled_trail(&mut self, subject: u32, metric: Metric) -> Option<Box<Trail>> {
+        let rules = &mut self.refill.as_mut()?.rules;
+        let key = self.subjects.get(subject)?.instance.key();
+        let series = rules.known_series(*rules.by_key.get(key)?, metric)?;
+        rules.series.get_mut(series)?.trail.take()
     }
 }
 
@@ -151,26 +171,41 @@ fn reach(keeps: Keeps, span: i64) -> i64 {
 /// What one condition needs: the length of its windows, and how far back its clocks look.
 fn spans(part: &Part) -> Vec<(Metric, i64)> {
     let program = &part.program;
-    let length = |span: &Span| if let Span::Fixed(ns) = span { *ns } else { DAY };
-    let seconds = |limit: &Option<Num>| match limit {
-        Some(Num::Const(seconds)) => (seconds * 1e9) as i64,
-        _ => PAST,
-    };
-    let windows = program.windows.iter().flat_map(|spec| {
+    let slot = |slot: u16| program.slots.get(usize::from(slot)).copied();
+    let clocks = program.clocks.iter().filter_map(|clock| match clock {
+        Clock::Age(of, limit) => slot(*of).map(|m| (m, seconds(limit))),
+        Clock::Silent(of, span) => slot(*of).map(|m| (m, length(span))),
+        Clock::Missing(of, ns) => slot(*of).map(|m| (m, *ns)),
+        Clock::Held(..) => None,
+    });
+    let clocks = clocks.map(|(m, span)| (m, span.saturating_add(PAST)));
+    clocks.chain(windows(part, &|_| true)).collect()
+}
+
+/// What those windows of a condition need that are wanted.
+pub(super) fn windows(part: &Part, wanted: &dyn Fn(&WindowSpec) -> bool) -> Vec<(Metric, i64)> {
+    let program = &part.program;
+    let all = program.windows.iter().filter(|spec| wanted(spec));
+    let spans = all.flat_map(|spec| {
         let ns = reach(spec.keeps, length(&spec.span));
         spec.slots.iter().map(move |m| (*m, ns))
     });
-    let slot = |slot: u16| program.slots.get(usize::from(slot)).copied();
-    let clocks = program.clocks.iter().flat_map(|clock| match clock {
-        Clock::Age(of, limit) => slot(*of).map(|m| (m, seconds(limit))).into_iter().collect(),
-        Clock::Silent(of, span) => slot(*of).map(|m| (m, length(span))).into_iter().collect(),
-        Clock::Missing(of, ns) => slot(*of).map(|m| (m, *ns)).into_iter().collect(),
-        Clock::Held(index, limit) => {
-            let spec = program.windows.get(usize::from(*index));
-            let held = spec.into_iter().flat_map(|spec| spec.slots.iter().copied());
-            held.map(|m| (m, seconds(limit))).collect::<Vec<_>>()
-        }
+    let clocks = program.clocks.iter().flat_map(|clock| {
+        let Clock::Held(index, limit) = clock else { return Vec::new() };
+        let spec = program.windows.get(usize::from(*index)).filter(|spec| wanted(spec));
+        spec.into_iter().flat_map(|spec| spec.slots.iter().map(|m| (*m, seconds(limit)))).collect()
     });
     // A little more than the limit, so that what is just beyond it is known to be.
-    windows.chain(clocks.collect::<Vec<_>>()).map(|(m, span)| (m, span.saturating_add(PAST))).collect()
+    spans.chain(clocks).map(|(m, span)| (m, span.saturating_add(PAST))).collect()
+}
+
+fn length(span: &Span) -> i64 {
+    if let Span::Fixed(ns) = span { *ns } else { DAY }
+}
+
+fn seconds(limit: &Option<Num>) -> i64 {
+    match limit {
+        Some(Num::Const(seconds)) => (seconds * 1e9) as i64,
+        _ => PAST,
+    }
 }

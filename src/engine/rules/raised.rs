@@ -79,7 +79,7 @@ impl Rules {
         raised.map(|saved| (saved.rule().to_owned(), Arc::clone(saved.instance()))).collect()
     }
 
-    fn machine_at(&self, rule: &str, instance_key: &str) -> Option<(u32, &Machine)> {
+    pub(super) fn machine_at(&self, rule: &str, instance_key: &str) -> Option<(u32, &Machine)> {
         let subject = self.subjects.get(*self.by_key.get(instance_key)?)?;
         let all = subject.machines.iter().filter_map(|id| Some((*id, self.machines.get(*id)?)));
         all.into_iter().find(|(_, machine)| machine.bound.rule.id == rule)

@@ -41,7 +41,7 @@ const ROLL_CALL: i64 = MINUTE;
 const PATIENCE: i64 = 2;
 
 /// The state of the row that says we live.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Alive {
     at: i64,
     is_armed: bool,
@@ -53,7 +53,7 @@ pub struct Alive {
 }
 
 /// A restored machine whose instance has not been seen yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Saved {
     rule: String,
     instance: Arc<Instance>,

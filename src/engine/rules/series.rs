@@ -8,7 +8,7 @@ use crate::engine::signal::Value;
 use crate::engine::window::silence;
 
 /// One signal of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Series {
     /// The value now; `None` when there is none.
     pub value: Option<Value>,
@@ -120,7 +120,7 @@ const POINTS: usize = 120;
 const RECENT: usize = 60;
 
 /// The last ten minutes of a signal; a missing sample is NaN.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trail {
     points: VecDeque<(i64, f64)>,
 }

@@ -1,7 +1,7 @@
 //! Things with small stable numbers; freed numbers are used again.
 
 /// A list with holes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Slab<T> {
     items: Vec<Option<T>>,
     free: Vec<u32>,

@@ -9,6 +9,7 @@ mod functions;
 mod naive;
 mod random;
 mod restart;
+mod swap;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::engine::event::EventKind;
 use crate::engine::moment::{HOUR, MINUTE, SECOND};
 use crate::engine::plan::{Correlate, Host, MATRIX, Match, Rule, SLA, StepPlan};
 use crate::engine::record::{HostRef, Nature, Severity};
-use crate::engine::signal::metric;
+use crate::engine::signal::{Class, metric};
 
 /// Raise and clear (empty = the default), `for`, `keep`, severity.
 pub(super) type StepText<'a> = (&'a str, &'a str, i64, i64, Severity);
@@ -77,6 +78,23 @@ pub(super) fn plan(rules: &[Arc<Rule>]) -> Arc<Plan> {
     })
 }
 
+/// One match of a rule: globs by label.
+pub(super) type MatchText<'a> = &'a [(&'a str, &'a [&'a str])];
+
+/// Rules on file systems, one for each match.
+pub(super) fn plan_of_matches(matches: &[MatchText<'_>]) -> Arc<Plan> {
+    let one = |(i, wanted): (usize, &MatchText<'_>)| {
+        let mut one =
+            rule(&format!("r{i}"), Class::Fs, &[], &[("fs.used > 90%", "", 0, 0, Severity::Warning)]);
+        let globs =
+            |list: &[&str]| crate::engine::plan::Globs(list.iter().map(|g| (*g).to_owned()).collect());
+        let all = wanted.iter().map(|(label, list)| ((*label).to_owned(), globs(list))).collect();
+        Arc::make_mut(&mut one).matches = Match(all);
+        one
+    };
+    plan(&matches.iter().enumerate().map(one).collect::<Vec<_>>())
+}
+
 /// Rules on a stage: observations at stated seconds, events as short lines.
 pub(super) struct Stage {
     pub rules: Rules,
@@ -108,7 +126,8 @@ impl Stage {
     }
 
     pub fn reload(&mut self, second: i64, rules: &[Arc<Rule>]) {
-        self.rules.reload(Moment::at(second * SECOND), plan(rules), &mut self.events);
+        let prepared = Prepared::new(plan(rules));
+        self.rules.reload(Moment::at(second * SECOND), prepared, &mut self.events);
     }
 
     /// `raise critical 120<60`: kind, severity, decided at, since; and forgets them.

@@ -50,7 +50,7 @@ pub(super) struct Turned {
 }
 
 /// All windows and which of them are open.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Windows {
     planned: Vec<Arc<Window>>,
     shell: BTreeMap<String, Arc<Window>>,

@@ -53,7 +53,8 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
 
 /// One service on its hosts.
 fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
-    let description = if service.get("service_description").is_empty() { "?" } else { service.get("service_description") };
+    let description =
+        if service.get("service_description").is_empty() { "?" } else { service.get("service_description") };
     let hosts = hosts(site, service);
     let shown = if hosts.len() == 1 { hosts[0].clone() } else { format!("{} hosts", hosts.len()) };
     let mut item = Item {
@@ -69,7 +70,10 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         return item;
     }
     let minutes = site.settings.iter().find(|(_, k, _)| k == "interval_length");
-    let length = minutes.and_then(|(_, _, v)| v.parse::<f64>().ok()).filter(|l| *l >= 1.0 && *l <= 3600.0).unwrap_or(60.0);
+    let length = minutes
+        .and_then(|(_, _, v)| v.parse::<f64>().ok())
+        .filter(|l| *l >= 1.0 && *l <= 3600.0)
+        .unwrap_or(60.0);
     let attempts = service.number("max_check_attempts").unwrap_or(1.0).max(1.0);
     let retry = service.number("retry_interval").or(service.number("retry_check_interval")).unwrap_or(1.0);
     let wait = ((attempts - 1.0) * retry * length * SECOND as f64).min(86_400e9) as i64;
@@ -172,7 +176,12 @@ fn make(site: &Site, line: &Line, target: &Target, wait: i64, item: &mut Item, u
         if let Ok(rule) = finish(rule, &place, wait, &shown) {
             item.rules.push(rule);
         } else {
-            item.losses.push(loss(&place, &shown, "has limits that no rule can hold", "write the rule by hand, see docs/rules.md"));
+            item.losses.push(loss(
+                &place,
+                &shown,
+                "has limits that no rule can hold",
+                "write the rule by hand, see docs/rules.md",
+            ));
         }
     }
 }
@@ -183,7 +192,15 @@ fn finish(made: Made, place: &Place, wait: i64, line: &str) -> say::Built<Rule> 
     for (severity, raise) in &made.raises {
         let raise = say::cond(raise)?;
         let (clear, _) = say::calm(&raise)?;
-        steps.push(Step { severity: *severity, impact: None, urgency: None, raise, clear, for_: wait, keep: None });
+        steps.push(Step {
+            severity: *severity,
+            impact: None,
+            urgency: None,
+            raise,
+            clear,
+            for_: wait,
+            keep: None,
+        });
     }
     let first = steps.first().ok_or(say::TooLarge)?.raise.clone();
     steps.sort_by_key(|s| s.severity);
@@ -224,21 +241,39 @@ fn asides(site: &Site, found: &mut Found) {
     for (kind, (count, place)) in kinds {
         let instead = match kind {
             "service" | "command" => continue,
-            "host" => "a host judges itself: sexton runs on each; that it is away the desk sees by its heartbeats",
+            "host" => {
+                "a host judges itself: sexton runs on each; that it is away the desk sees by its heartbeats"
+            }
             "contact" | "contactgroup" => "people are told by [[destination]]s: docs/forwarding.md",
             "timeperiod" => "hours in which nothing is raised: a [[window]] with `every`",
             "servicedependency" | "hostdependency" => "`depends` in the rule",
-            "serviceescalation" | "hostescalation" => "the ITSM escalates; `step` in a rule raises the severity",
+            "serviceescalation" | "hostescalation" => {
+                "the ITSM escalates; `step` in a rule raises the severity"
+            }
             "hostgroup" | "servicegroup" => "labels of [host], `service` of a rule",
             _ => "has no counterpart",
         };
-        let piece = if count == 1 { format!("define {kind}") } else { format!("define {kind} ({count} of them)") };
+        let piece =
+            if count == 1 { format!("define {kind}") } else { format!("define {kind} ({count} of them)") };
         found.asides.push(Aside { place, piece, instead: instead.to_owned() });
     }
-    let quiet = ["interval_length", "log_file", "pid_file", "lock_file", "command_timeout", "debug", "nagios_user", "nagios_group", "nrpe_user", "nrpe_group"];
+    let quiet = [
+        "interval_length",
+        "log_file",
+        "pid_file",
+        "lock_file",
+        "command_timeout",
+        "debug",
+        "nagios_user",
+        "nagios_group",
+        "nrpe_user",
+        "nrpe_group",
+    ];
     for (place, key, value) in &site.settings {
         let instead = match key.as_str() {
-            "cfg_file" | "cfg_dir" | "resource_file" | "include" | "include_dir" => "is not there: give it by name",
+            "cfg_file" | "cfg_dir" | "resource_file" | "include" | "include_dir" => {
+                "is not there: give it by name"
+            }
             "allowed_hosts" | "server_port" | "server_address" | "dont_blame_nrpe" => {
                 "nobody asks from outside: the host judges by itself and sends to its destinations"
             }

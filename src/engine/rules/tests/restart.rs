@@ -320,6 +320,6 @@ fn what_an_override_names_is_wanted_of_the_past() {
     };
     let (rule, matches) = (crate::engine::plan::Globs(vec!["busy".to_owned()]), Default::default());
     plan.overrides.push(crate::engine::plan::Override { rule, matches, set });
-    stage.rules.reload(Moment::at(0), Arc::new(plan), &mut Vec::new());
+    stage.rules.reload(Moment::at(0), super::super::Prepared::new(Arc::new(plan)), &mut Vec::new());
     assert_eq!(stage.rules.wants_past()[&metric("load.avg15")], 130 * MINUTE);
 }

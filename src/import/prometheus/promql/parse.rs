@@ -4,8 +4,20 @@ use super::lex::{Kind as Lexed, Token, tokens};
 use super::{Aggregate, Binary, DEPTH, Expr, Kind, Matcher, SOURCE, Selector, Wrong};
 
 const AGGREGATORS: [&str; 14] = [
-    "sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values", "bottomk", "topk", "quantile",
-    "limitk", "limit_ratio",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "group",
+    "stddev",
+    "stdvar",
+    "count",
+    "count_values",
+    "bottomk",
+    "topk",
+    "quantile",
+    "limitk",
+    "limit_ratio",
 ];
 
 /// Parses a whole expression.
@@ -337,13 +349,32 @@ mod tests {
             Kind::Number(n) => n.to_string(),
             Kind::Text(t) => format!("{t:?}"),
             Kind::Selector(s) => {
-                let m: Vec<_> = s.matchers.iter().map(|m| format!("{}{}{}{}", m.label, if m.is_negative { "!" } else { "" }, if m.is_regex { "~" } else { "=" }, m.value)).collect();
-                format!("{}{{{}}}{}", s.name, m.join(","), s.range.map(|r| format!("[{}]", r / 1_000_000_000)).unwrap_or_default())
+                let m: Vec<_> = s
+                    .matchers
+                    .iter()
+                    .map(|m| {
+                        format!(
+                            "{}{}{}{}",
+                            m.label,
+                            if m.is_negative { "!" } else { "" },
+                            if m.is_regex { "~" } else { "=" },
+                            m.value
+                        )
+                    })
+                    .collect();
+                format!(
+                    "{}{{{}}}{}",
+                    s.name,
+                    m.join(","),
+                    s.range.map(|r| format!("[{}]", r / 1_000_000_000)).unwrap_or_default()
+                )
             }
             Kind::Subquery(e, r) => format!("{}[{}:]", shown(e), r / 1_000_000_000),
             Kind::Moved(e) => format!("moved({})", shown(e)),
             Kind::Call(n, a) => format!("{n}({})", a.iter().map(shown).collect::<Vec<_>>().join(",")),
-            Kind::Aggregate(a) => format!("{} {}{:?}({})", a.op, if a.without { "-" } else { "" }, a.labels, shown(&a.inner)),
+            Kind::Aggregate(a) => {
+                format!("{} {}{:?}({})", a.op, if a.without { "-" } else { "" }, a.labels, shown(&a.inner))
+            }
             Kind::Negative(e) => format!("-{}", shown(e)),
             Kind::Binary(b) => format!("({} {} {})", shown(&b.left), b.op, shown(&b.right)),
         }
@@ -377,8 +408,26 @@ mod tests {
     #[test]
     fn nonsense_has_a_place_and_no_panic() {
         for text in [
-            "", "(", "a >", "a{", "a{b}", "a{b=c}", "rate(x[5q])", "a[", "1 2", "\"x", "a{b=\"\\", "sum by", "é", "a @",
-            "x offset", "a[1h:", "0x", ".", "99999999999999999999y[1y]", "[5m]",
+            "",
+            "(",
+            "a >",
+            "a{",
+            "a{b}",
+            "a{b=c}",
+            "rate(x[5q])",
+            "a[",
+            "1 2",
+            "\"x",
+            "a{b=\"\\",
+            "sum by",
+            "é",
+            "a @",
+            "x offset",
+            "a[1h:",
+            "0x",
+            ".",
+            "99999999999999999999y[1y]",
+            "[5m]",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
