@@ -233,7 +233,9 @@ fn a_refused_token_pauses_and_a_new_one_is_taken_up() {
         bench.creates(3);
         let mut forward = bench.spawn(bench.plan(&server.url), quick());
         until("it is paused", || state(&forward).0 == "paused").await;
-        assert_eq!(state(&forward).1, "HTTP 401: unknown token");
+        let told =
+            format!("HTTP 401: unknown token; logged in by token from file {}", bench.token().display());
+        assert_eq!(state(&forward).1, told, "what to mend, and never the token");
         assert_eq!(bench.outbox.count(State::Parked), 0, "everything is kept");
         let before = server.requests();
         bench.write_token("rotated");

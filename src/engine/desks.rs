@@ -85,8 +85,8 @@ impl Desks {
             _ => !shows,
         };
         let age = match (before.and_then(|seen| seen.updated), remote.updated) {
-            // Whatever it was, something has changed there: to follow a person too often is mended by the next
-            // reading, and to overwrite one is not.
+            // Whatever it was, something has changed there: to follow a person too often is mended by the
+            // next reading, and to overwrite one is not.
             (Some(then), Some(now)) if remote.wall && is_hour_shown_twice(then, now) => Ordering::Greater,
             (Some(then), Some(now)) => now.cmp(&then),
             _ => Ordering::Greater,

@@ -1,5 +1,5 @@
-//! Opsgenie: a queue that answers 202 whatever comes of it, one open alert per alias, limits answered with 422,
-//! throttling that is told in headers of its own.
+//! Opsgenie: a queue that answers 202 whatever comes of it, one open alert per alias, limits answered with
+//! 422, throttling that is told in headers of its own.
 
 use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};

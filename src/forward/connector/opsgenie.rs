@@ -3,9 +3,9 @@
 //!
 //! The alert key is the alias, which the far end deduplicates while an alert is open: a create may be
 //! repeated. Every request is only queued there (202): what became of a new alert is asked afterwards, where
-//! the key may (Opsgenie itself, not Jira Service Management). An alert that is closed is not reopened: what comes
-//! back is a new alert with the same alias. There are no problems: a link writes the problem's key into the
-//! incident's alert.
+//! the key may (Opsgenie itself, not Jira Service Management). An alert that is closed is not reopened: what
+//! comes back is a new alert with the same alias. There are no problems: a link writes the problem's key into
+//! the incident's alert.
 
 use std::time::Duration;
 

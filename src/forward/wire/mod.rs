@@ -34,8 +34,8 @@ pub trait Wire {
     /// Sends the request and reads the answer. `now` dates what needs a date: a signature, a `Retry-After`.
     fn send<'a>(&'a self, request: &'a Request, secrets: &'a Secrets, now: Stamp) -> Sending<'a>;
 
-    /// What it logs in by, each secret by where it is read ([`Login::told`]); empty where it does not, or says
-    /// so itself.
+    /// What it logs in by, each secret by where it is read ([`Login::told`]); empty where it does not, or
+    /// says so itself.
     fn login(&self) -> String {
         String::new()
     }
