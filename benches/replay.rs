@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! cargo bench --bench replay -- 30 2              # days, threads: from memory
-//! cargo bench --bench replay -- 30 2 history      # from a history.db that is written before, reading included
-//! cargo bench --bench replay -- 3 2 csv           # from CSV files that are written before, reading included
+//! cargo bench --bench replay -- 30 2 history      # from a history.db written before, reading included
+//! cargo bench --bench replay -- 3 2 csv           # from CSV files written before, reading included
 //! ```
 
 use std::fmt::Write;

@@ -312,7 +312,7 @@ fn a_day_played_again_is_the_day_that_was() {
 fn where_samples_are_gone_rollups_stand_in_and_the_report_says_so() {
     let _one = ONE.lock();
     let (plan, dir) = (plan(), tempfile::tempdir().unwrap());
-    let diary = runtime().block_on(live(&plan, dir.path(), &[0..17_280], 1 << 20));
+    let diary = runtime().block_on(live(&plan, dir.path(), std::slice::from_ref(&(0..17_280)), 1 << 20));
     let (outcomes, hosts) = replayed(&plan, dir.path(), Stamp(i64::MIN), 2);
     let report = report(&plan, &hosts, &outcomes, None, 0);
     let coarse = report.coarse.expect("a small file has thrown samples away");

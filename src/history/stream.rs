@@ -20,6 +20,8 @@ use crate::engine::moment::{Moment, SECOND, Stamp};
 use crate::engine::signal::{Class, Instance, Kind, Metric, Observation, Value, metric};
 
 const UPTIME: Metric = metric("host.uptime");
+/// Where a quarter of all series is wanted, the rows of a segment are read in turn.
+const MOST: usize = 4;
 /// Samples of a full step, for estimates.
 const FULL: u64 = 30;
 
@@ -117,7 +119,7 @@ impl Stream {
         pieces
             .make_contiguous()
             .sort_by_key(|p| (p.part.meta().kind != ROLLUP, placed(p).0, p.part.meta().id));
-        let coarse = pieces.iter().filter(|p| p.part.meta().kind == ROLLUP).map(|p| placed(p));
+        let coarse = pieces.iter().filter(|p| p.part.meta().kind == ROLLUP).map(placed);
         let coarse = coarse.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let coarse = coarse.map(|(a, b)| Coarse { from: Stamp(a), to: Stamp(b + 1) });
         let series = all.len();
@@ -269,11 +271,12 @@ impl Stream {
     fn open(&self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
         let meta = *piece.part.meta();
         let some = self.reaching(meta.last + piece.shift);
+        let is_most = some.0.len() * MOST >= self.series;
         Ok(match piece.part {
             Part::Packed(_) if meta.kind == ROLLUP => {
                 Body::Merged(piece, Box::new(reader.spread(&meta, &some, &self.paces)?))
             }
-            Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some)?)),
+            Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some, is_most)?)),
             Part::Recent(_) => match reader.entries(&meta)? {
                 Some(entries) => Body::Recent(piece, Box::new(entries)),
                 None => Body::None,

@@ -135,7 +135,7 @@ pub fn only(plan: &Plan, test: &RuleTest) -> Plan {
         plan.rules.iter().filter(|r| r.id == test.rule).flat_map(|r| counted(r)).collect();
     let counts = |id: &str| {
         let named = |kind: &&str| counted.iter().any(|glob| glob_matches(glob, &format!("{kind}/{id}")));
-        KINDS.iter().any(|kind| named(kind))
+        KINDS.iter().any(named)
     };
     let is_needed = |id: &str| id == test.rule || ancestors.iter().any(|a| a.rule == id) || counts(id);
     let rules = plan.rules.iter().filter(|r| is_needed(&r.id)).cloned().collect();
