@@ -182,8 +182,8 @@ fn main() {
     let took = start.elapsed();
     let report = report(&config.plan, &hosts, &outcomes, None, 0);
     println!(
-        "replay{}: {columns} series, {days} days, {samples} samples, {} rules ({} blind), {threads} threads: {:.2} s ({:.2} s before the first sample), \
-         {:.0} ns per sample; {} incidents, {} raises",
+        "replay{}: {columns} series, {days} days, {samples} samples, {} rules ({} blind), {threads} threads: {:.2} s \
+         ({:.2} s before the first sample), {:.0} ns per sample; {} incidents, {} raises",
         if from.is_empty() { String::new() } else { format!(" from {from}") },
         config.plan.rules.len(),
         report.blind.len(),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::html::day;
 use super::load::Recorded;
 use super::source::{self, Column, Source, Track};
 use crate::engine::moment::{MINUTE, Stamp};
@@ -77,7 +78,7 @@ impl Past {
             let (Some(oldest), Some(newest)) = (all.oldest(), all.newest()) else {
                 return Err(format!("{}: the history is empty yet", dir.display()));
             };
-            let (oldest, newest) = (Stamp(oldest), Stamp(newest));
+            let (oldest, newest) = (day(Stamp(oldest)), day(Stamp(newest)));
             return Err(format!(
                 "{}: the history has no samples of that time; it has them from {oldest} to {newest}",
                 dir.display()
@@ -206,7 +207,7 @@ impl Source for PastSource {
         self.past.damaged.fetch_add(reader.damaged, Ordering::Relaxed);
         Ok(restart.map(|r| {
             let settled = r.booted.map(|booted| booted.saturating_add(GRACE)).filter(|end| *end > r.at);
-            source::Restart { at: r.at, settled }
+            source::Restart { at: r.at, ended: r.ended, settled }
         }))
     }
 

@@ -1,8 +1,9 @@
 //! Plays the `[[test]]` tables of rule files and says where a rule does not do what is expected.
 //!
 //! A test plays its rule alone, with the rules that explain it and those whose events it counts; services,
-//! overrides and defaults are those of the configuration. An expectation is looked at after the samples and deadlines of its moment. Without
-//! `instance` it is about the worst instance. It must not know how a result is shown.
+//! overrides and defaults are those of the configuration. An expectation is looked at after the samples and
+//! deadlines of its moment. Without `instance` it is about the worst instance. It must not know how a result
+//! is shown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

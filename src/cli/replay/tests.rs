@@ -103,9 +103,10 @@ async fn history(dir: &std::path::Path) -> crate::history::History {
             at,
             [Observation::new(at, std::sync::Arc::clone(&host), MINUTE).with(metric("cpu.busy"), busy)],
         );
+        kept.flush();
+        // The thread's pace is ours.
+        kept.asker().read(|_| Ok(())).await.unwrap();
     }
-    kept.flush();
-    kept.asker().read(|_| Ok(())).await.unwrap();
     kept
 }
 
