@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! cargo bench --bench replay -- 30 2              # days, threads: from memory
-//! cargo bench --bench replay -- 30 2 history      # from a history.db that is written before, reading included
-//! cargo bench --bench replay -- 3 2 csv           # from CSV files that are written before, reading included
+//! cargo bench --bench replay -- 30 2 history      # from a history.db written before, reading included
+//! cargo bench --bench replay -- 3 2 csv           # from CSV files written before, reading included
 //! ```
 
 use std::fmt::Write;
@@ -182,8 +182,8 @@ fn main() {
     let took = start.elapsed();
     let report = report(&config.plan, &hosts, &outcomes, None, 0);
     println!(
-        "replay{}: {columns} series, {days} days, {samples} samples, {} rules ({} blind), {threads} threads: {:.2} s ({:.2} s before the first sample), \
-         {:.0} ns per sample; {} incidents, {} raises",
+        "replay{}: {columns} series, {days} days, {samples} samples, {} rules ({} blind), {threads} threads: {:.2} s \
+         ({:.2} s before the first sample), {:.0} ns per sample; {} incidents, {} raises",
         if from.is_empty() { String::new() } else { format!(" from {from}") },
         config.plan.rules.len(),
         report.blind.len(),

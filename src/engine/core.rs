@@ -91,8 +91,8 @@ impl Engine {
         self.rules.recalled(now);
     }
 
-    /// Begins anew, as a daemon that is started again after nobody looked since `newest` (steady ns): with its
-    /// saved rows and with everything seen until then recorded. Returns what [`Engine::restore`] does.
+    /// Begins anew, as a daemon that is started again after nobody looked since `newest` (steady ns): with
+    /// its saved rows and with everything seen until then recorded. Returns what [`Engine::restore`] does.
     pub fn restart(&mut self, now: Moment, rows: Vec<(String, String, String)>, newest: i64) -> Vec<String> {
         let mut fresh = Self::new(Arc::clone(self.rules.plan()), 0);
         let before = std::mem::replace(&mut self.rules, fresh.rules);

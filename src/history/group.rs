@@ -24,7 +24,7 @@ enum Feed {
     /// Samples as they were taken; a series without a signal says that the instance has gone.
     Taken { stamps: Stamps, elapsed: i64, columns: Vec<(Option<Metric>, Values)> },
     /// Samples made of rollups, and the one that is next.
-    Spread { metric: Option<Metric>, samples: Spread, next: Option<Value> },
+    Spread { metric: Option<Metric>, samples: Box<Spread>, next: Option<Value> },
 }
 
 impl Group {
@@ -41,7 +41,7 @@ impl Group {
 
     /// A series made of its rollups; `None` when there are none.
     pub fn spread(instance: Arc<Instance>, metric: Option<Metric>, samples: Spread) -> Option<Self> {
-        let feed = Feed::Spread { metric, samples, next: None };
+        let feed = Feed::Spread { metric, samples: Box::new(samples), next: None };
         let mut group = Self { instance, feed, head: (0, 0) };
         group.advance().then_some(group)
     }

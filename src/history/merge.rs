@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chunk::{self, Stamps, Values};
 use super::error::HistoryError;
 use super::group::{Group, Merge};
-use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series};
+use super::read::{self, Meta, Part, RAW, ROLLUP, Reader, Series};
 use super::rollup::{self, Roller, Rollup, STEP};
 use crate::engine::moment::{Moment, Stamp};
 use crate::engine::signal::{Instance, Metric, Observation, Value};
@@ -74,7 +74,7 @@ impl Reader<'_> {
         wanted: &Wanted,
         each: Taker<'_>,
     ) -> Result<ControlFlow<()>, HistoryError> {
-        let mut merge = self.merge(meta, wanted)?;
+        let mut merge = self.merge(meta, wanted, false)?;
         let Some(any) = wanted.0.values().next() else { return Ok(ControlFlow::Continue(())) };
         let mut seen = Observation::new(Moment::at(0), Arc::clone(&any.0), 0);
         while merge.next(&mut seen) {
@@ -86,13 +86,27 @@ impl Reader<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The series of a segment of samples, to be read observation by observation.
-    pub(super) fn merge(&mut self, meta: &Meta, wanted: &Wanted) -> Result<Merge, HistoryError> {
+    /// The series of a segment of samples, to be read observation by observation. `is_most` when most of its
+    /// series are wanted: then its rows are read in turn, else each is looked for.
+    pub(super) fn merge(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        is_most: bool,
+    ) -> Result<Merge, HistoryError> {
+        let mut packed = Vec::new();
+        if is_most {
+            self.values_of(meta, wanted, &mut packed)?;
+        } else {
+            for series in wanted.0.keys() {
+                packed.extend(self.values(meta, *series)?.map(|(stamps, values)| (*series, stamps, values)));
+            }
+        }
         // By instance (its address tells it from others) and row of stamps.
         type Columns = (Arc<Instance>, Stamps, Vec<(Option<Metric>, Values)>);
         let mut groups: BTreeMap<(usize, i64), Columns> = BTreeMap::new();
-        for (series, (instance, metric)) in &wanted.0 {
-            let Some((stamps_id, values)) = self.values(meta, *series)? else { continue };
+        for (series, stamps_id, values) in packed {
+            let Some((instance, metric)) = wanted.0.get(&series) else { continue };
             let place = (Arc::as_ptr(instance) as usize, stamps_id);
             if let Some((.., columns)) = groups.get_mut(&place) {
                 columns.push((*metric, values));
@@ -107,6 +121,31 @@ impl Reader<'_> {
         }
         let groups = groups.into_values();
         Ok(Merge::new(groups.filter_map(|(i, stamps, columns)| Group::taken(i, stamps, columns)).collect()))
+    }
+
+    /// The values of all wanted series of a segment, in the order of their numbers.
+    fn values_of(
+        &mut self,
+        meta: &Meta,
+        wanted: &Wanted,
+        out: &mut Vec<(u32, i64, Values)>,
+    ) -> Result<(), HistoryError> {
+        let conn = self.conn;
+        let mut statement =
+            conn.prepare_cached("SELECT id, stamps, body FROM chunk WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+        let mut rows = statement.query((read::row_id(meta.id, 0), read::row_id(meta.id + 1, 0) - 1))?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let series = (id & ((1 << read::SERIES_BITS) - 1)) as u32;
+            if !wanted.0.contains_key(&series) {
+                continue;
+            }
+            match chunk::unseal(id, row.get(2)?).and_then(Values::open) {
+                Some(values) => out.push((series, row.get(1)?, values)),
+                None => self.damaged += 1,
+            }
+        }
+        Ok(())
     }
 
     fn recent(
@@ -160,7 +199,7 @@ impl Reader<'_> {
         for part in self.parts(ROLLUP, from, to)? {
             let meta = part.meta();
             let Some(row) = self.rollup_row(meta, series)? else { continue };
-            let row = chunk::unseal(super::read::row_id(meta.id, series), row);
+            let row = chunk::unseal(read::row_id(meta.id, series), row);
             let Some(rows) = row.and_then(rollup::read) else {
                 self.damaged += 1;
                 continue;

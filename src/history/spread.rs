@@ -193,7 +193,8 @@ mod tests {
                 (i * 10 * SECOND, Value::Num(f64::from(total)))
             }).collect();
             let (_, made) = spread(&samples, 10 * SECOND, true);
-            let numbers: Vec<f64> = made.iter().map(|(_, v)| if let Value::Num(n) = v { *n } else { -1.0 }).collect();
+            let number = |value: &Value| if let Value::Num(n) = value { *n } else { -1.0 };
+            let numbers: Vec<f64> = made.iter().map(|(_, value)| number(value)).collect();
             prop_assert!(numbers.windows(2).all(|w| w[0] <= w[1]), "{numbers:?}");
         }
     }

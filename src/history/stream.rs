@@ -20,6 +20,8 @@ use crate::engine::moment::{Moment, SECOND, Stamp};
 use crate::engine::signal::{Class, Instance, Kind, Metric, Observation, Value, metric};
 
 const UPTIME: Metric = metric("host.uptime");
+/// Where a quarter of all series is wanted, the rows of a segment are read in turn.
+const MOST: usize = 4;
 /// Samples of a full step, for estimates.
 const FULL: u64 = 30;
 
@@ -49,6 +51,8 @@ pub struct Coarse {
 pub struct Restart {
     /// When, ns.
     pub at: i64,
+    /// When something was seen last before, of whatever series, where that is known, ns.
+    pub ended: Option<i64>,
     /// When the machine was booted, where that is known, ns.
     pub booted: Option<i64>,
 }
@@ -65,6 +69,8 @@ pub struct Stream {
     body: Body,
     /// Starts of the daemon that have not been told, by number.
     starts: VecDeque<(i64, i64)>,
+    /// The last moment of each run of which there are samples, by its number.
+    ends: BTreeMap<i64, i64>,
     uptime: Option<u32>,
     seen: Observation,
     is_ready: bool,
@@ -111,13 +117,18 @@ impl Stream {
         let starts = reader.starts()?.into_iter();
         let starts = starts.map(|(run, at)| (run, at.saturating_add(ahead.get(&run).copied().unwrap_or(0))));
         let pieces = pieces(rollups, raw, &ahead);
+        let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
+        for piece in pieces.iter().filter(|p| p.part.meta().kind == RAW) {
+            let end = ends.entry(piece.part.meta().run).or_insert(i64::MIN);
+            *end = (*end).max(piece.part.meta().last + piece.shift);
+        }
         let placed = |p: &Piece| (p.part.meta().first + p.shift, p.part.meta().last + p.shift);
         let mut pieces: VecDeque<Piece> =
             pieces.into_iter().filter(|p| placed(p).1 >= oldest.0 && placed(p).0 <= to.0).collect();
         pieces
             .make_contiguous()
             .sort_by_key(|p| (p.part.meta().kind != ROLLUP, placed(p).0, p.part.meta().id));
-        let coarse = pieces.iter().filter(|p| p.part.meta().kind == ROLLUP).map(|p| placed(p));
+        let coarse = pieces.iter().filter(|p| p.part.meta().kind == ROLLUP).map(placed);
         let coarse = coarse.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let coarse = coarse.map(|(a, b)| Coarse { from: Stamp(a), to: Stamp(b + 1) });
         let series = all.len();
@@ -132,6 +143,7 @@ impl Stream {
             pieces,
             body: Body::None,
             starts: starts.collect(),
+            ends,
             uptime,
             seen: Observation::new(Moment::at(0), Instance::of(Class::Host, &[]), 0),
             is_ready: false,
@@ -169,6 +181,7 @@ impl Stream {
             piece.until = piece.until.saturating_add(by);
         });
         self.starts.iter_mut().for_each(|(_, at)| *at = at.saturating_add(by));
+        self.ends.values_mut().for_each(|at| *at = at.saturating_add(by));
     }
 
     /// Leaves the oldest parts out, so that about `most` samples remain.
@@ -217,7 +230,8 @@ impl Stream {
                 std::ops::ControlFlow::Break(())
             })?;
         }
-        Ok(Some(Restart { at: start.min(at), booted }))
+        let ended = self.ends.range(..run).map(|(_, end)| *end).max().filter(|end| *end <= at);
+        Ok(Some(Restart { at: start.min(at), ended, booted }))
     }
 
     /// What was seen next; `None` at the end.
@@ -269,11 +283,12 @@ impl Stream {
     fn open(&self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
         let meta = *piece.part.meta();
         let some = self.reaching(meta.last + piece.shift);
+        let is_most = some.0.len() * MOST >= self.series;
         Ok(match piece.part {
             Part::Packed(_) if meta.kind == ROLLUP => {
                 Body::Merged(piece, Box::new(reader.spread(&meta, &some, &self.paces)?))
             }
-            Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some)?)),
+            Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some, is_most)?)),
             Part::Recent(_) => match reader.entries(&meta)? {
                 Some(entries) => Body::Recent(piece, Box::new(entries)),
                 None => Body::None,

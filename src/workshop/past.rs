@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::html::day;
 use super::load::Recorded;
 use super::source::{self, Column, Source, Track};
 use crate::engine::moment::{MINUTE, Stamp};
@@ -71,7 +72,17 @@ impl Past {
         // What comes in meanwhile is not seen by some threads only.
         let to = to.min(Stamp(stream.newest().unwrap_or(i64::MAX)));
         if total == 0 {
-            return Err(format!("{}: the history has no samples of that time", dir.display()));
+            let all =
+                Ask { from: Stamp(i64::MIN), to: Stamp(i64::MAX), wants: &|_| true, before: BTreeMap::new() };
+            let all = Stream::begin(&mut reader, all).map_err(|e| wrong(dir, &e))?;
+            let (Some(oldest), Some(newest)) = (all.oldest(), all.newest()) else {
+                return Err(format!("{}: the history is empty yet", dir.display()));
+            };
+            let (oldest, newest) = (day(Stamp(oldest)), day(Stamp(newest)));
+            return Err(format!(
+                "{}: the history has no samples of that time; it has them from {oldest} to {newest}",
+                dir.display()
+            ));
         }
         let mut tracks: BTreeMap<Arc<Instance>, Vec<(Metric, Column)>> = BTreeMap::new();
         for series in &all {
@@ -196,7 +207,7 @@ impl Source for PastSource {
         self.past.damaged.fetch_add(reader.damaged, Ordering::Relaxed);
         Ok(restart.map(|r| {
             let settled = r.booted.map(|booted| booted.saturating_add(GRACE)).filter(|end| *end > r.at);
-            source::Restart { at: r.at, settled }
+            source::Restart { at: r.at, ended: r.ended, settled }
         }))
     }
 
@@ -211,6 +222,9 @@ impl Drop for PastSource {
     }
 }
 
+/// Time and value.
+type Point = (i64, f64);
+
 /// A curve in cells of time.
 #[derive(Default)]
 struct Outline {
@@ -218,7 +232,7 @@ struct Outline {
     instance: Option<Arc<Instance>>,
     interval: i64,
     /// Least and largest of the running cell, with their times.
-    running: Option<(i64, (i64, f64), (i64, f64))>,
+    running: Option<(i64, Point, Point)>,
     times: Vec<i64>,
     values: Vec<f64>,
 }

@@ -143,6 +143,11 @@ impl Player {
     /// observation.
     pub fn restart(&mut self, restart: &Restart) {
         if self.is_begun {
+            // What was due before the end happened, though nothing of these series was seen then.
+            if let Some(ended) = restart.ended.filter(|ended| *ended > self.newest) {
+                self.advance(ended);
+                self.newest = ended;
+            }
             self.played.refused += self.engine.rules.refused();
             self.now = self.now.max(restart.at);
             let saved = self.rows.iter().map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()));

@@ -1,8 +1,9 @@
 //! Plays the `[[test]]` tables of rule files and says where a rule does not do what is expected.
 //!
 //! A test plays its rule alone, with the rules that explain it and those whose events it counts; services,
-//! overrides and defaults are those of the configuration. An expectation is looked at after the samples and deadlines of its moment. Without
-//! `instance` it is about the worst instance. It must not know how a result is shown.
+//! overrides and defaults are those of the configuration. An expectation is looked at after the samples and
+//! deadlines of its moment. Without `instance` it is about the worst instance. It must not know how a result
+//! is shown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -152,7 +153,7 @@ pub fn only(plan: &Plan, test: &RuleTest) -> Plan {
         plan.rules.iter().filter(|r| r.id == test.rule).flat_map(|r| counted(r)).collect();
     let counts = |id: &str| {
         let named = |kind: &&str| counted.iter().any(|glob| glob_matches(glob, &format!("{kind}/{id}")));
-        KINDS.iter().any(|kind| named(kind))
+        KINDS.iter().any(named)
     };
     let is_needed = |id: &str| id == test.rule || ancestors.iter().any(|a| a.rule == id) || counts(id);
     let rules = plan.rules.iter().filter(|r| is_needed(&r.id)).cloned().collect();

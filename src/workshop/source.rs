@@ -37,6 +37,8 @@ pub trait Source {
 pub struct Restart {
     /// When, in ns since 1970.
     pub at: i64,
+    /// Until when somebody looked before, where that is known.
+    pub ended: Option<i64>,
     /// Before that moment polled signals raise nothing, as the machine has just been booted.
     pub settled: Option<i64>,
 }

@@ -82,3 +82,69 @@ fn what_cannot_be_played_says_why() {
     assert_eq!(why(&|a| a.labels = Some("away.csv".into())).0, COULD_NOT_RUN);
     assert_eq!(why(&|a| a.config = "away.toml".into()).0, COULD_NOT_RUN);
 }
+
+static NOW: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+/// A history of an hour that is still being written: busy for ten minutes of it.
+async fn history(dir: &std::path::Path) -> crate::history::History {
+    use crate::engine::moment::{MINUTE, Moment, SECOND};
+    use crate::engine::signal::{Class, Instance, Observation, metric};
+    let now = || Moment::at(NOW.load(std::sync::atomic::Ordering::Relaxed));
+    let host = Instance::of(Class::Host, &[]);
+    let plan = crate::engine::option::HistoryPlan { dir: dir.to_owned(), limit: 8 << 20 };
+    let start = 1_790_000_000 * SECOND;
+    NOW.store(start, std::sync::atomic::Ordering::Relaxed);
+    let mut kept = crate::history::History::start(&plan, Clock::told(now));
+    for minute in 0..60 {
+        let at = Moment::at(start + minute * MINUTE);
+        NOW.store(at.mono, std::sync::atomic::Ordering::Relaxed);
+        let busy = if (20..30).contains(&minute) { 0.95 } else { 0.1 };
+        kept.keep(
+            at,
+            [Observation::new(at, std::sync::Arc::clone(&host), MINUTE).with(metric("cpu.busy"), busy)],
+        );
+        kept.flush();
+        // The thread's pace is ours.
+        kept.asker().read(|_| Ok(())).await.unwrap();
+    }
+    kept
+}
+
+#[test]
+fn without_files_the_hosts_own_history_is_played_while_it_is_written() {
+    let (rules, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let kept = runtime.block_on(history(dir.path()));
+    let played = |change: &dyn Fn(&mut ReplayArgs)| {
+        let mut args = ReplayArgs { labels: None, ..args(&rules, Format::Text) };
+        args.series.series.clear();
+        args.series.history = Some(dir.path().to_owned());
+        change(&mut args);
+        replay(&args, &doors(), &facts)
+    };
+    let text = played(&|_| {}).unwrap();
+    assert!(text.starts_with("60 samples of one host, 59m in all, from 2026-09-21 14:13 to"), "{text}");
+    let row = |text: &str| -> Vec<String> {
+        let row = text.lines().find(|l| l.trim_start().starts_with("busy")).unwrap_or_default();
+        row.split_whitespace().take(4).map(str::to_owned).collect()
+    };
+    assert_eq!(row(&text)[..2], ["busy", "1"], "{text}");
+    let page = played(&|a| a.format = Format::Html).unwrap();
+    assert_eq!((page.matches("<svg").count(), page.matches("class=\"band warning\"").count()), (1, 1));
+    let at = |minute: i64| When::At(Stamp(1_790_000_000_000_000_000).plus(minute * 60_000_000_000));
+    let text = played(&|a| (a.series.from, a.series.to) = (Some(at(40)), Some(at(50)))).unwrap();
+    assert!(text.starts_with("11 samples") && text.contains("nothing was raised"), "{text}");
+    let why = |change: &dyn Fn(&mut ReplayArgs)| played(change).unwrap_err().1;
+    let early = why(&|a| a.series.to = Some(at(-60)));
+    assert!(
+        early.contains("the history has no samples of that time; it has them from 2026-09-21"),
+        "{early}"
+    );
+    assert!(
+        why(&|a| (a.series.from, a.series.to) = (Some(at(2)), Some(at(1)))).contains("is not before --to")
+    );
+    let away = why(&|a| a.series.history = Some(rules.path().to_owned()));
+    assert!(away.contains("there is no history at") && away.contains("--history DIR"), "{away}");
+    runtime.block_on(kept.close());
+}

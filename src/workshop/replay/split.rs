@@ -9,9 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::engine::cond::Cond;
 use crate::engine::plan::{Plan, Rule};
 use crate::engine::signal::{Class, Instance, Metric};
 use crate::engine::suppress::Ancestor;
+use crate::engine::window::Keeps;
 
 /// Fewer samples than this are not worth a second thread.
 const WORTH: u64 = 50_000;
@@ -118,10 +120,10 @@ fn bound(plan: &Plan, instances: &[Arc<Instance>]) -> Vec<usize> {
             }
         }
     }
-    // Who counts events may mean those of any instance; a flexible window begins with the first raise.
-    let listens = |text: &str| text.contains("events(");
+    // On the host the events of all instances are counted; a flexible window begins with the first raise.
+    let counts = |c: &Cond| c.program().windows.iter().any(|w| w.keeps == Keeps::Events);
     let hears =
-        |r: &Rule| r.steps.iter().any(|s| listens(s.raise.canonical()) || listens(s.clear.canonical()));
+        |r: &Rule| r.class == Class::Host && r.steps.iter().any(|s| counts(&s.raise) || counts(&s.clear));
     let is_flexible = plan.suppress.windows.iter().any(|w| w.lasts.is_some());
     if is_flexible || plan.rules.iter().any(|r| hears(r)) {
         (1..instances.len()).for_each(|at| bonds.tie(0, at));
