@@ -5,6 +5,8 @@
 
 #[path = "suppress/depends.rs"]
 mod depends;
+#[path = "suppress/explained.rs"]
+mod explained;
 #[path = "suppress/stage.rs"]
 mod stage;
 #[path = "suppress/windows.rs"]

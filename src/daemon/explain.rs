@@ -255,6 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_incident_is_put_together_from_its_revisions() {
+        let first: Incident =
+            serde_json::from_str(include_str!("../../tests/data/forward/incident.json")).unwrap();
+        let mut last = first.clone();
+        (last.rev, last.evidence) = (2, Default::default());
+        last.timeline[0].kind = "resolved".to_owned();
+        let row = |seq, incident: &Incident| JournalRow {
+            seq,
+            at: incident.at,
+            kind: "incident".to_owned(),
+            subject: incident.id.clone(),
+            body: serde_json::to_string(incident).unwrap(),
+        };
+        let unreadable = JournalRow { body: "{}".to_owned(), ..row(2, &first) };
+        let whole = pieced_together(&[row(1, &first), unreadable, row(3, &last)]).unwrap();
+        let kinds: Vec<&str> = whole.timeline.iter().map(|e| e.kind.as_str()).collect();
+        assert_eq!((whole.rev, kinds), (2, vec!["raised", "resolved"]));
+        assert_eq!(whole.evidence, first.evidence);
+        assert!(pieced_together(&[]).is_none());
+    }
+
+    #[test]
     fn only_what_was_kept_is_told_of_the_journal() {
         let row = |seq, kind: &str, body: Value| JournalRow {
             seq,

@@ -1,8 +1,9 @@
-//! Why a rule is or is not raised, and why a raise is or is not an incident: machine, gate and incidents asked
-//! at one moment and put together.
+//! Why a rule is or is not raised, and why a raise is or is not an incident: machine, gate and incidents
+//! asked at one moment and put together.
 //!
 //! Reads only; the shape is that of `explain/1` (docs/control.md).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::signal::Instance;
 use super::suppress::{Effect, Hindrance};
 
 /// Instances of a rule told by name.
-const INSTANCES_MOST: usize = 1_000;
+const INSTANCES_MOST: usize = 250;
 
 /// A rule, as far as an explanation names it.
 #[derive(Clone, Debug, Serialize)]
@@ -34,7 +35,7 @@ pub struct RuleView {
     /// Link to what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runbook: Option<String>,
-    /// Every instance it is judged for, at most 1000.
+    /// Every instance it is judged for, at most 250, raised and pending ones first.
     pub instances: Vec<InstanceView>,
     /// How many that are.
     pub bound: usize,
@@ -86,7 +87,10 @@ impl Engine {
     pub fn explain(&self, now: Moment, rule: &str, instance: Option<&str>) -> Option<RuleView> {
         let plan = self.rules.plan();
         let planned = Rules::planned(plan, rule)?;
-        let keys = self.rules.instances_of(planned);
+        let mut keys = self.rules.instances_of(planned);
+        let troubled = self.rules.troubled(rule);
+        let troubled: BTreeSet<&str> = troubled.iter().map(|t| t.instance.key()).collect();
+        keys.sort_by_key(|key| !troubled.contains(key.as_str()));
         let kept = self.suppression.kept(now, &self.incidents);
         let line = |key: &String| {
             let judgement = self.rules.explain(now, rule, key)?;

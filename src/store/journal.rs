@@ -82,7 +82,8 @@ pub fn incidents(tx: &Tx<'_>, text: &str, scan: u64) -> Result<Vec<String>, Stor
     let mut select = tx.prepare_cached(
         "SELECT subject FROM journal
          WHERE seq > (SELECT coalesce(max(seq), 0) FROM journal) - ?1 AND kind = 'incident'
-         AND (substr(subject, 1, length(?2)) = ?2 OR json_extract(body, '$.number') = upper(?2))
+         AND (substr(subject, 1, length(?2)) = ?2
+              OR iif(json_valid(body), json_extract(body, '$.number'), '') = upper(?2))
          GROUP BY subject ORDER BY max(seq) DESC LIMIT 10",
     )?;
     let rows = select.query_map(params![int(scan), text], |row| row.get(0))?;

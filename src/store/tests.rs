@@ -286,3 +286,36 @@ async fn the_outbox_serves_from_any_clone() {
     drop(store);
     assert_eq!(pump.next_due("desk").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn the_journal_is_searched_for_an_incident_by_number_or_the_beginning_of_its_id() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&plan(tmp.path())).unwrap();
+    let entry = |seq, kind, subject: &str, body: &str| Entry {
+        seq,
+        at: Stamp(seq as i64),
+        kind,
+        subject: subject.to_owned(),
+        body: body.to_owned(),
+    };
+    let journal = vec![
+        entry(1, "incident", "01a2-aa", "{\"number\":\"INC000001\"}"),
+        entry(2, "event", "print", "{}"),
+        entry(3, "incident", "01a2-bb", "{\"number\":\"INC000002\"}"),
+        entry(4, "incident", "01a2-aa", "no JSON at all"),
+        entry(5, "problem", "01a2-cc", "{\"number\":\"INC000003\"}"),
+    ];
+    store.commit(Commit { journal, ..Commit::default() }).await.unwrap();
+    for (text, scan, found) in [
+        ("inc000001", 100, &["01a2-aa"][..]),
+        ("01a2-b", 100, &["01a2-bb"]),
+        ("01a2", 100, &["01a2-aa", "01a2-bb"]),
+        ("inc000001", 3, &[]),
+        ("inc000003", 100, &[]),
+        ("%", 100, &[]),
+    ] {
+        assert_eq!(store.journal_incidents(text, scan).await.unwrap(), found, "{text} in {scan}");
+    }
+    let about = store.journal_about(vec!["print".to_owned(), "01a2-aa".to_owned()], 100).await.unwrap();
+    assert_eq!(about.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2, 4]);
+}

@@ -12,6 +12,7 @@
 //! 01:00 end ID               ends a window
 //! 01:00 cancel INC000001     as an operator; `resolve`, `ack`, `reopen`, `hold`, `start` too
 //! 01:00 clock +3600          the wall clock is set
+//! 01:00 why t-down shop      explains a rule on a check
 //! 01:00 kept                 prints what is kept and why
 //! 01:00 windows              prints the windows
 //! 01:00 look                 nothing but the time
@@ -155,6 +156,7 @@ impl Stage<'_> {
                     self.say(&line);
                 }
             }
+            ("why", [rule, instance]) => self.explain(rule, instance),
             ("windows", _) => {
                 for w in self.engine.suppression.windows(self.now) {
                     let (from, to) = (w.from.unwrap_or_default(), w.to.unwrap_or_default());
@@ -163,6 +165,17 @@ impl Stage<'_> {
                 }
             }
             _ => panic!("no such verb: {line}"),
+        }
+    }
+
+    /// What stands between a raise of a rule on a check and an incident.
+    fn explain(&mut self, rule: &str, check: &str) {
+        let key = format!("check{{check={check}}}");
+        let view = self.engine.explain(self.now, rule, Some(&key)).expect("the rule is in force");
+        let Some(detail) = view.detail else { return self.say(&format!("{rule} does not bind {check}")) };
+        self.say(&format!("{:?}: {}", detail.judgement.standing.state, detail.judgement.verdict));
+        for h in detail.suppression {
+            self.say(&format!("  {:?} {}: {}", h.effect, h.kind, h.text));
         }
     }
 

@@ -1,4 +1,5 @@
-//! An explained incident as lines: what it is, why it was raised, what it weighs, what happened, where it went.
+//! An explained incident as lines: what it is, why it was raised, what it weighs, what happened, where it
+//! went.
 
 use serde_json::Value;
 

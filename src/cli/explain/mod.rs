@@ -1,8 +1,9 @@
-//! `sexton explain`: why a rule is or is not raised, with the numbers, now or at a past moment; and what became
-//! of an incident.
+//! `sexton explain`: why a rule is or is not raised, with the numbers, now or at a past moment; and what
+//! became of an incident.
 //!
-//! Now is asked of the daemon. A past moment is replayed from history.db by the rules of the configuration, and
-//! needs no daemon. Both give the same document, `explain/1`, of which [`text`] and [`incident`] make lines.
+//! Now is asked of the daemon. A past moment is replayed from history.db by the rules of the configuration,
+//! and needs no daemon. Both give the same document, `explain/1`, of which [`text`] and [`incident`] make
+//! lines.
 
 mod incident;
 mod past;
@@ -32,7 +33,8 @@ pub struct ExplainArgs {
     pub subject: String,
     /// The instance: its key fs{mount=/data}, its name /data, or a part of the key that no other has
     pub instance: Option<String>,
-    /// As it was then, replayed from the history: RFC 3339, "14:05" (the last time it was that late), "2h ago"
+    /// As it was then, replayed from the history: RFC 3339, "14:05" (the last time it was that late), "2h
+    /// ago"
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// With --at: where the configuration is

@@ -1,8 +1,8 @@
 //! A past moment: the rule and what explains it, replayed from history.db by the real engine up to then.
 //!
 //! Only the signals that these rules need are read, as far back as their windows reach and a day at least, so
-//! that what was raised then is. What only the daemon knew is not in the history: windows from the shell, what
-//! people did with incidents, the grace after a boot.
+//! that what was raised then is. What only the daemon knew is not in the history: windows from the shell,
+//! what people did with incidents, the grace after a boot.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

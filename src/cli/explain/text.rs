@@ -86,8 +86,8 @@ impl Page {
         let text = format!("As of {at}, replayed from {from} on ({samples} samples of the history).");
         self.wrapped("", &text);
         let without = "Not known to a replay: windows from the shell, what people did, the grace after a boot, \
-                       and what was raised before it begins.";
-        self.wrapped("", &format!("{without}\n"));
+                       and what was raised before it begins. Numbers of incidents are its own.";
+        self.wrapped("", without);
         self.line("");
     }
 

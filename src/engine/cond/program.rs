@@ -387,6 +387,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_node_of_a_program_stays_within_half_a_cache_line() {
+        assert!(size_of::<Num>() <= 32, "{}", size_of::<Num>());
+    }
+
+    #[test]
     fn equality_is_relative_and_infinity_equals_itself_only() {
         let inf = f64::INFINITY;
         for (a, b, same) in [

@@ -114,12 +114,11 @@ impl Suppression {
         let mut next = None;
         for window in self.windows.all().filter(|w| w.covers.accepts(&subject)) {
             let is_open = self.windows.active().iter().any(|(active, _)| active.id == window.id);
-            if window.lasts.is_some() && !is_open && self.windows.may_begin(&window.id) {
-                if let Some(span) = window.when.at(wall) {
-                    let (name, until) = (window.called(), second(span.to));
-                    let text = format!("flexible window {name} would begin with a raise before {until}");
-                    all.push(maintenance(Effect::Would, text));
-                }
+            let may_begin = window.lasts.is_some() && !is_open && self.windows.may_begin(&window.id);
+            if let Some(span) = window.when.at(wall).filter(|_| may_begin) {
+                let (name, until) = (window.called(), second(span.to));
+                let text = format!("flexible window {name} would begin with a raise before {until}");
+                all.push(maintenance(Effect::Would, text));
             }
             let opens = window.when.next(wall).map(|o| (o.from, window.called()));
             next = next.into_iter().chain(opens).min();
