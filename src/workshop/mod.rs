@@ -1,10 +1,10 @@
 //! The workshop: proves a rule before it wakes anyone.
 //!
 //! Plays series through the real engine as fast as it goes; time is whatever the series say. [`play`] drives
-//! the engine, [`source`] says what series are, [`prove`] runs the `[[test]]` tables of rule files,
-//! [`gate`] those that a reload has to pass, and [`replay`] and [`compare`] play whole rule sets over recorded series and count;
-//! [`picture`] and [`plot`] draw what happened. Nothing here reads a clock or prints; only [`csv`] reads
-//! files. It must not know the store, the doors or the daemon.
+//! the engine, [`source`] says what series are, [`prove`] runs the `[[test]]` tables of rule files, [`gate`]
+//! those that a reload has to pass, and [`replay`] and [`compare`] play whole rule sets over recorded series
+//! and count; [`picture`] and [`plot`] draw what happened. Nothing here reads a clock or prints; only [`csv`]
+//! reads files. It must not know the store, the doors or the daemon.
 
 pub mod compare;
 pub mod csv;
