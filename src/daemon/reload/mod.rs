@@ -223,7 +223,9 @@ impl Daemon {
             tracing::warn!("{}", warning);
         }
         tracing::info!("{}", text::bounded(&report.text));
-        self.config = config;
+        // Ten thousand rules take a while to let go of, too.
+        let old = std::mem::replace(&mut self.config, config);
+        tokio::task::spawn_blocking(move || drop(old));
         self.config_loaded = now.stamp();
         self.config_error = None;
         self.reload_ended(report, step).await;
