@@ -1,7 +1,7 @@
 //! A reload of 10 000 rules: the figure behind the promise of 200 ms.
 //!
-//! Parse and compile are what `config::load_texts` does with texts that have been read; `make ready` is what of
-//! the swap needs no engine; swap is what the engine does with the new plan while it watches 200 or 1 000
+//! Parse and compile are what `config::load_texts` does with texts that have been read; `make ready` is what
+//! of the swap needs no engine; swap is what the engine does with the new plan while it watches 200 or 1 000
 //! instances with the old one, which is all that the loop waits for, beside the copy on which the outlook is
 //! tried out. `whole` is the sum without the outlook when the limits of all rules have changed.
 

@@ -88,10 +88,10 @@ pub struct Refused {
 pub struct Reading(Arc<AtomicBool>);
 
 /// Held by the thread that reads.
-struct Held(Arc<AtomicBool>);
+pub(super) struct Held(Arc<AtomicBool>);
 
 impl Reading {
-    fn begin(&self) -> Result<Held, Refused> {
+    pub(super) fn begin(&self) -> Result<Held, Refused> {
         if self.0.swap(true, Ordering::Relaxed) {
             let message = "an earlier reading of the configuration still hangs: is a file on a dead mount?";
             return Err(refused(Part::Read, message.to_owned()));

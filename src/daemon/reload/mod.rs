@@ -211,8 +211,8 @@ impl Daemon {
         let (now, mut step) = (self.clock.now(), Step::default());
         self.reloads.overheard.take().iter().flatten().for_each(|observation| plan.recall(observation));
         seen.outlook.carried = self.engine.swap(now, plan, &mut step);
-        let took_us = (self.clock.now().mono - now.mono) / 1000;
-        let mut report = self.report(Outcome::Applied, text::applied(&seen, &self.config, is_over));
+        let took = self.clock.now().mono - now.mono;
+        let mut report = self.report(Outcome::Applied, text::applied(&seen, &self.config, is_over, took));
         report.seen = Some(report::seen(&seen));
         report.changes = Some((self.config.hash.clone(), seen.config.hash.clone()));
         let config = seen.config;
@@ -222,8 +222,10 @@ impl Daemon {
         for warning in &config.warnings {
             tracing::warn!("{}", warning);
         }
-        tracing::info!(took_us, "{}", text::bounded(&report.text));
-        self.config = config;
+        tracing::info!("{}", text::bounded(&report.text));
+        // Ten thousand rules take a while to let go of, too.
+        let old = std::mem::replace(&mut self.config, config);
+        tokio::task::spawn_blocking(move || drop(old));
         self.config_loaded = now.stamp();
         self.config_error = None;
         self.reload_ended(report, step).await;

@@ -16,6 +16,8 @@ use crate::config::{self, HostFacts};
 use crate::daemon::tests::{quiet, setup, until};
 use crate::daemon::{Daemon, Ended, Prove, Setup};
 
+use super::attempt::Reading;
+
 /// Longest time of a story.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Holds for nothing that is well.
@@ -369,4 +371,51 @@ async fn a_mounted_set_that_is_swapped_by_its_link_goes_in_whole() {
     };
     scene.live(scene.setup(true), story).await;
     assert!(scene.journal().iter().all(|e| e["outcome"] == "applied"));
+}
+
+#[tokio::test]
+async fn a_new_window_is_filled_from_the_history() {
+    use crate::clock::Clock;
+    use crate::engine::moment::SECOND;
+    use crate::engine::signal::{Class, Instance, Observation, metric};
+    use crate::history::History;
+    let scene = Scene::new();
+    let setup = scene.setup(false);
+    let plan = (setup.load)().unwrap().history;
+    // Half an hour of an earlier run.
+    let (clock, wall) = (Clock::start(), Instance::of(Class::Sexton, &[("part", "clock"), ("name", "wall")]));
+    let mut history = History::start(&plan, clock);
+    for ago in (1..1800).rev() {
+        let at = clock.now().plus(-ago * SECOND);
+        let seen = Observation::new(at, std::sync::Arc::clone(&wall), SECOND).with(metric("sexton.ok"), true);
+        history.keep(clock.now(), [seen]);
+    }
+    history.close().await;
+    let story = async {
+        let window = "frac(sexton.ok, 20m) > 50%";
+        let clock = rule("filled", window).replace(", \"store\", \"history\"", "");
+        scene.save("etc/rules.d/more.toml", &clock);
+        let said = scene.reload(json!({})).await.unwrap();
+        for part in
+            ["1 new, 1 of them filled from the history", "raises 1", "filled on sexton{part=clock,name=wall}"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        // Without a past it would not be known for ten minutes.
+        scene.until(|s| open_of(s, "filled") == 1).await;
+        // Another limit on the same window leaves it as it is.
+        scene.save("etc/rules.d/more.toml", &clock.replace("> 50%", "> 60%"));
+        let said = scene.reload(json!({})).await.unwrap();
+        assert!(said.contains("1 judged anew") && !said.contains("windows:"), "{said}");
+    };
+    scene.live(setup, story).await;
+}
+
+#[test]
+fn a_reading_that_hangs_is_not_joined_by_another() {
+    let reading = Reading::default();
+    let held = reading.begin();
+    assert!(reading.begin().is_err_and(|refused| refused.message.contains("still hangs")));
+    drop(held);
+    assert!(reading.begin().is_ok());
 }

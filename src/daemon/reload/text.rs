@@ -19,15 +19,14 @@ const VALUE: usize = 48;
 const BYTES: usize = 16 * 1024;
 
 /// It is in force.
-pub fn applied(seen: &Seen, old: &Config, was_forced: bool) -> String {
+pub fn applied(seen: &Seen, old: &Config, was_forced: bool, took_ns: i64) -> String {
     let (new, mut out) = (&seen.config, String::new());
     let forced = if was_forced { ", by force" } else { "" };
-    let _ = write!(out, "configuration read: {} rules in force{forced}", new.plan.rules.len());
-    let _ = write!(
-        out,
-        "{}",
-        if wants_restart(old, new) { "; [store] and [desk] take effect at the next start" } else { "" }
-    );
+    let (rules, ms) = (new.plan.rules.len(), took_ns as f64 / 1e6);
+    let _ = write!(out, "configuration read: {rules} rules in force{forced}; the swap took {ms:.1} ms");
+    if wants_restart(old, new) {
+        out.push_str("; [store] and [desk] take effect at the next start");
+    }
     body(seen, "raises", "closes", &mut out);
     out
 }
