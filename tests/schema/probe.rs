@@ -364,7 +364,7 @@ fn ask(
                     || d.message.contains("more than 100%")
                     // The schema sees a date as text.
                     || d.message.ends_with("not a date");
-                if !is_known && !(is_text && MEANING.contains(&key)) {
+                if !(is_known || is_text && MEANING.contains(&key)) {
                     quarrels.push(format!("{question}: only the parser refuses it: {}", d.message));
                 }
             }
