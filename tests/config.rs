@@ -85,8 +85,8 @@ fn every_doubtful_file_works_and_says_so() {
     }
 }
 
-/// What people write who come from Prometheus, Zabbix, Monit or Nagios, each with all it is told. Every message is to
-/// say where, what, and what instead.
+/// What people write who come from Prometheus, Zabbix, Monit or Nagios, each with all it is told. Every
+/// message is to say where, what, and what instead.
 #[test]
 fn every_mistake_of_a_newcomer_is_answered() {
     let files: Vec<_> = entries("tests/config/newcomer")

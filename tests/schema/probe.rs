@@ -11,7 +11,8 @@ use sexton::config::{self};
 
 use super::{document, facts, said, validator};
 
-/// A table: where its keys stand in the schema, the text before them, and whether it may be written many times.
+/// A table: where its keys stand in the schema, the text before them, and whether it may be written many
+/// times.
 struct Table {
     schema: &'static str,
     before: &'static str,
