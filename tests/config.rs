@@ -85,8 +85,8 @@ fn every_doubtful_file_works_and_says_so() {
     }
 }
 
-/// What people write who come from Prometheus, Zabbix, Monit or Nagios, each with all it is told. Every message is to
-/// say where, what, and what instead.
+/// What people write who come from Prometheus, Zabbix, Monit or Nagios, each with all it is told. Every
+/// message is to say where, what, and what instead.
 #[test]
 fn every_mistake_of_a_newcomer_is_answered() {
     let files: Vec<_> = entries("tests/config/newcomer")
@@ -109,6 +109,53 @@ fn every_mistake_of_a_newcomer_is_answered() {
         }
         snapshot_in("config/newcomer/snapshots", &file, &rendered(&said));
     }
+}
+
+#[test]
+fn tabs_line_ends_of_windows_and_a_byte_order_mark_change_nothing() {
+    let text = fs::read_to_string("config/examples/20-rules.toml").unwrap();
+    let foreign = format!("\u{feff}{}", text.replace(" = ", "\t=\t").replace('\n', "\r\n"));
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sexton.toml"), &foreign).unwrap();
+    let config = good(load(dir.path()));
+    assert_eq!((rendered(&config.warnings).as_str(), config.hash), ("", good(texts(&[&text])).hash));
+}
+
+#[test]
+fn a_rule_file_with_another_ending_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("rules.d")).unwrap();
+    for name in [
+        "sexton.toml",
+        "rules.d/10.conf",
+        "rules.d/20.toml.txt",
+        "rules.d/30.TOML",
+        "rules.d/README.txt",
+        "rules.d/40.toml~",
+    ] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let told = |warnings: &[Diagnostic]| {
+        let file = |d: &Diagnostic| d.file.as_ref().and_then(|f| f.rsplit('/').next().map(str::to_owned));
+        warnings.iter().filter_map(file).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&good(load(dir.path())).warnings), ["10.conf", "20.toml.txt", "30.TOML"]);
+    fs::write(dir.path().join("sexton.toml"), "x = 1").unwrap();
+    let refused = load(dir.path()).unwrap_err();
+    assert_eq!((refused.errors, refused.warnings, told(&refused.items).len()), (1, 3, 3));
+}
+
+/// The example of what nothing reads yet: it is sound, its test passes, and the doubt about it is that one.
+#[test]
+fn what_is_documented_ahead_is_ready() {
+    let text = fs::read_to_string("docs/rules.md").unwrap();
+    let (_, block) = text.split_once("```toml ahead\n").unwrap();
+    let config = good(texts(&["", block.split("```").next().unwrap()]));
+    let lints: Vec<_> = config.warnings.iter().filter_map(|w| w.lint).collect();
+    assert_eq!((lints.as_slice(), config.warnings.len()), (&["binds-nothing"][..], 1));
+    let test = config.tests.iter().find(|t| t.rule == "orders-queue-stuck").unwrap();
+    let proof = sexton::workshop::prove::prove(test, &config.plan);
+    assert!(proof.passed(), "{:?}", proof.trouble);
 }
 
 #[test]

@@ -93,7 +93,11 @@ fn what_is_shipped_and_documented_is_valid() {
         ["README.md", "docs/configuration.md", "docs/forwarding.md", "docs/rules.md", "docs/workshop.md"]
     {
         let text = fs::read_to_string(path).unwrap();
-        let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+        let blocks = text
+            .split("```toml")
+            .skip(1)
+            .filter_map(|t| t.split_once('\n').map(|(_, rest)| rest))
+            .map(|rest| rest.split("```").next().unwrap_or_default());
         texts.extend(blocks.map(|block| (format!("{path}: {block}"), block.to_owned())));
     }
     assert!(texts.len() > 50, "{} texts", texts.len());

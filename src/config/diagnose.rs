@@ -331,6 +331,19 @@ impl Report {
     }
 }
 
+/// A file that looks as if it were meant to be read and is not.
+pub fn passed_over(file: &std::path::Path) -> Diagnostic {
+    Diagnostic {
+        level: Level::Warning,
+        lint: None,
+        message: "this file is not read: its name does not end with .toml".to_owned(),
+        at: None,
+        also: Vec::new(),
+        help: vec!["rename it, or move it out of the directory".to_owned()],
+        file: Some(file.display().to_string()),
+    }
+}
+
 /// The diagnostic for a file that could not be taken.
 pub fn unreadable(trouble: &Trouble) -> Diagnostic {
     let file = trouble.path.display().to_string();

@@ -155,9 +155,20 @@ fn load_both(
             Err(trouble) => troubles.push(trouble),
         }
     }
-    let (mut config, origins) = build(sources, troubles, doors, facts, wants_origins)?;
-    config.files = files;
-    Ok((config, origins))
+    let passed_over = || source::passed_over(path).into_iter().map(|file| diagnose::passed_over(&file));
+    match build(sources, troubles, doors, facts, wants_origins) {
+        Ok((mut config, origins)) => {
+            config.files = files;
+            config.warnings.extend(passed_over());
+            Ok((config, origins))
+        }
+        Err(mut all) => {
+            let before = all.items.len();
+            all.items.extend(passed_over());
+            all.warnings += all.items.len() - before;
+            Err(all)
+        }
+    }
 }
 
 /// Loads texts: the first is the main file, the others are files of `rules.d`; none at all is the built-in

@@ -20,6 +20,9 @@ pub const LARGEST: u64 = 8 * 1024 * 1024;
 /// Most drop-in files.
 pub const MOST_FILES: usize = 1000;
 
+/// Most files with other endings that are told of.
+const MOST_PASSED_OVER: usize = 20;
+
 /// Layer of a file; what may stand in it depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -136,6 +139,23 @@ fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, Trouble> {
     }
     found.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     Ok(found)
+}
+
+/// Files beside the drop-ins that look as if they were meant to be some, and are not read because of their
+/// endings.
+pub fn passed_over(path: &Path) -> Vec<PathBuf> {
+    const ENDINGS: [&str; 9] = ["toml", "tml", "conf", "cfg", "ini", "rules", "yaml", "yml", "txt"];
+    let entries = fs::read_dir(drop_in_dir(path)).into_iter().flatten().flatten();
+    let is_meant = |file: &PathBuf| {
+        let ending = file.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = file.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let is_aside = name.starts_with('.') || name.starts_with("readme");
+        ending != "toml" && ENDINGS.contains(&ending.to_lowercase().as_str()) && !is_aside && file.is_file()
+    };
+    let mut found: Vec<_> =
+        entries.map(|entry| entry.path()).filter(is_meant).take(MOST_PASSED_OVER).collect();
+    found.sort();
+    found
 }
 
 /// The text of a file.

@@ -152,7 +152,8 @@ impl<'t> Walk<'t> {
         report.add(Finding::error(self.at, format!("{} has no `{key}`", self.what)).help(help).absence());
     }
 
-    /// As [`Walk::missing`], and silent too when another name for the key stands there, which has been reported.
+    /// As [`Walk::missing`], and silent too when another name for the key stands there, which has been
+    /// reported.
     pub fn missing_of(&self, keys: &Keys, key: &'static str, help: &str, report: &mut Report) {
         let is_it = |name: &str| keys.renamed.iter().any(|(old, new)| *old == name && *new == key);
         if !self.entries().iter().any(|(k, _)| is_it(&k.value)) {

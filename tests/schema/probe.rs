@@ -11,7 +11,8 @@ use sexton::config::{self};
 
 use super::{document, facts, said, validator};
 
-/// A table: where its keys stand in the schema, the text before them, and whether it may be written many times.
+/// A table: where its keys stand in the schema, the text before them, and whether it may be written many
+/// times.
 struct Table {
     schema: &'static str,
     before: &'static str,
@@ -364,7 +365,7 @@ fn ask(
                     || d.message.contains("more than 100%")
                     // The schema sees a date as text.
                     || d.message.ends_with("not a date");
-                if !is_known && !(is_text && MEANING.contains(&key)) {
+                if !(is_known || is_text && MEANING.contains(&key)) {
                     quarrels.push(format!("{question}: only the parser refuses it: {}", d.message));
                 }
             }

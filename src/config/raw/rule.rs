@@ -141,6 +141,11 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
     let enabled = named.flag("enabled", report).unwrap_or(true);
     let retires = !enabled && named.entries().iter().all(|(k, _)| k.value == "id" || k.value == "enabled");
     let class = on(&named, is_whole && !retires, report);
+    if let Some(labels) = named.within("labels").filter(|labels| labels.has("severity")) {
+        let message = "`labels.severity` is a label only: it does not say how bad the rule is";
+        let finding = Finding::warning(labels.key_at("severity"), message);
+        report.add(finding.help("write severity = \"critical\" in the rule or its steps"));
+    }
     let own = step(&named, report);
     let steps = steps(&named, &called, &own, report);
     let says_when = named.has("raise") || named.has("step") || !steps.is_empty();

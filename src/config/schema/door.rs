@@ -38,8 +38,8 @@ pub fn destinations(keys: &Keys, doors: &Doors) -> Value {
     })
 }
 
-/// Every key stands in `properties`, where editors look for what to propose; which of them fit together is said
-/// kind by kind.
+/// Every key stands in `properties`, where editors look for what to propose; which of them fit together is
+/// said kind by kind.
 fn by_kind(
     keys: &Keys,
     kinds: &[&'static DoorSpec],

@@ -25,7 +25,7 @@ fn every_mistake_has_its_message() {
         ("swap.in > 4MiB", "[4MiB] cannot compare bytes/s and bytes: `swap.in` is bytes/s (write 4MiB/s)"),
         (
             "left < 3",
-            "[3] cannot compare seconds and number: `eta(fs.used, 100%, 6h)` is seconds (write 3s, 3m or 3h)",
+            "[3] cannot compare seconds and number: `eta(fs.used, 100%, 6h)` is seconds (write 3ms, 3s or 3m)",
         ),
         ("fs.usde > 90%", "[fs.usde] no signal or `let` is called `fs.usde` (did you mean `fs.used`?)"),
         ("lefft < 3d", "[lefft] no signal or `let` is called `lefft` (did you mean `left`?)"),
