@@ -274,7 +274,8 @@ pub fn settle(items: &mut [Item], doors: &Doors, facts: &HostFacts) {
             }
             is_new
         });
-        let clash: Vec<_> = item.rules.iter().map(|r| r.id.clone()).filter(|id| builtin.contains(id)).collect();
+        let clash: Vec<_> =
+            item.rules.iter().map(|r| r.id.clone()).filter(|id| builtin.contains(id)).collect();
         for id in clash {
             item.remark(format!(
                 "there is a built-in rule `{id}`: where both raise, retire one: [[rule]] id = \"{id}\", enabled = false"

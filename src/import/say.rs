@@ -200,7 +200,11 @@ fn tidy(value: f64, ty: Type) -> f64 {
 
 /// A duration as the configuration writes it: `90s`, `1h`, `500ms`.
 pub fn span(ns: i64) -> String {
-    if ns == 0 { "0s".to_owned() } else { in_ms(ns).unwrap_or_else(|| literal(ns as f64 / SECOND as f64, SECONDS)) }
+    if ns == 0 {
+        "0s".to_owned()
+    } else {
+        in_ms(ns).unwrap_or_else(|| literal(ns as f64 / SECOND as f64, SECONDS))
+    }
 }
 
 fn in_ms(ns: i64) -> Option<String> {

@@ -196,8 +196,7 @@ fn rest(out: &mut String, rule: &Rule) {
         let _ = writeln!(out, "depends = {}", list(&rule.depends));
     }
     if !rule.labels.is_empty() {
-        let each: Vec<_> =
-            rule.labels.iter().map(|(k, v)| format!("{} = {}", key(k), quoted(v))).collect();
+        let each: Vec<_> = rule.labels.iter().map(|(k, v)| format!("{} = {}", key(k), quoted(v))).collect();
         let _ = writeln!(out, "labels = {{ {} }}", each.join(", "));
     }
     let Some(action) = &rule.action else { return };
@@ -235,8 +234,7 @@ pub fn list(texts: &[String]) -> String {
 
 /// A key of a table, quoted where it must be.
 fn key(name: &str) -> String {
-    let is_bare =
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if is_bare { name.to_owned() } else { quoted(name) }
 }
 

@@ -72,7 +72,9 @@ impl Product for Desk {
                 continue;
             };
             let same = serde_json::from_str::<Json>(&row.body).is_ok_and(|body| body == record.body);
-            let over = |body: &Json| ["resolved", "closed", "cancelled"].contains(&body["state"].as_str().unwrap_or(""));
+            let over = |body: &Json| {
+                ["resolved", "closed", "cancelled"].contains(&body["state"].as_str().unwrap_or(""))
+            };
             let excused = dropped && over(&record.body) == row.over;
             if !same && !excused {
                 wrong.push(format!("desk: {id} stands at revision {}, not {}", record.rev, row.rev));

@@ -41,7 +41,13 @@ impl Programs {
             _ => return None,
         };
         if run.is_empty() {
-            lose(item, place, does, "names no program", "[rule.action] run = [\"systemctl\", \"restart\", \"…\"]");
+            lose(
+                item,
+                place,
+                does,
+                "names no program",
+                "[rule.action] run = [\"systemctl\", \"restart\", \"…\"]",
+            );
             return None;
         }
         usable(run, item, place)
@@ -51,7 +57,8 @@ impl Programs {
     fn restarted(&self, item: &mut Item, place: &Place) -> Option<Vec<String>> {
         let at = self.start.iter().position(|w| w == "start");
         let is_manager = self.start.first().is_some_and(|p| {
-            p.contains("/init.d/") || ["systemctl", "service", "rc-service"].contains(&p.rsplit('/').next().unwrap_or(p))
+            p.contains("/init.d/")
+                || ["systemctl", "service", "rc-service"].contains(&p.rsplit('/').next().unwrap_or(p))
         });
         if let Some(at) = at.filter(|_| is_manager) {
             let mut run = self.start.clone();
@@ -60,7 +67,8 @@ impl Programs {
             }
             return Some(run);
         }
-        let what = if self.start.is_empty() { "restart without a program" } else { "restart by two programs" };
+        let what =
+            if self.start.is_empty() { "restart without a program" } else { "restart by two programs" };
         lose(item, place, "restart", what, "[rule.action] run = [\"systemctl\", \"restart\", \"…\"]");
         None
     }
@@ -101,7 +109,8 @@ fn usable(run: Vec<String>, item: &mut Item, place: &Place) -> Option<Action> {
 pub fn restarts(statement: &Statement, cycle: i64) -> Option<String> {
     let words = &statement.words;
     let at = words.iter().position(|w| w.text.starts_with("restart") && !w.is_quoted)?;
-    let number = |i: usize| words.get(i).and_then(|w| w.text.parse::<i64>().ok()).filter(|n| (1..=10_000).contains(n));
+    let number =
+        |i: usize| words.get(i).and_then(|w| w.text.parse::<i64>().ok()).filter(|n| (1..=10_000).contains(n));
     let times = number(at.checked_sub(1)?)?;
     let cycles = number(at + 2)?;
     Some(format!("{times} per {}", say::span(cycles.saturating_mul(cycle))))

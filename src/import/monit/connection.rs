@@ -79,8 +79,8 @@ pub fn read(service: &Service, words: &[Word], cycle: i64) -> Result<Verdict, Lo
 }
 
 fn ask(service: &Service, words: &[Word]) -> Asked {
-    let mut asked = Asked::default();
-    asked.host = if service.kind == Kind::Host { service.subject.clone() } else { "localhost".to_owned() };
+    let host = if service.kind == Kind::Host { service.subject.clone() } else { "localhost".to_owned() };
+    let mut asked = Asked { host, ..Asked::default() };
     let raw = |i: usize| words.get(i).map(|w| w.raw.clone()).unwrap_or_default();
     // A sign between key and value may be left out: `status = 200`, `content "ok"`.
     let value = |i: usize| if ["=", "==", ">", "<", "!="].contains(&raw(i).as_str()) { i + 1 } else { i };
@@ -94,18 +94,28 @@ fn ask(service: &Service, words: &[Word]) -> Asked {
             "protocol" | "proto" => asked.protocol = raw(next).to_ascii_lowercase(),
             "ssl" | "tls" | "tcpssl" => (asked.is_tls, used) = (true, 1),
             "type" => match raw(next).to_ascii_lowercase().as_str() {
-                "udp" => asked.refused = Some(Lost { why: "UDP is not asked here", instead: "a plugin rule with check_udp" }),
+                "udp" => {
+                    asked.refused =
+                        Some(Lost { why: "UDP is not asked here", instead: "a plugin rule with check_udp" })
+                }
                 "tcpssl" => asked.is_tls = true,
                 _ => {}
             },
             "ping" | "ping4" | "ping6" | "icmp" => {
-                asked.refused = Some(Lost { why: "ping is not sent here", instead: "a tcp check on a port of that host, or a plugin rule with check_ping" });
+                asked.refused = Some(Lost {
+                    why: "ping is not sent here",
+                    instead: "a tcp check on a port of that host, or a plugin rule with check_ping",
+                });
             }
             "unixsocket" | "unix" => {
-                asked.refused = Some(Lost { why: "sockets in the file system are not asked here", instead: "a plugin rule, or a rule on the unit" });
+                asked.refused = Some(Lost {
+                    why: "sockets in the file system are not asked here",
+                    instead: "a plugin rule, or a rule on the unit",
+                });
             }
             "permission" | "uid" | "gid" | "checksum" => {
-                asked.refused = Some(Lost { why: "owner, rights and checksum have no signal", instead: "a plugin rule" });
+                asked.refused =
+                    Some(Lost { why: "owner, rights and checksum have no signal", instead: "a plugin rule" });
             }
             "url" => asked.url = raw(next),
             "request" => asked.request = raw(next),
@@ -113,7 +123,9 @@ fn ask(service: &Service, words: &[Word]) -> Asked {
             "status" => {
                 let at = value(next);
                 match (raw(next).as_str(), raw(at)) {
-                    ("<" | ">" | "!=", _) => asked.lost.push("a range of status codes: the check takes 2xx and 3xx"),
+                    ("<" | ">" | "!=", _) => {
+                        asked.lost.push("a range of status codes: the check takes 2xx and 3xx")
+                    }
                     (_, code) => asked.status.push(code),
                 }
                 used = at + 1 - i;
@@ -137,12 +149,17 @@ fn ask(service: &Service, words: &[Word]) -> Asked {
             "certificate" => {
                 asked.cert_days = words[i..].iter().find_map(|w| w.text.parse().ok());
                 asked.is_tls = true;
-                used = words[i..].iter().position(|w| w.text.starts_with("day")).map_or(words.len(), |n| n + 1);
+                used =
+                    words[i..].iter().position(|w| w.text.starts_with("day")).map_or(words.len(), |n| n + 1);
             }
-            "username" | "password" | "checksum-of" => asked.lost.push("a login is not carried over: no password stands in rules"),
+            "username" | "password" | "checksum-of" => {
+                asked.lost.push("a login is not carried over: no password stands in rules")
+            }
             "hostheader" | "http" => asked.lost.push("a header: write `headers` into the [[check]]"),
             "retry" => asked.lost.push("retries: the rule's `for` waits instead"),
-            "response" | "responsetime" => asked.lost.push("the time of the answer: a rule with check.latency"),
+            "response" | "responsetime" => {
+                asked.lost.push("the time of the answer: a rule with check.latency")
+            }
             _ => used = 1,
         }
         i += used.max(1);
@@ -161,12 +178,17 @@ fn http(asked: &Asked) -> Check {
     };
     let path = if asked.request.is_empty() { "/" } else { &asked.request };
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let url = if asked.url.is_empty() { format!("{scheme}://{host}{port}{slash}{path}") } else { asked.url.clone() };
+    let url = if asked.url.is_empty() {
+        format!("{scheme}://{host}{port}{slash}{path}")
+    } else {
+        asked.url.clone()
+    };
     let mut keys = vec![("url", quoted(&url))];
     if ["HEAD", "POST", "PUT", "OPTIONS"].contains(&asked.method.as_str()) {
         keys.push(("method", quoted(&asked.method)));
     }
-    let codes: Vec<String> = asked.status.iter().filter(|s| s.len() == 3 && s.parse::<u16>().is_ok()).cloned().collect();
+    let codes: Vec<String> =
+        asked.status.iter().filter(|s| s.len() == 3 && s.parse::<u16>().is_ok()).cloned().collect();
     if !codes.is_empty() {
         keys.push(("status", crate::import::write::list(&codes)));
     }

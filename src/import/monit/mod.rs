@@ -121,7 +121,8 @@ fn included(reader: &mut Reader, from: &Path, pattern: &str) -> Vec<Result<File,
 /// `set daemon 60`.
 fn daemon(statement: &Statement) -> Option<i64> {
     let [set, daemon, seconds, ..] = statement.words.as_slice() else { return None };
-    let seconds = (set.text == "set" && daemon.text == "daemon").then(|| seconds.text.parse::<i64>().ok())??;
+    let seconds =
+        (set.text == "set" && daemon.text == "daemon").then(|| seconds.text.parse::<i64>().ok())??;
     (1..=LONGEST).contains(&seconds).then_some(seconds * SECOND)
 }
 

@@ -89,7 +89,9 @@ impl Service {
     /// `match` of its rules, and what is uncertain about it.
     pub fn matches(&self) -> (Option<(&'static str, String)>, Option<&'static str>) {
         match self.kind {
-            Kind::Filesystem if self.subject.starts_with("/dev/") => (Some(("device", self.subject.clone())), None),
+            Kind::Filesystem if self.subject.starts_with("/dev/") => {
+                (Some(("device", self.subject.clone())), None)
+            }
             Kind::Filesystem => (Some(("mount", self.subject.clone())), None),
             Kind::Network if self.subject.parse::<std::net::IpAddr>().is_ok() => {
                 (None, Some("an interface is named here, not its address: write it into `match`"))
@@ -110,7 +112,10 @@ impl Service {
         if self.by == "pidfile" {
             let stem = file.strip_suffix(".pid").unwrap_or(file);
             let stem = if stem.is_empty() || stem == "pid" { &self.name } else { stem };
-            return (stem.to_owned(), Some("named after its pid file: see that it is the name that `ps -o comm` shows"));
+            return (
+                stem.to_owned(),
+                Some("named after its pid file: see that it is the name that `ps -o comm` shows"),
+            );
         }
         let first = self.subject.split_whitespace().next().unwrap_or_default();
         let base = first.trim_matches(['^', '$']).rsplit('/').next().unwrap_or_default().replace('\\', "");
@@ -152,7 +157,12 @@ impl Service {
         }
         if items.is_empty() {
             let mut item = Item { what: self.what(), place: self.place.clone(), ..Item::default() };
-            item.losses.push(self.loss(&self.place, &self.text, "has no test that is carried over", "a plugin rule"));
+            item.losses.push(self.loss(
+                &self.place,
+                &self.text,
+                "has no test that is carried over",
+                "a plugin rule",
+            ));
             items.push(item);
         }
         items
@@ -208,7 +218,9 @@ impl Service {
             }
         };
         let (selects, doubt) = self.matches();
-        for why in doubt.filter(|_| verdict.class.is_none()).into_iter().chain(verdict.differs.iter().copied()) {
+        for why in
+            doubt.filter(|_| verdict.class.is_none()).into_iter().chain(verdict.differs.iter().copied())
+        {
             item.losses.push(self.loss(place, text, why, ""));
         }
         verdict.remarks.iter().for_each(|r| item.remark(*r));
@@ -240,10 +252,16 @@ impl Service {
     /// Statements that are neither tests nor programs.
     fn other(&self, place: &Place, statement: &Statement) -> Option<Item> {
         let (why, instead) = match statement.keyword() {
-            "alert" | "noalert" => ("says who is told of this service", "`match` of the [[destination]]: docs/forwarding.md"),
+            "alert" | "noalert" => {
+                ("says who is told of this service", "`match` of the [[destination]]: docs/forwarding.md")
+            }
             "not" => ("hours in which it is not judged", "a [[window]] with `every`"),
-            "every" if self.every() == 1 => ("hours in which it is judged", "a [[window]] with `every` for the other hours"),
-            "mode" if statement.text().contains("passive") => ("only watches: no action", "leave out [rule.action]"),
+            "every" if self.every() == 1 => {
+                ("hours in which it is judged", "a [[window]] with `every` for the other hours")
+            }
+            "mode" if statement.text().contains("passive") => {
+                ("only watches: no action", "leave out [rule.action]")
+            }
             "mode" => ("says who starts it", "systemd starts services"),
             "onreboot" => ("says what is started after a boot", "systemd starts services"),
             _ => return None,
@@ -266,21 +284,33 @@ fn split(words: &[Word]) -> (&[Word], &[Word]) {
 /// `depends on x`: the rules of one service are symptoms of those that say that the other is away.
 pub fn depend(services: &[Service], items: &mut [Item]) {
     for service in services {
-        let statements = service.statements.iter().filter(|(_, s)| matches!(s.keyword(), "depends" | "depend"));
+        let statements =
+            service.statements.iter().filter(|(_, s)| matches!(s.keyword(), "depends" | "depend"));
         for (place, statement) in statements {
             for word in statement.words.iter().skip(1).filter(|w| w.text != "on") {
                 let head = format!("{}-", kebab(&word.raw));
                 let tells = |id: &str| {
-                    id.strip_prefix(&head).is_some_and(|rest| ["not-running", "missing", "down"].contains(&rest) || rest.starts_with("port"))
+                    id.strip_prefix(&head).is_some_and(|rest| {
+                        ["not-running", "missing", "down"].contains(&rest) || rest.starts_with("port")
+                    })
                 };
-                let ids: Vec<String> =
-                    items.iter().flat_map(|i| &i.rules).map(|r| r.id.clone()).filter(|id| tells(id)).collect();
+                let ids: Vec<String> = items
+                    .iter()
+                    .flat_map(|i| &i.rules)
+                    .map(|r| r.id.clone())
+                    .filter(|id| tells(id))
+                    .collect();
                 let own = format!("{}-", kebab(&service.name));
                 let mine = items.iter_mut().filter(|i| i.what == service.what() && i.fate() != Fate::Not);
                 for item in mine {
                     if ids.is_empty() {
                         let why = "no rule here says that it is away";
-                        item.losses.push(service.loss(place, &statement.text(), why, "`depends` on a rule of it"));
+                        item.losses.push(service.loss(
+                            place,
+                            &statement.text(),
+                            why,
+                            "`depends` on a rule of it",
+                        ));
                     }
                     for rule in item.rules.iter_mut().filter(|r| r.id.starts_with(&own)) {
                         rule.depends.extend(ids.iter().filter(|id| **id != rule.id).cloned());

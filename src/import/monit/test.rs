@@ -64,12 +64,21 @@ impl Verdict {
     pub fn step(&self) -> say::Built<Step> {
         let (clear, _) = say::calm(&self.raise)?;
         let raise = self.raise.clone();
-        Ok(Step { severity: self.severity, impact: None, urgency: None, raise, clear, for_: self.for_, keep: None })
+        Ok(Step {
+            severity: self.severity,
+            impact: None,
+            urgency: None,
+            raise,
+            clear,
+            for_: self.for_,
+            keep: None,
+        })
     }
 }
 
 /// A test that is not understood.
-pub const STRANGE: Lost = Lost { why: "is not understood", instead: "write the rule by hand, see docs/rules.md" };
+pub const STRANGE: Lost =
+    Lost { why: "is not understood", instead: "write the rule by hand, see docs/rules.md" };
 
 /// How often a test must fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +92,11 @@ pub struct Count {
 /// Takes `for 3 cycles`, `3 times within 5 cycles` off the end of a condition.
 pub fn count(words: &[Word]) -> (&[Word], Count) {
     let once = Count { times: 1, of: None };
-    let number = |i: usize| words.get(i).and_then(|w| w.text.parse::<i64>().ok()).filter(|n| (1..=10_000).contains(n));
-    let is = |i: usize, texts: &[&str]| words.get(i).is_some_and(|w| !w.is_quoted && texts.contains(&w.text.as_str()));
+    let number =
+        |i: usize| words.get(i).and_then(|w| w.text.parse::<i64>().ok()).filter(|n| (1..=10_000).contains(n));
+    let is = |i: usize, texts: &[&str]| {
+        words.get(i).is_some_and(|w| !w.is_quoted && texts.contains(&w.text.as_str()))
+    };
     let n = words.len();
     if n < 2 || !is(n - 1, &["cycles", "cycle"]) {
         return (words, once);
@@ -119,21 +131,30 @@ pub fn often(mut verdict: Verdict, count: Count, cycle: i64) -> Result<Verdict, 
     }
     let window = say::span(of.saturating_mul(cycle));
     let share = literal((count.times as f64 / of as f64 * 1000.0).floor() / 1000.0, say::RATIO);
-    verdict.raise = say::cond(&format!("frac({}, {window}) >= {share}", verdict.raise)).map_err(|_| STRANGE)?;
+    verdict.raise =
+        say::cond(&format!("frac({}, {window}) >= {share}", verdict.raise)).map_err(|_| STRANGE)?;
     Ok(verdict)
 }
 
 /// A process or mount that is away.
 pub fn missing(service: &Service) -> Result<Verdict, Lost> {
     match service.kind {
-        Kind::Process => Verdict::new("not-running", "NAME is not running", "proc.count < 1", Severity::Critical),
+        Kind::Process => {
+            Verdict::new("not-running", "NAME is not running", "proc.count < 1", Severity::Critical)
+        }
         Kind::Filesystem => {
-            let mut verdict = Verdict::new("missing", "NAME hangs or is not mounted", "fs.hung", Severity::Critical)?;
+            let mut verdict =
+                Verdict::new("missing", "NAME hangs or is not mounted", "fs.hung", Severity::Critical)?;
             verdict.nodata_after = Some("2m");
-            verdict.remarks.push("that the mount is away is told by the companion of this rule (nodata_after)");
+            verdict
+                .remarks
+                .push("that the mount is away is told by the companion of this rule (nodata_after)");
             Ok(verdict)
         }
-        _ => Err(Lost { why: "nothing here sees whether it exists", instead: "a plugin rule with check_file_age or the like" }),
+        _ => Err(Lost {
+            why: "nothing here sees whether it exists",
+            instead: "a plugin rule with check_file_age or the like",
+        }),
     }
 }
 
@@ -142,7 +163,11 @@ pub fn read(service: &Service, words: &[Word]) -> Result<Verdict, Lost> {
     let plain: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
     let has = |word: &str| plain.contains(&word);
     if has("exist") || has("exists") || (has("not") && has("running")) {
-        return if has("not") { missing(service) } else { Err(Lost { why: "that something exists is no breach here", instead: "" }) };
+        return if has("not") {
+            missing(service)
+        } else {
+            Err(Lost { why: "that something exists is no breach here", instead: "" })
+        };
     }
     match (service.kind, plain.first().copied()) {
         (Kind::Program, Some("status")) => return program(words),
@@ -158,7 +183,10 @@ pub fn read(service: &Service, words: &[Word]) -> Result<Verdict, Lost> {
             return Err(Lost { why: "that something has changed is no condition here", instead });
         }
         (Kind::Other, _) => {
-            return Err(Lost { why: "files and directories have no signal in this version", instead: "a plugin rule with check_file_age or check_log" });
+            return Err(Lost {
+                why: "files and directories have no signal in this version",
+                instead: "a plugin rule with check_file_age or check_log",
+            });
         }
         _ => {}
     }
@@ -223,8 +251,10 @@ fn limit(words: &[Word]) -> Option<Limit> {
     let at = words.iter().position(|w| !w.is_quoted && operator(&w.text).is_some())?;
     let op = operator(&words[at].text)?;
     let noise = ["is", "the", "than", "usage", "using", "total", "of"];
-    let resource: Vec<_> = words[..at].iter().map(|w| w.text.as_str()).filter(|w| !noise.contains(w)).collect();
-    let after: Vec<&str> = words[at + 1..].iter().map(|w| w.text.as_str()).filter(|w| !["than", "to"].contains(w)).collect();
+    let resource: Vec<_> =
+        words[..at].iter().map(|w| w.text.as_str()).filter(|w| !noise.contains(w)).collect();
+    let after: Vec<&str> =
+        words[at + 1..].iter().map(|w| w.text.as_str()).filter(|w| !["than", "to"].contains(w)).collect();
     let first = after.first()?;
     let digits = first.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(first.len());
     let value = first[..digits].parse().ok()?;
@@ -265,7 +295,11 @@ fn system(l: &Limit) -> Result<Verdict, Lost> {
         let limit = l.of(say::NUMBER).ok_or(STRANGE)?;
         let limit = if rest.contains("core") { format!("{limit} * cpu.count") } else { limit };
         let signal = format!("load.avg{minutes}");
-        return warning(&format!("load{minutes}"), &format!("load {{{signal}}}"), &format!("{signal} {} {limit}", l.op));
+        return warning(
+            &format!("load{minutes}"),
+            &format!("load {{{signal}}}"),
+            &format!("{signal} {} {limit}", l.op),
+        );
     }
     let (id, title, raise) = match resource {
         "cpu" => ("cpu", "CPU {cpu.busy} busy", l.says("cpu.busy + cpu.iowait", say::RATIO)?),
@@ -273,14 +307,18 @@ fn system(l: &Limit) -> Result<Verdict, Lost> {
         "cpu system" => ("cpu-system", "CPU {cpu.system} in the kernel", l.says("cpu.system", say::RATIO)?),
         "cpu wait" => ("cpu-wait", "CPU {cpu.iowait} waits for disks", l.says("cpu.iowait", say::RATIO)?),
         "cpu steal" => ("cpu-steal", "the hypervisor takes {cpu.steal}", l.says("cpu.steal", say::RATIO)?),
-        "memory" | "mem" if l.is_share() => ("memory", "memory {mem.used} used", l.says("mem.used", say::RATIO)?),
+        "memory" | "mem" if l.is_share() => {
+            ("memory", "memory {mem.used} used", l.says("mem.used", say::RATIO)?)
+        }
         "memory" | "mem" => ("memory", "memory {mem.used} used", l.says("mem.total - mem.available", BYTES)?),
         "swap" if l.is_share() => {
             ("swap", "swap: {swap.free} free", l.says("(swap.total - swap.free) / swap.total", say::RATIO)?)
         }
         "swap" => ("swap", "swap: {swap.free} free", l.says("swap.total - swap.free", BYTES)?),
         "uptime" => ("uptime", "up for {host.uptime}", l.says("host.uptime", say::SECONDS)?),
-        "filedescriptors" => return Err(Lost { why: "open files have no signal in this version", instead: "a plugin rule" }),
+        "filedescriptors" => {
+            return Err(Lost { why: "open files have no signal in this version", instead: "a plugin rule" });
+        }
         _ => return Err(STRANGE),
     };
     warning(id, title, &raise)
@@ -289,14 +327,21 @@ fn system(l: &Limit) -> Result<Verdict, Lost> {
 fn process(l: &Limit) -> Result<Verdict, Lost> {
     let resource = l.resource.as_str();
     let (id, title, raise) = match resource {
-        "cpu" | "totalcpu" => ("cpu", "NAME uses {proc.cpu} of a CPU", l.says("proc.cpu / cpu.count", say::RATIO)?),
+        "cpu" | "totalcpu" => {
+            ("cpu", "NAME uses {proc.cpu} of a CPU", l.says("proc.cpu / cpu.count", say::RATIO)?)
+        }
         "memory" | "mem" | "totalmemory" | "totalmem" if l.is_share() => {
             ("memory", "NAME uses {proc.rss}", l.says("proc.rss / mem.total", say::RATIO)?)
         }
-        "memory" | "mem" | "totalmemory" | "totalmem" => ("memory", "NAME uses {proc.rss}", l.says("proc.rss", BYTES)?),
+        "memory" | "mem" | "totalmemory" | "totalmem" => {
+            ("memory", "NAME uses {proc.rss}", l.says("proc.rss", BYTES)?)
+        }
         "uptime" => ("uptime", "NAME runs for {proc.age}", l.says("proc.age", say::SECONDS)?),
         "children" => {
-            return Err(Lost { why: "children of a process have no signal", instead: "proc.count: live processes of that name" });
+            return Err(Lost {
+                why: "children of a process have no signal",
+                instead: "proc.count: live processes of that name",
+            });
         }
         "threads" => return Err(Lost { why: "threads have no signal", instead: "a plugin rule" }),
         _ => return Err(STRANGE),
@@ -308,26 +353,36 @@ fn filesystem(l: &Limit) -> Result<Verdict, Lost> {
     let (id, title, raise) = match l.resource.as_str() {
         "space" if l.is_share() => ("space", "{mount} is {fs.used} full", l.says("fs.used", say::RATIO)?),
         "space" => ("space", "{mount} is {fs.used} full", l.says("fs.size - fs.avail", BYTES)?),
-        "space free" if l.is_share() => ("space", "{mount} is {fs.used} full", l.says("100% - fs.used", say::RATIO)?),
+        "space free" if l.is_share() => {
+            ("space", "{mount} is {fs.used} full", l.says("100% - fs.used", say::RATIO)?)
+        }
         "space free" => ("space", "{mount} has {fs.avail} left", l.says("fs.avail", BYTES)?),
-        "inode" | "inodes" if l.is_share() => {
-            ("inodes", "{mount} has {fs.inodes_used} of its inodes in use", l.says("fs.inodes_used", say::RATIO)?)
-        }
-        "inode free" | "inodes free" if l.is_share() => {
-            ("inodes", "{mount} has {fs.inodes_used} of its inodes in use", l.says("100% - fs.inodes_used", say::RATIO)?)
-        }
+        "inode" | "inodes" if l.is_share() => (
+            "inodes",
+            "{mount} has {fs.inodes_used} of its inodes in use",
+            l.says("fs.inodes_used", say::RATIO)?,
+        ),
+        "inode free" | "inodes free" if l.is_share() => (
+            "inodes",
+            "{mount} has {fs.inodes_used} of its inodes in use",
+            l.says("100% - fs.inodes_used", say::RATIO)?,
+        ),
         "inode" | "inodes" | "inode free" | "inodes free" => {
             return Err(Lost { why: "inodes have a signal only as share", instead: "fs.inodes_used > 90%" });
         }
         "read" | "write" | "read rate" | "write rate" | "service time" => {
-            return Err(Lost { why: "traffic is of a disk, not of a mount", instead: "a rule on disk: disk.read, disk.write, disk.latency" });
+            return Err(Lost {
+                why: "traffic is of a disk, not of a mount",
+                instead: "a rule on disk: disk.read, disk.write, disk.latency",
+            });
         }
         _ => return Err(STRANGE),
     };
     let mut verdict = warning(id, title, &raise)?;
     // `100% - x < 20%` is `x > 80%`.
     if let Some(rest) = raise.strip_prefix("100% - ")
-        && let Some((signal, op, _)) = rest.split_once(' ').and_then(|(s, r)| r.split_once(' ').map(|(o, l)| (s, o, l)))
+        && let Some((signal, op, _)) =
+            rest.split_once(' ').and_then(|(s, r)| r.split_once(' ').map(|(o, l)| (s, o, l)))
     {
         let turned = match op {
             "<" => ">",
@@ -346,7 +401,12 @@ fn network(l: &Limit) -> Result<Verdict, Lost> {
     let signal = match l.resource.split(' ').find(|w| ["upload", "download", "saturation"].contains(w)) {
         Some("upload") => "net.tx",
         Some("download") => "net.rx",
-        Some(_) => return Err(Lost { why: "the speed of an interface has no signal", instead: "write it as a number: net.rx > 100MB/s" }),
+        Some(_) => {
+            return Err(Lost {
+                why: "the speed of an interface has no signal",
+                instead: "write it as a number: net.rx > 100MB/s",
+            });
+        }
         None => return Err(STRANGE),
     };
     if l.unit.contains("packet") {
@@ -372,6 +432,8 @@ fn program(words: &[Word]) -> Result<Verdict, Lost> {
     let l = limit(words).ok_or(STRANGE)?;
     let raise = l.says("plugin.status", say::NUMBER)?;
     let mut verdict = Verdict::new("status", "NAME ends with {plugin.status}", &raise, Severity::Warning)?;
-    verdict.differs.push("plugins are not run in this version: the rule waits for them; exit codes are 0 to 2 then");
+    verdict
+        .differs
+        .push("plugins are not run in this version: the rule waits for them; exit codes are 0 to 2 then");
     Ok(verdict)
 }

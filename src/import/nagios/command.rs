@@ -67,7 +67,8 @@ impl Line {
         let words = arguments(&text);
         let words = match words.first().map(|w| w.rsplit('/').next().unwrap_or(w)) {
             Some("sudo" | "nice" | "timeout" | "env") => {
-                let at = words.iter().position(|w| w.rsplit('/').next().is_some_and(|n| n.starts_with("check_")));
+                let at =
+                    words.iter().position(|w| w.rsplit('/').next().is_some_and(|n| n.starts_with("check_")));
                 words.get(at.unwrap_or(0)..).unwrap_or_default().to_vec()
             }
             _ => words,
@@ -101,12 +102,21 @@ impl Line {
     }
 
     /// The plugin that check_nrpe or check_by_ssh runs over there.
-    pub fn through_nrpe(&self, site: &Site, target: &Target, used: &mut BTreeSet<String>) -> Result<Line, Nothing> {
+    pub fn through_nrpe(
+        &self,
+        site: &Site,
+        target: &Target,
+        used: &mut BTreeSet<String>,
+    ) -> Result<Line, Nothing> {
         let shown = self.words.join(" ");
         match self.plugin() {
             "check_nrpe" | "check_nrpe_1arg" => {
                 let Some(name) = self.behind(&["-c", "--command"]) else {
-                    return Err((shown, "asks NRPE for its version only".to_owned(), "leave it out".to_owned()));
+                    return Err((
+                        shown,
+                        "asks NRPE for its version only".to_owned(),
+                        "leave it out".to_owned(),
+                    ));
                 };
                 used.insert(name.to_owned());
                 let Some((line, _)) = site.nrpe.get(name) else {
@@ -118,7 +128,7 @@ impl Line {
                 Ok(Self::of(site, line, args, target))
             }
             "check_by_ssh" => match self.behind(&["-C", "--command"]) {
-                Some(command) => Ok(Self::of(site, &command.to_owned(), &[], target)),
+                Some(command) => Ok(Self::of(site, command, &[], target)),
                 None => Err((shown, "runs something over ssh".to_owned(), "a rule on that host".to_owned())),
             },
             _ => Ok(self.clone()),
@@ -140,7 +150,8 @@ fn filled(site: &Site, text: &str, args: &[String], target: &Target, lost: &mut 
         };
         let name = &after[..close];
         rest = &after[close + 1..];
-        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
         if !is_name {
             // `$$` is a dollar.
             out.push('$');
@@ -165,7 +176,9 @@ fn value(site: &Site, name: &str, args: &[String], target: &Target) -> Option<St
         "HOSTADDRESS" | "HOSTADDRESS6" => known(&target.address),
         "HOSTNAME" | "HOSTALIAS" | "HOSTDISPLAYNAME" => known(&target.host),
         "SERVICEDESC" => known(&target.name),
-        _ if name.starts_with("USER") => Some(site.macros.get(name).cloned().unwrap_or_else(|| "plugins".to_owned())),
+        _ if name.starts_with("USER") => {
+            Some(site.macros.get(name).cloned().unwrap_or_else(|| "plugins".to_owned()))
+        }
         _ => target.custom.get(name).or_else(|| site.macros.get(name)).cloned(),
     }
 }

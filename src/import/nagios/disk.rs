@@ -33,18 +33,30 @@ pub fn read(words: &[String], target: &Target) -> Option<Outcome> {
         types.extend(REMOTE.map(str::to_owned));
     }
     for (label, globs) in [("mount", mounts), ("fstype", types)] {
-        let globs: Vec<String> = globs.into_iter().map(|g| g.replace(['[', '{'], "?")).filter(|g| g.len() > 1 || g == "/").collect();
+        let globs: Vec<String> = globs
+            .into_iter()
+            .map(|g| g.replace(['[', '{'], "?"))
+            .filter(|g| g.len() > 1 || g == "/")
+            .collect();
         if !globs.is_empty() {
             matches.insert(label.to_owned(), globs);
         }
     }
     for letter in ["r", "R", "i", "I", "g", "E"] {
         if options.get(letter).is_some() {
-            outcome.losses.push((format!("-{letter}"), "a selection by pattern or group is not carried over", "`match` in the rule"));
+            outcome.losses.push((
+                format!("-{letter}"),
+                "a selection by pattern or group is not carried over",
+                "`match` in the rule",
+            ));
         }
     }
     if ["w", "c"].iter().any(|o| options.each(o).len() > 1) {
-        outcome.losses.push((String::new(), "several groups of limits: the first is taken", "a rule for each group"));
+        outcome.losses.push((
+            String::new(),
+            "several groups of limits: the first is taken",
+            "a rule for each group",
+        ));
     }
     let megabyte = match options.get("u").map(str::to_ascii_lowercase).as_deref() {
         None | Some("mb" | "mib" | "") => 1_048_576.0,
@@ -56,7 +68,13 @@ pub fn read(words: &[String], target: &Target) -> Option<Outcome> {
     };
     if let Some(raises) = steps(&options, |text| free(text, megabyte)) {
         let title = "{mount} is {fs.used} full, {fs.avail} left".to_owned();
-        outcome.rules.push(Made { id: id(target, ""), class: Class::Fs, matches: matches.clone(), title, raises });
+        outcome.rules.push(Made {
+            id: id(target, ""),
+            class: Class::Fs,
+            matches: matches.clone(),
+            title,
+            raises,
+        });
     }
     if let Some(raises) = inodes(&options) {
         let title = "{mount} has {fs.inodes_used} of its inodes in use".to_owned();
@@ -69,7 +87,8 @@ pub fn read(words: &[String], target: &Target) -> Option<Outcome> {
 fn free(text: &str, unit: f64) -> Option<String> {
     let text = text.trim().trim_end_matches(':');
     if let Some(share) = text.strip_suffix('%') {
-        let share = share.trim_end_matches(':').trim().parse::<f64>().ok().filter(|s| (0.0..100.0).contains(s))?;
+        let share =
+            share.trim_end_matches(':').trim().parse::<f64>().ok().filter(|s| (0.0..100.0).contains(s))?;
         return Some(format!("fs.used > {}", literal((100.0 - share) / 100.0, RATIO)));
     }
     let amount = text.parse::<f64>().ok().filter(|a| a.is_finite() && *a >= 0.0)?;

@@ -13,7 +13,7 @@ mod plugin;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{Aside, Item, Loss, Place, Rule, Step, kebab, shorten};
+use super::draft::{Aside, Check, Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::input::{Reader, Refused};
 use super::{Found, say, subject};
 use command::{Line, Target};
@@ -53,7 +53,8 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
 
 /// One service on its hosts.
 fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
-    let description = if service.get("service_description").is_empty() { "?" } else { service.get("service_description") };
+    let description =
+        if service.get("service_description").is_empty() { "?" } else { service.get("service_description") };
     let hosts = hosts(site, service);
     let shown = if hosts.len() == 1 { hosts[0].clone() } else { format!("{} hosts", hosts.len()) };
     let mut item = Item {
@@ -69,7 +70,10 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         return item;
     }
     let minutes = site.settings.iter().find(|(_, k, _)| k == "interval_length");
-    let length = minutes.and_then(|(_, _, v)| v.parse::<f64>().ok()).filter(|l| *l >= 1.0 && *l <= 3600.0).unwrap_or(60.0);
+    let length = minutes
+        .and_then(|(_, _, v)| v.parse::<f64>().ok())
+        .filter(|l| *l >= 1.0 && *l <= 3600.0)
+        .unwrap_or(60.0);
     let attempts = service.number("max_check_attempts").unwrap_or(1.0).max(1.0);
     let retry = service.number("retry_interval").or(service.number("retry_check_interval")).unwrap_or(1.0);
     let wait = ((attempts - 1.0) * retry * length * SECOND as f64).min(86_400e9) as i64;
@@ -85,6 +89,12 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         let mut one = Item { what: item.what.clone(), place: command_place.clone(), ..Item::default() };
         make(site, &line, &target, wait, &mut one, used);
         is_network = !one.checks.is_empty();
+        let is_asked = |c: &Check| item.checks.iter().any(|k| k.kind == c.kind && k.keys == c.keys);
+        if is_network && one.checks.iter().all(is_asked) {
+            // The same address for all of them, such as a name that the balancer has.
+            item.remark("the same is asked for each of its hosts: once is enough");
+            continue;
+        }
         item.checks.append(&mut one.checks);
         item.rules.append(&mut one.rules);
         one.losses.retain(|l| !item.losses.contains(l));
@@ -98,7 +108,7 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         let why = format!("is on {} hosts: checks are written out for {MOST_HOSTS}", hosts.len());
         item.losses.push(loss(&command_place, &given, &why, "write the others by hand"));
     }
-    if !is_network && !hosts.is_empty() {
+    if !is_network && !item.rules.is_empty() {
         let names = shorten(&hosts.join(", "), 60);
         item.remark(format!("of {names}: a rule holds on the host where its file stands"));
     }
@@ -172,7 +182,12 @@ fn make(site: &Site, line: &Line, target: &Target, wait: i64, item: &mut Item, u
         if let Ok(rule) = finish(rule, &place, wait, &shown) {
             item.rules.push(rule);
         } else {
-            item.losses.push(loss(&place, &shown, "has limits that no rule can hold", "write the rule by hand, see docs/rules.md"));
+            item.losses.push(loss(
+                &place,
+                &shown,
+                "has limits that no rule can hold",
+                "write the rule by hand, see docs/rules.md",
+            ));
         }
     }
 }
@@ -182,8 +197,21 @@ fn finish(made: Made, place: &Place, wait: i64, line: &str) -> say::Built<Rule> 
     let mut steps = Vec::new();
     for (severity, raise) in &made.raises {
         let raise = say::cond(raise)?;
-        let (clear, _) = say::calm(&raise)?;
-        steps.push(Step { severity: *severity, impact: None, urgency: None, raise, clear, for_: wait, keep: None });
+        let clear = match raise.to_string().as_str() {
+            // A plugin that goes from critical to warning is not well yet.
+            "plugin.status == 1" => say::cond("plugin.status == 0")?,
+            "plugin.status == 2" => say::cond("plugin.status in [0, 1]")?,
+            _ => say::calm(&raise)?.0,
+        };
+        steps.push(Step {
+            severity: *severity,
+            impact: None,
+            urgency: None,
+            raise,
+            clear,
+            for_: wait,
+            keep: None,
+        });
     }
     let first = steps.first().ok_or(say::TooLarge)?.raise.clone();
     steps.sort_by_key(|s| s.severity);
@@ -224,21 +252,39 @@ fn asides(site: &Site, found: &mut Found) {
     for (kind, (count, place)) in kinds {
         let instead = match kind {
             "service" | "command" => continue,
-            "host" => "a host judges itself: sexton runs on each; that it is away the desk sees by its heartbeats",
+            "host" => {
+                "a host judges itself: sexton runs on each; that it is away the desk sees by its heartbeats"
+            }
             "contact" | "contactgroup" => "people are told by [[destination]]s: docs/forwarding.md",
             "timeperiod" => "hours in which nothing is raised: a [[window]] with `every`",
             "servicedependency" | "hostdependency" => "`depends` in the rule",
-            "serviceescalation" | "hostescalation" => "the ITSM escalates; `step` in a rule raises the severity",
+            "serviceescalation" | "hostescalation" => {
+                "the ITSM escalates; `step` in a rule raises the severity"
+            }
             "hostgroup" | "servicegroup" => "labels of [host], `service` of a rule",
             _ => "has no counterpart",
         };
-        let piece = if count == 1 { format!("define {kind}") } else { format!("define {kind} ({count} of them)") };
+        let piece =
+            if count == 1 { format!("define {kind}") } else { format!("define {kind} ({count} of them)") };
         found.asides.push(Aside { place, piece, instead: instead.to_owned() });
     }
-    let quiet = ["interval_length", "log_file", "pid_file", "lock_file", "command_timeout", "debug", "nagios_user", "nagios_group", "nrpe_user", "nrpe_group"];
+    let quiet = [
+        "interval_length",
+        "log_file",
+        "pid_file",
+        "lock_file",
+        "command_timeout",
+        "debug",
+        "nagios_user",
+        "nagios_group",
+        "nrpe_user",
+        "nrpe_group",
+    ];
     for (place, key, value) in &site.settings {
         let instead = match key.as_str() {
-            "cfg_file" | "cfg_dir" | "resource_file" | "include" | "include_dir" => "is not there: give it by name",
+            "cfg_file" | "cfg_dir" | "resource_file" | "include" | "include_dir" => {
+                "is not there: give it by name"
+            }
             "allowed_hosts" | "server_port" | "server_address" | "dont_blame_nrpe" => {
                 "nobody asks from outside: the host judges by itself and sends to its destinations"
             }
@@ -250,8 +296,13 @@ fn asides(site: &Site, found: &mut Found) {
     }
 }
 
-/// An id from a name, with the host when there are several.
+/// An id from the name of a service.
 fn id(target: &Target, what: &str) -> String {
+    kebab(&format!("{}{what}", target.name))
+}
+
+/// An id from the name of a service, with the host when there are several.
+fn id_at(target: &Target, what: &str) -> String {
     let host = if target.has_many { format!("{}-", target.host) } else { String::new() };
     kebab(&format!("{host}{}{what}", target.name))
 }

@@ -70,9 +70,11 @@ pub fn read(reader: &mut Reader) -> Result<Site, Refused> {
     for file in reader.named(&["cfg"])? {
         let before = (site.objects.len(), site.nrpe.len(), site.macros.len(), site.settings.len());
         take(reader, &file, &mut site, 0)?;
-        let has_more = (site.objects.len(), site.nrpe.len(), site.macros.len()) != (before.0, before.1, before.2);
+        let has_more =
+            (site.objects.len(), site.nrpe.len(), site.macros.len()) != (before.0, before.1, before.2);
         if !has_more && !file.text.trim().is_empty() {
-            let why = format!("{}: no `define …` and no `command[…]=` in it: this is no file of Nagios", file.name);
+            let why =
+                format!("{}: no `define …` and no `command[…]=` in it: this is no file of Nagios", file.name);
             return Err(Refused { place: None, why });
         }
     }
@@ -116,7 +118,8 @@ fn take(reader: &mut Reader, file: &File, site: &mut Site, depth: usize) -> Resu
             }
         } else if let Some(rest) = line.strip_prefix("define").filter(|r| r.starts_with([' ', '\t'])) {
             let (kind, inner) = rest.trim().split_once('{').unwrap_or((rest.trim(), ""));
-            let mut object = Object { kind: kind.trim().to_ascii_lowercase(), place: place(n), ..Object::default() };
+            let mut object =
+                Object { kind: kind.trim().to_ascii_lowercase(), place: place(n), ..Object::default() };
             if inner.trim().ends_with('}') {
                 entry(&mut object, inner.trim().trim_end_matches('}'), n);
                 site.objects.push(object);
@@ -132,7 +135,9 @@ fn take(reader: &mut Reader, file: &File, site: &mut Site, depth: usize) -> Resu
         }
     }
     match open {
-        Some(object) => Err(Refused::at(object.place, format!("`define {}` is not closed: a }} is missing", object.kind))),
+        Some(object) => {
+            Err(Refused::at(object.place, format!("`define {}` is not closed: a }} is missing", object.kind)))
+        }
         None => Ok(()),
     }
 }

@@ -52,9 +52,10 @@ impl Options {
         let mut words = words.iter().peekable();
         while let Some(word) = words.next() {
             if let Some(long) = word.strip_prefix("--").filter(|l| !l.is_empty()) {
-                let (name, given) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
+                let (name, given) =
+                    long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
                 let short = LONG.iter().find(|(known, _)| *known == name).map_or(name, |(_, short)| *short);
-                let takes = short.len() == 1 && valued.contains(short) && !(name == "ssl");
+                let takes = short.len() == 1 && valued.contains(short) && name != "ssl";
                 let value = given.or_else(|| takes.then(|| words.next().cloned()).flatten());
                 found.all.push((short.to_owned(), value.unwrap_or_default()));
                 continue;
@@ -104,7 +105,8 @@ pub fn range(text: &str, signal: &str, unit: impl Fn(f64) -> String) -> Option<S
     if inside {
         let from = low.map(|l| format!("{signal} >= {}", unit(l)));
         let to = high.map(|h| format!("{signal} <= {}", unit(h)));
-        return Some([from, to].into_iter().flatten().collect::<Vec<_>>().join(" and ")).filter(|t| !t.is_empty());
+        return Some([from, to].into_iter().flatten().collect::<Vec<_>>().join(" and "))
+            .filter(|t| !t.is_empty());
     }
     Some([below, above].into_iter().flatten().collect::<Vec<_>>().join(" or ")).filter(|t| !t.is_empty())
 }
@@ -115,7 +117,8 @@ mod tests {
 
     #[test]
     fn options_are_read_as_getopt_does() {
-        let words: Vec<String> = "-w 20% -c10% --path=/ -Sl --warning 5 rest -H".split(' ').map(str::to_owned).collect();
+        let words: Vec<String> =
+            "-w 20% -c10% --path=/ -Sl --warning 5 rest -H".split(' ').map(str::to_owned).collect();
         let options = Options::read(&words, "wcpH");
         assert_eq!(options.each("w"), ["20%", "5"]);
         assert_eq!((options.get("c"), options.get("p")), (Some("10%"), Some("/")));

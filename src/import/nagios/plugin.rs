@@ -60,8 +60,8 @@ pub fn read(line: &Line, target: &Target) -> Outcome {
         "check_swap" => swap(words, target),
         "check_uptime" => uptime(words, target),
         "check_http" | "check_https" | "check_curl" => network::http(words, target, plugin),
-        "check_tcp" | "check_ssh" | "check_smtp" | "check_ftp" | "check_imap" | "check_pop" | "check_simap"
-        | "check_spop" | "check_ssmtp" => network::tcp(words, target, plugin),
+        "check_tcp" | "check_ssh" | "check_smtp" | "check_ftp" | "check_imap" | "check_pop"
+        | "check_simap" | "check_spop" | "check_ssmtp" => network::tcp(words, target, plugin),
         _ => None,
     };
     native.filter(|o| !o.rules.is_empty()).unwrap_or_else(|| waits(plugin, target))
@@ -77,16 +77,24 @@ fn waits(plugin: &str, target: &Target) -> Outcome {
     let matches = BTreeMap::from([("check".to_owned(), vec![id.clone()])]);
     let title = format!("{}: plugin ends with {{plugin.status}}", braces(&target.name));
     let instead = match plugin {
-        "check_ping" | "check_icmp" | "check_host" | "check_fping" => "a tcp check on a port of that host does without it",
-        "check_mem" | "check_memory" | "check_free_mem" => "mem.used is here without it: see the built-in rule mem-low",
+        "check_ping" | "check_icmp" | "check_host" | "check_fping" => {
+            "a tcp check on a port of that host does without it"
+        }
+        "check_mem" | "check_memory" | "check_free_mem" => {
+            "mem.used is here without it: see the built-in rule mem-low"
+        }
         "check_cpu" | "check_cpu_stats" => "cpu.busy is here without it: see the built-in rule cpu-saturated",
         "check_systemd" | "check_systemd_service" | "check_service" | "check_init_service" => {
             "unit.state is here without it: see the built-in rule unit-failed"
         }
         "check_ssl_cert" | "check_ssl_certificate" => "check.cert_left of an http check does without it",
         "check_iftraffic" | "check_net" => "net.rx and net.tx are here without it",
-        "check_diskstat" | "check_disk_io" | "check_iostat" => "disk.busy, disk.latency and disk.queue are here without it",
-        "check_ntp" | "check_ntp_time" | "check_chrony" => "unit-failed sees chronyd or systemd-timesyncd fail",
+        "check_diskstat" | "check_disk_io" | "check_iostat" => {
+            "disk.busy, disk.latency and disk.queue are here without it"
+        }
+        "check_ntp" | "check_ntp_time" | "check_chrony" => {
+            "unit-failed sees chronyd or systemd-timesyncd fail"
+        }
         _ => "keep it where it runs until then",
     };
     let why = "plugins are not run in this version: the rule waits for them";
@@ -124,7 +132,13 @@ fn load(words: &[String], target: &Target) -> Option<Outcome> {
         Some(each.join(" or "))
     })?;
     let title = "load {load.avg1}, {load.avg5}, {load.avg15}".to_owned();
-    Some(Outcome::of(Made { id: id(target, ""), class: Class::Host, matches: BTreeMap::new(), title, raises }))
+    Some(Outcome::of(Made {
+        id: id(target, ""),
+        class: Class::Host,
+        matches: BTreeMap::new(),
+        title,
+        raises,
+    }))
 }
 
 fn swap(words: &[String], target: &Target) -> Option<Outcome> {
@@ -147,7 +161,13 @@ fn swap(words: &[String], target: &Target) -> Option<Outcome> {
         }
     })?;
     let title = "swap: {swap.free} free of {swap.total}".to_owned();
-    Some(Outcome::of(Made { id: id(target, ""), class: Class::Host, matches: BTreeMap::new(), title, raises }))
+    Some(Outcome::of(Made {
+        id: id(target, ""),
+        class: Class::Host,
+        matches: BTreeMap::new(),
+        title,
+        raises,
+    }))
 }
 
 fn uptime(words: &[String], target: &Target) -> Option<Outcome> {
@@ -162,7 +182,13 @@ fn uptime(words: &[String], target: &Target) -> Option<Outcome> {
     let seconds = Type::of(Base::Seconds);
     let raises = steps(&options, |text| range(text, "host.uptime", |n| literal(n * unit, seconds)))?;
     let title = "up for {host.uptime}".to_owned();
-    Some(Outcome::of(Made { id: id(target, ""), class: Class::Host, matches: BTreeMap::new(), title, raises }))
+    Some(Outcome::of(Made {
+        id: id(target, ""),
+        class: Class::Host,
+        matches: BTreeMap::new(),
+        title,
+        raises,
+    }))
 }
 
 fn procs(words: &[String], target: &Target) -> Option<Outcome> {
@@ -188,6 +214,12 @@ fn procs(words: &[String], target: &Target) -> Option<Outcome> {
     }
     let raises = steps(&options, |text| range(text, signal, unit))?;
     let matches = BTreeMap::from([("name".to_owned(), vec![whole.replace(['*', '?', '[', '{'], "?")])]);
-    outcome.rules.push(Made { id: id(target, ""), class: Class::Proc, matches, title: title.to_owned(), raises });
+    outcome.rules.push(Made {
+        id: id(target, ""),
+        class: Class::Proc,
+        matches,
+        title: title.to_owned(),
+        raises,
+    });
     Some(outcome)
 }

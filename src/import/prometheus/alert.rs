@@ -59,7 +59,8 @@ struct Part {
 /// Reads an alert.
 pub fn read(records: &Records, file: &str, rule: &Node, place: Place) -> Item {
     let name = rule.get("alert").and_then(Node::text).unwrap_or("without a name").to_owned();
-    let mut item = Item { what: format!("alert {}", shorten(&name, 80)), place: place.clone(), ..Item::default() };
+    let mut item =
+        Item { what: format!("alert {}", shorten(&name, 80)), place: place.clone(), ..Item::default() };
     keys(file, rule, &mut item);
     let Some(expr) = rule.get("expr") else {
         let instead = "an alert has `alert:` and `expr:`";
@@ -128,7 +129,12 @@ fn parts(records: &Records, source: &Rc<Source_>, item: &mut Item) -> Vec<Part> 
             && let Some(core) = of_one_cpu(&raise)
         {
             (class, raise) = (Class::Cpu, core);
-            item.losses.push(loss(source.place.clone(), &source.piece(&side.span), "a CPU that waits for a disk is idle here", ""));
+            item.losses.push(loss(
+                source.place.clone(),
+                &source.piece(&side.span),
+                "a CPU that waits for a disk is idle here",
+                "",
+            ));
         }
         if let Some((why, instead)) = left_over(&raise) {
             item.losses.push(loss(source.at(side.span.start), &source.piece(&side.span), why, instead));
@@ -178,7 +184,8 @@ fn of_one_cpu(raise: &Expr) -> Option<Expr> {
     if names.iter().any(|n| n != "cpu.busy" && n != "cpu.iowait") || !names.iter().any(|n| n == "cpu.busy") {
         return None;
     }
-    let text = raise.to_string().replace("cpu.busy + cpu.iowait", "core.busy").replace("cpu.busy", "core.busy");
+    let text =
+        raise.to_string().replace("cpu.busy + cpu.iowait", "core.busy").replace("cpu.busy", "core.busy");
     say::cond(&text).ok().filter(|e| !subject::names(e).iter().any(|n| n == "cpu.iowait"))
 }
 
@@ -189,7 +196,8 @@ fn left_over(raise: &Expr) -> Option<(&'static str, &'static str)> {
 
 /// Makes the rule of a part.
 fn add(file: &str, node: &Node, id: &str, part: Part, item: &mut Item) -> say::Built<()> {
-    let Picked { matches, checks, losses, remarks } = labels::pick(part.class, &part.picks, &part.place, &part.piece);
+    let Picked { matches, checks, losses, remarks } =
+        labels::pick(part.class, &part.picks, &part.place, &part.piece);
     item.losses.extend(losses);
     remarks.into_iter().for_each(|r| item.remark(r));
     item.checks.extend(checks);
@@ -220,7 +228,12 @@ fn duration(file: &str, node: &Node, key: &str, item: &mut Item) -> Option<i64> 
     let found = plain_duration(text).filter(|ns| *ns <= 400 * crate::engine::moment::DAY);
     if found.is_none() {
         let place = Place { file: file.to_owned(), line: value.line };
-        item.losses.push(loss(place, &format!("{key}: {}", shorten(text, 40)), "is no duration such as 5m", ""));
+        item.losses.push(loss(
+            place,
+            &format!("{key}: {}", shorten(text, 40)),
+            "is no duration such as 5m",
+            "",
+        ));
     }
     found
 }
@@ -233,18 +246,31 @@ fn own_labels(file: &str, node: &Node, item: &mut Item) -> (BTreeMap<String, Str
         let place = Place { file: file.to_owned(), line: key.line };
         let piece = format!("{key_text}: {}", shorten(text, 60));
         if text.contains("{{") {
-            item.losses.push(loss(place, &piece, "a label by template has no counterpart", "the label of the instance is on the incident"));
+            item.losses.push(loss(
+                place,
+                &piece,
+                "a label by template has no counterpart",
+                "the label of the instance is on the incident",
+            ));
             continue;
         }
         if matches!(key_text, "severity" | "priority" | "level") && severity.is_none() {
             let word = text.trim().to_ascii_lowercase();
             match SEVERITIES.iter().find(|(known, ..)| *known == word) {
                 Some((_, found, how)) => (severity, urgency) = (Some(*found), *how),
-                None => item.losses.push(loss(place, &piece, "is no severity that is known: taken as warning", "info, warning or critical")),
+                None => item.losses.push(loss(
+                    place,
+                    &piece,
+                    "is no severity that is known: taken as warning",
+                    "info, warning or critical",
+                )),
             }
             continue;
         }
-        let name: String = key_text.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
+        let name: String = key_text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' })
+            .collect();
         own.insert(name, text.to_owned());
     }
     (own, severity.unwrap_or(Severity::Warning), urgency)
@@ -271,15 +297,24 @@ fn annotations(
         let said = text::say(text, &facts);
         for lost in said.lost {
             let place = Place { file: file.to_owned(), line: value.line };
-            item.losses.push(loss(place, &shorten(&lost, 70), "a template that has no counterpart is left out of the text", ""));
+            item.losses.push(loss(
+                place,
+                &shorten(&lost, 70),
+                "a template that has no counterpart is left out of the text",
+                "",
+            ));
         }
         match name {
             "summary" | "title" if title.is_none() => {
                 has_value |= said.has_value;
                 title = Some((said.title, said.has_label));
             }
-            "runbook_url" | "runbook" if rule.runbook.is_none() => rule.runbook = Some(said.plain.trim().to_owned()),
-            "dashboard_url" | "dashboard" | "grafana" => descriptions.push(format!("Dashboard: {}", said.plain.trim())),
+            "runbook_url" | "runbook" if rule.runbook.is_none() => {
+                rule.runbook = Some(said.plain.trim().to_owned())
+            }
+            "dashboard_url" | "dashboard" | "grafana" => {
+                descriptions.push(format!("Dashboard: {}", said.plain.trim()))
+            }
             "description" | "message" | "summary" | "title" | "runbook" | "runbook_url" => {
                 if title.is_none() && name != "description" {
                     title = Some((said.title, said.has_label));
@@ -296,19 +331,24 @@ fn annotations(
         let lead = name.map(|label| format!("{{{label}}}: ")).unwrap_or_default();
         let value = value.filter(|_| !has_value).map(|v| format!(" ({{{v}}})")).unwrap_or_default();
         let whole = format!("{lead}{}{value}", title.trim_end_matches('.'));
-        rule.title = (whole.chars().count() <= TITLE && !title.contains("{{{{")).then_some(whole).or(Some(title));
+        rule.title =
+            (whole.chars().count() <= TITLE && !title.contains("{{{{")).then_some(whole).or(Some(title));
     } else {
         let words = kebab(item.what.trim_start_matches("alert ")).replace('-', " ");
         let lead = part.class.spec().identity.first().map(|l| format!("{{{l}}}: ")).unwrap_or_default();
         rule.title = Some(lead + &words + &value.map(|v| format!(" ({{{v}}})")).unwrap_or_default());
     }
     let is_used = |name: &str| rule.title.as_ref().is_some_and(|t| t.contains(&format!("{{{name}}}")));
-    rule.lets = named.into_iter().filter_map(|(n, e)| e.map(|e| (n, e))).filter(|(n, _)| is_used(n)).collect();
+    rule.lets =
+        named.into_iter().filter_map(|(n, e)| e.map(|e| (n, e))).filter(|(n, _)| is_used(n)).collect();
     Ok(())
 }
 
+/// A name in a title, and the expression it stands for when it is no signal.
+type Named = (String, Option<Expr>);
+
 /// How a title names the value: a signal by itself, anything else by a `let`; and whether it is a share.
-fn value_name(part: &Part) -> say::Built<(Option<(String, Option<Expr>)>, bool)> {
+fn value_name(part: &Part) -> say::Built<(Option<Named>, bool)> {
     let Some(line) = &part.value else { return Ok((None, false)) };
     let Ok((e, ty)) = line.natural() else { return Ok((None, false)) };
     if subject::names(&e).iter().any(|n| n.starts_with("there.")) {
@@ -316,8 +356,11 @@ fn value_name(part: &Part) -> say::Built<(Option<(String, Option<Expr>)>, bool)>
     }
     let e = if part.class == Class::Cpu { of_one_cpu(&e).ok_or(say::TooLarge)? } else { e };
     let is_share = ty.base == Base::Ratio && !ty.per_second;
-    Ok((Some(match &e.node {
-        Ours::Name(name) => (name.clone(), None),
-        _ => ("value".to_owned(), Some(e)),
-    }), is_share))
+    Ok((
+        Some(match &e.node {
+            Ours::Name(name) => (name.clone(), None),
+            _ => ("value".to_owned(), Some(e)),
+        }),
+        is_share,
+    ))
 }

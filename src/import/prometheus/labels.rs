@@ -76,13 +76,18 @@ pub fn pick(class: Class, picks: &[(Matcher, Place, String)], place: &Place, pie
             continue;
         };
         let (globs, is_exact) = if m.is_regex { globs(&m.value) } else { (vec![literal(&m.value)], true) };
-        let says_all = m.is_negative && m.value.is_empty() || !m.is_negative && globs.iter().any(|g| g == "*" || g == "?*");
+        let says_all = m.is_negative && m.value.is_empty()
+            || !m.is_negative && globs.iter().any(|g| g == "*" || g == "?*");
         if says_all {
             continue;
         }
         let globs: Vec<String> = globs.into_iter().filter(|g| !g.is_empty()).collect();
         if globs.is_empty() || globs.iter().any(|g| g.starts_with('!')) {
-            picked.losses.push(lose("this regular expression has no form as globs", "list what is meant in `match`", !m.is_negative));
+            picked.losses.push(lose(
+                "this regular expression has no form as globs",
+                "list what is meant in `match`",
+                !m.is_negative,
+            ));
             continue;
         }
         if !is_exact {
@@ -140,7 +145,7 @@ fn targets(picked: &mut Picked, m: &Matcher, lose: &dyn Fn(&str, &str, bool) -> 
     let has_more = [".*", ".+", "[", "(", "\\"].iter().any(|sign| bare.contains(sign));
     let addresses: Vec<&str> = if m.is_regex { bare.split('|').collect() } else { vec![&m.value] };
     let checks: Option<Vec<Check>> = addresses.into_iter().map(check).collect();
-    match checks.filter(|c| !c.is_empty() && !(m.is_regex && has_more)) {
+    match checks.filter(|c| !(c.is_empty() || m.is_regex && has_more)) {
         Some(checks) => {
             picked.matches.insert("check".to_owned(), checks.iter().map(|c| c.id.clone()).collect());
             picked.checks.extend(checks);
@@ -166,7 +171,11 @@ pub fn check(target: &str) -> Option<Check> {
     let (host, port) = target.rsplit_once(':')?;
     let is_port = port.parse::<u16>().is_ok_and(|p| p > 0);
     let is_host = !host.is_empty() && !host.contains('/');
-    (is_port && is_host).then(|| Check { id: kebab(target), kind: "tcp", keys: vec![("address", quoted(target))] })
+    (is_port && is_host).then(|| Check {
+        id: kebab(target),
+        kind: "tcp",
+        keys: vec![("address", quoted(target))],
+    })
 }
 
 /// A text as a glob that takes it and little else.

@@ -81,7 +81,11 @@ impl Linear {
             let rest = times(e, -self.a)?;
             return Ok((say::math(Math::Subtract, say::number(self.b, ty)?, rest)?, ty));
         }
-        let scaled = if self.a < 0.0 { say::node(Node::Neg(Box::new(times(e, -self.a)?)))? } else { times(e, self.a)? };
+        let scaled = if self.a < 0.0 {
+            say::node(Node::Neg(Box::new(times(e, -self.a)?)))?
+        } else {
+            times(e, self.a)?
+        };
         if self.b == 0.0 {
             return Ok((scaled, ty));
         }
@@ -201,7 +205,10 @@ fn memory_that_can_be_had(sum: Expr) -> Built {
     let is_sum = terms(&sum, &mut all);
     let has = |name: &str| all.contains(&name);
     let is_known = |n: &&str| n.starts_with("there.mem") || *n == "mem.available";
-    if is_sum && all.iter().all(is_known) && (has("there.mem_free") || has("mem.available")) && has("there.mem_cached")
+    if is_sum
+        && all.iter().all(is_known)
+        && (has("there.mem_free") || has("mem.available"))
+        && has("there.mem_cached")
         || is_sum && has("mem.available") && all.iter().all(is_known)
     {
         // Without buffers it is a little less; what is left is said where names are looked through.

@@ -121,7 +121,12 @@ impl<'r> Lower<'r> {
     }
 
     /// A loss at a piece.
-    pub fn loss(&self, span: &std::ops::Range<usize>, why: impl Into<String>, instead: impl Into<String>) -> Loss {
+    pub fn loss(
+        &self,
+        span: &std::ops::Range<usize>,
+        why: impl Into<String>,
+        instead: impl Into<String>,
+    ) -> Loss {
         let (why, instead) = (why.into(), instead.into());
         let (place, piece) = (self.source.at(span.start), self.source.piece(span));
         Loss { place, piece, why, instead, widens: false }
@@ -149,8 +154,13 @@ impl<'r> Lower<'r> {
         result.map_err(|stuck| {
             let (why, instead) = match stuck {
                 Stuck::Units(a, b) => (format!("puts {a} and {b} together"), ""),
-                Stuck::Time => ("computes with a time stamp".to_owned(), "an age: host.uptime, proc.age, check.cert_left"),
-                Stuck::Other => ("has no counterpart".to_owned(), "write the rule by hand, see docs/rules.md"),
+                Stuck::Time => (
+                    "computes with a time stamp".to_owned(),
+                    "an age: host.uptime, proc.age, check.cert_left",
+                ),
+                Stuck::Other => {
+                    ("has no counterpart".to_owned(), "write the rule by hand, see docs/rules.md")
+                }
             };
             Box::new(self.loss(&at.span, why, instead))
         })
@@ -181,11 +191,13 @@ impl<'r> Lower<'r> {
     pub fn lower(&mut self, e: &Prom) -> Lowered<Vector> {
         match &e.kind {
             Kind::Number(n) => Ok(Vector::line(Linear::constant(*n))),
-            Kind::Text(_) => self.fail(e, "a text is no value", ""),
-            Kind::Selector(s) if s.range.is_some() => self.fail(e, "a window without a function around it", ""),
+            Kind::Text => self.fail(e, "a text is no value", ""),
+            Kind::Selector(s) if s.range.is_some() => {
+                self.fail(e, "a window without a function around it", "")
+            }
             Kind::Selector(s) => self.instant(e, s),
             Kind::Subquery(..) => self.fail(e, "a window without a function around it", ""),
-            Kind::Moved(_) => self.fail(
+            Kind::Moved => self.fail(
                 e,
                 "values of another time have no counterpart",
                 "delta(x, 1d) against a day ago, baseline(x, 1d, 7) against what is usual at this hour",
@@ -269,7 +281,8 @@ impl<'r> Lower<'r> {
     /// Keeps the matchers for `match`, all but those that are used up.
     fn pick(&mut self, s: &Selector, used: &[&str]) {
         for m in &s.matchers {
-            let is_known = self.picks.iter().any(|(known, ..)| Matcher { span: m.span.clone(), ..known.clone() } == *m);
+            let is_known =
+                self.picks.iter().any(|(known, ..)| Matcher { span: m.span.clone(), ..known.clone() } == *m);
             if !used.contains(&m.label.as_str()) && !is_known {
                 self.picks.push((m.clone(), self.source.at(m.span.start), self.source.piece(&m.span)));
             }

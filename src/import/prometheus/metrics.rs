@@ -189,7 +189,7 @@ pub fn missing(name: &str) -> (String, String) {
         let why = "is made by a recording rule that is not in these files".to_owned();
         return (why, "give the file with its `record:` as well".to_owned());
     }
-    let why = format!("{name} is a metric of an exporter that has no signal here");
+    let why = "a metric of an exporter that has no signal here".to_owned();
     (why, "leave it with Prometheus, or write a check or a plugin rule for what it is about".to_owned())
 }
 
@@ -199,12 +199,19 @@ pub fn alone(name: &str) -> (&'static str, &'static str) {
         "there.inodes_free" | "there.inodes" => {
             ("inodes have a signal only as share", "fs.inodes_used > 95%")
         }
-        "there.read_time" | "there.write_time" | "there.reads" | "there.writes" => {
-            ("requests of a disk have a signal only as time per request", "disk.latency, disk.busy, disk.queue")
+        "there.read_time" | "there.write_time" | "there.reads" | "there.writes" => (
+            "requests of a disk have a signal only as time per request",
+            "disk.latency, disk.busy, disk.queue",
+        ),
+        "there.packets" => {
+            ("packets have no signal", "net.errors and net.drops per second, net.rx and net.tx in bytes")
         }
-        "there.packets" => ("packets have no signal", "net.errors and net.drops per second, net.rx and net.tx in bytes"),
-        "there.speed" => ("the speed of an interface has no signal", "write it as a number: net.rx > 100MB/s"),
-        "there.http_status" => ("the status code itself is no signal", "`status` of the [[check]] says which codes are good"),
+        "there.speed" => {
+            ("the speed of an interface has no signal", "write it as a number: net.rx > 100MB/s")
+        }
+        "there.http_status" => {
+            ("the status code itself is no signal", "`status` of the [[check]] says which codes are good")
+        }
         _ => ("this part of memory has no signal", "mem.available: what can be had without swapping"),
     }
 }

@@ -34,6 +34,10 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
     let mut groups = Vec::new();
     for file in reader.named(&ENDINGS)? {
         let before = groups.len();
+        if is_jsonnet(&file) {
+            let why = format!("{}: this looks like jsonnet: render it first (jsonnet -S)", file.name);
+            return Err(Refused { place: None, why });
+        }
         for document in yaml::documents(&file)? {
             gather(&file, &document, &mut groups, &mut found.asides)?;
         }
@@ -54,7 +58,10 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
             alerts.push((file, rule, place));
         }
         if alerts.len() + recorded.len() > MOST_RULES {
-            return Err(Refused { place: None, why: format!("more than {MOST_RULES} rules: import them in parts") });
+            return Err(Refused {
+                place: None,
+                why: format!("more than {MOST_RULES} rules: import them in parts"),
+            });
         }
     }
     for (file, rule, place) in alerts {
@@ -71,8 +78,13 @@ struct Group {
     rules: Vec<Node>,
 }
 
+fn is_jsonnet(file: &File) -> bool {
+    file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet")
+}
+
 fn no_rules(file: &File) -> Refused {
-    let is_jsonnet = file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet");
+    let is_jsonnet =
+        file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet");
     let help = if is_jsonnet {
         "this looks like jsonnet: render it first (jsonnet -S)"
     } else {
@@ -82,7 +94,12 @@ fn no_rules(file: &File) -> Refused {
 }
 
 /// The groups of a document: of a rule file, a PrometheusRule, or a list of them.
-fn gather(file: &File, document: &Node, groups: &mut Vec<Group>, asides: &mut Vec<Aside>) -> Result<(), Refused> {
+fn gather(
+    file: &File,
+    document: &Node,
+    groups: &mut Vec<Group>,
+    asides: &mut Vec<Aside>,
+) -> Result<(), Refused> {
     let spec = document.get("spec").filter(|s| s.get("groups").is_some()).unwrap_or(document);
     for item in document.get("items").map(Node::items).unwrap_or_default() {
         let spec = item.get("spec").unwrap_or(item);
@@ -138,7 +155,10 @@ fn merge(items: &mut Vec<Item>, mut item: Item) {
         old.steps.sort_by_key(|s| s.severity);
         old.has_margin |= new.has_margin;
         old.enabled &= new.enabled;
-        let text = format!("a step of the rule above, which is the alert of the same name ({})", before.place.short());
+        let text = format!(
+            "a step of the rule above, which is the alert of the same name ({})",
+            before.place.short()
+        );
         before.remark(format!("{} is a step of this rule", item.place.short()));
         item.merged_into = Some(before.place.clone());
         item.remark(text);
@@ -152,7 +172,11 @@ fn is_step_of(old: &Rule, new: &Rule) -> bool {
     old.class == new.class
         && old.matches == new.matches
         && old.labels == new.labels
-        && old.lets.iter().map(|(n, e)| (n, e.to_string())).eq(new.lets.iter().map(|(n, e)| (n, e.to_string())))
+        && old
+            .lets
+            .iter()
+            .map(|(n, e)| (n, e.to_string()))
+            .eq(new.lets.iter().map(|(n, e)| (n, e.to_string())))
         && old.enabled == new.enabled
         && old.nature == new.nature
         && old.steps.iter().all(is_new)
@@ -162,7 +186,8 @@ fn is_step_of(old: &Rule, new: &Rule) -> bool {
 /// Recording rules are no alerts; they are said once, together.
 fn asides_of_records(recorded: &[(String, Place)], found: &mut Found) {
     for (name, place) in recorded {
-        let is_used = found.items.iter().any(|i| i.remarks.iter().any(|r| r.starts_with(&format!("{name} is put in"))));
+        let is_used =
+            found.items.iter().any(|i| i.remarks.iter().any(|r| r.starts_with(&format!("{name} is put in"))));
         let instead = if is_used {
             "a recording rule: put into the alerts that name it"
         } else {

@@ -70,11 +70,14 @@ fn put(said: &mut Said, template: &str, facts: &Facts<'_>) -> bool {
         return false;
     }
     let is_function = |word: &str| {
-        word.starts_with("humanize") || ["printf", "title", "toUpper", "toLower", "reReplaceAll", "mul", "|"].contains(&word)
+        word.starts_with("humanize")
+            || ["printf", "title", "toUpper", "toLower", "reReplaceAll", "mul", "|"].contains(&word)
     };
     let names_value = |word: &str| word == "$value" || word == ".Value" || word == "value";
     let words: Vec<&str> = template.split([' ', '(', ')']).filter(|w| !w.is_empty()).collect();
-    let known = |w: &&str| names_value(w) || is_function(w) || w.starts_with(['"', '`', '%']) || w.parse::<f64>().is_ok();
+    let known = |w: &&str| {
+        names_value(w) || is_function(w) || w.starts_with(['"', '`', '%']) || w.parse::<f64>().is_ok()
+    };
     let is_value = words.iter().any(|w| names_value(w)) && words.iter().all(known);
     match facts.value.filter(|_| is_value) {
         Some(value) => {
@@ -118,10 +121,16 @@ mod tests {
     fn templates_become_titles() {
         let fixed = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
         let none = BTreeMap::new();
-        let facts = Facts { class: Class::Fs, fixed: &fixed, own: &none, value: Some("value"), is_share: true };
+        let facts =
+            Facts { class: Class::Fs, fixed: &fixed, own: &none, value: Some("value"), is_share: true };
         for (text, title, plain, lost) in [
             ("Disk full", "Disk full", "Disk full", 0),
-            ("{{ $labels.mountpoint }} on {{$labels.instance}}", "{mount} on this host", "<mount> on this host", 0),
+            (
+                "{{ $labels.mountpoint }} on {{$labels.instance}}",
+                "{mount} on this host",
+                "<mount> on this host",
+                0,
+            ),
             ("has {{ printf \"%.2f\" $value }}% left", "has {value} left", "has <value> left", 0),
             ("at {{ $value | humanizePercentage }}.", "at {value}.", "at <value>.", 0),
             ("{{ humanize (mul 100 $value) }} %", "{value}", "<value>", 0),
@@ -131,7 +140,11 @@ mod tests {
             ("{{ query \"up\" }} {{", "", " ", 2),
         ] {
             let said = say(text, &facts);
-            assert_eq!((said.title.as_str(), said.plain.as_str(), said.lost.len()), (title, plain, lost), "{text}");
+            assert_eq!(
+                (said.title.as_str(), said.plain.as_str(), said.lost.len()),
+                (title, plain, lost),
+                "{text}"
+            );
         }
     }
 }

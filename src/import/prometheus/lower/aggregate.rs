@@ -22,9 +22,19 @@ impl Lower<'_> {
             "sum" | "avg" | "min" | "max" | "group" => {}
             "count" if inner.when.is_some() => return Ok(Vector { value: Value::Count, ..inner }),
             "count" => {
-                return self.fail(e, "counts objects", "one rule for each object: `nodata_after` says when one is away");
+                return self.fail(
+                    e,
+                    "counts objects",
+                    "one rule for each object: `nodata_after` says when one is away",
+                );
             }
-            op => return self.fail(e, format!("{op} over several objects has no counterpart"), "a rule for each object"),
+            op => {
+                return self.fail(
+                    e,
+                    format!("{op} over several objects has no counterpart"),
+                    "a rule for each object",
+                );
+            }
         }
         if let Some(cpus) = inner.cpus {
             return self.cpus(e, a, inner, cpus);
@@ -89,7 +99,9 @@ impl Lower<'_> {
 /// `node_cpu_seconds_total` to be counted, also through a further count.
 fn is_cpus(e: &Prom) -> bool {
     match &e.kind {
-        Kind::Selector(s) => s.range.is_none() && matches!(s.name.as_str(), "node_cpu_seconds_total" | "node_cpu"),
+        Kind::Selector(s) => {
+            s.range.is_none() && matches!(s.name.as_str(), "node_cpu_seconds_total" | "node_cpu")
+        }
         Kind::Aggregate(a) => matches!(a.op.as_str(), "count" | "group" | "sum" | "max") && is_cpus(&a.inner),
         _ => false,
     }

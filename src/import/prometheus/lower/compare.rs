@@ -1,7 +1,7 @@
 //! Comparisons: a limit is moved over to our side and written in our unit.
 
 use super::super::linear::{Done, Linear, Stuck, times};
-use super::{Lowered, Lower, Value, Vector};
+use super::{Lower, Lowered, Value, Vector};
 use crate::engine::cond::expr::{Expr, Relation};
 use crate::engine::signal::{Base, Type};
 use crate::import::prometheus::promql::{Binary, Expr as Prom};
@@ -25,15 +25,23 @@ impl Lower<'_> {
         let is_above_nothing = b.op == ">" && bound.number() == Some(0.0);
         let cond = match (&subject.value, bound.number()) {
             (Value::Truth(cond), Some(k)) => self.truth(e, cond, op, k)?,
-            (Value::Count, Some(k)) if op == Relation::Greater && k == 0.0 || op == Relation::GreaterOrEqual && k == 1.0 => {
+            (Value::Count, Some(k))
+                if op == Relation::Greater && k == 0.0 || op == Relation::GreaterOrEqual && k == 1.0 =>
+            {
                 let Some(cond) = subject.when.clone() else { return self.fail(e, "counts nothing", "") };
-                self.remark("there it is one alert for all objects together; here each has its own".to_owned());
+                self.remark(
+                    "there it is one alert for all objects together; here each has its own".to_owned(),
+                );
                 return Ok(Vector { when: Some(cond), ..subject });
             }
             _ => {
                 let line = self.line(at, &subject)?;
                 if line.e.is_none() && bound.e.is_none() {
-                    return self.fail(e, "compares the time of day or a constant", "hours belong into a [[window]]");
+                    return self.fail(
+                        e,
+                        "compares the time of day or a constant",
+                        "hours belong into a [[window]]",
+                    );
                 }
                 let compared = relation(line, op, bound);
                 self.done(e, compared)?
@@ -77,7 +85,10 @@ impl Lower<'_> {
         if subject::names(&cond) != ["there.http_status"] {
             return Ok(cond);
         }
-        self.differs(e, "which status codes are good is said by `status` of the [[check]], by default 2xx and 3xx");
+        self.differs(
+            e,
+            "which status codes are good is said by `status` of the [[check]], by default 2xx and 3xx",
+        );
         self.built(e, say::cond("not check.up"))
     }
 }
@@ -128,7 +139,8 @@ fn constant(e: Expr, ty: Type, op: Relation, limit: f64) -> Done<Expr> {
     let names = subject::names(&e);
     // Free inodes ahead below zero: used ones ahead above all of them.
     if names == ["there.inodes_free"] && limit == 0.0 {
-        let used = e.expand(&|n| (n == "there.inodes_free").then(|| say::name("fs.inodes_used").ok()).flatten());
+        let used =
+            e.expand(&|n| (n == "there.inodes_free").then(|| say::name("fs.inodes_used").ok()).flatten());
         let used = used.map_err(|_| Stuck::Other)?;
         let op = if op.swapped() == Relation::Greater { Relation::GreaterOrEqual } else { op.swapped() };
         return Ok(say::compare(op, used, say::number(1.0, RATIO)?)?);

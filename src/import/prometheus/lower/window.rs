@@ -22,7 +22,10 @@ impl Lower<'_> {
             ("predict_linear", [arg, ahead]) => self.forecast(e, arg, ahead),
             ("quantile_over_time", [q, arg]) => self.quantile(e, q, arg),
             ("time", []) => Ok(Vector::line(Linear { t: 1.0, ..Linear::constant(0.0) })),
-            ("vector" | "scalar" | "abs" | "sort" | "sort_desc" | "label_replace" | "label_join", [arg, ..]) => {
+            (
+                "vector" | "scalar" | "abs" | "sort" | "sort_desc" | "label_replace" | "label_join",
+                [arg, ..],
+            ) => {
                 let inner = self.lower(arg)?;
                 if name == "abs" { self.abs(e, inner) } else { Ok(inner) }
             }
@@ -36,12 +39,23 @@ impl Lower<'_> {
             }
             ("absent" | "absent_over_time", [arg]) => self.absent(e, arg),
             ("hour" | "minute" | "day_of_week" | "day_of_month" | "month" | "year" | "days_in_month", _) => {
-                self.fail(e, "the time of day is no condition here", "a [[window]] with `every` keeps a rule quiet at these hours")
+                self.fail(
+                    e,
+                    "the time of day is no condition here",
+                    "a [[window]] with `every` keeps a rule quiet at these hours",
+                )
             }
-            (name, [arg]) if name.ends_with("_over_time") || ["delta", "idelta", "deriv", "changes"].contains(&name) => {
+            (name, [arg])
+                if name.ends_with("_over_time")
+                    || ["delta", "idelta", "deriv", "changes"].contains(&name) =>
+            {
                 self.over_time(e, name, arg)
             }
-            _ => self.fail(e, format!("{name}() has no counterpart"), "functions here: docs/rules.md, Conditions"),
+            _ => self.fail(
+                e,
+                format!("{name}() has no counterpart"),
+                "functions here: docs/rules.md, Conditions",
+            ),
         }
     }
 
@@ -80,7 +94,7 @@ impl Lower<'_> {
                 let vector = self.lower(inner)?;
                 (self.without_windows(inner, vector)?, *range)
             }
-            Kind::Moved(_) => return self.lower(arg).map(|v| (v, 0)),
+            Kind::Moved => return self.lower(arg).map(|v| (v, 0)),
             _ => return self.fail(e, "needs a window: [5m]", ""),
         };
         if vector.when.is_some() {
@@ -91,7 +105,9 @@ impl Lower<'_> {
 
     /// One window cannot stand in another: the inner one is smoothed by the outer one anyhow.
     fn without_windows(&mut self, at: &Prom, vector: Vector) -> Lowered<Vector> {
-        let Value::Line(Linear { e: Some((e, ty)), a, b, t }) = vector.value.clone() else { return Ok(vector) };
+        let Value::Line(Linear { e: Some((e, ty)), a, b, t }) = vector.value.clone() else {
+            return Ok(vector);
+        };
         let bare = self.built(at, bare(&e))?;
         if bare.to_string() != e.to_string() {
             self.differs(at, "a window within a window: here the outer one sees the samples themselves");
@@ -108,7 +124,11 @@ impl Lower<'_> {
         let line = self.line(arg, &vector)?;
         let window = self.built(e, say::duration(ns))?;
         let Some((_, ty)) = line.e.clone().filter(|_| line.t == 0.0) else {
-            return self.fail(e, "a window over time stamps has no counterpart", "host.uptime, proc.age, check.cert_left");
+            return self.fail(
+                e,
+                "a window over time stamps has no counterpart",
+                "host.uptime, proc.age, check.cert_left",
+            );
         };
         let is_falling = line.a < 0.0;
         let plain = |name: &'static str| move |x: Expr| say::call(name, vec![x, window]);
@@ -123,7 +143,13 @@ impl Lower<'_> {
             "changes" => line.over(plain("changes"), NUMBER).map(|l| Linear { a: 1.0, b: 0.0, ..l }),
             "delta" => line.over(plain("delta"), ty).map(|l| Linear { b: 0.0, ..l }),
             "deriv" if !ty.per_second => line.over(plain("deriv"), slope).map(|l| Linear { b: 0.0, ..l }),
-            _ => return self.fail(e, format!("{name}() has no counterpart"), "functions here: docs/rules.md, Conditions"),
+            _ => {
+                return self.fail(
+                    e,
+                    format!("{name}() has no counterpart"),
+                    "functions here: docs/rules.md, Conditions",
+                );
+            }
         };
         let line = self.done(e, made)?;
         Ok(Vector { value: Value::Line(line), ..vector })
@@ -131,9 +157,7 @@ impl Lower<'_> {
 
     fn truth_over(&mut self, e: &Prom, name: &str, cond: &Expr, ns: i64) -> Lowered<Vector> {
         let window = self.built(e, say::duration(ns))?;
-        let share = |to: &str| -> say::Built {
-            say::cond(&format!("frac({cond}, {window}) {to}"))
-        };
+        let share = |to: &str| -> say::Built { say::cond(&format!("frac({cond}, {window}) {to}")) };
         let call = |name: &str| say::call(name, vec![cond.clone(), window.clone()]);
         let value = match name {
             "avg_over_time" => Value::Line(Linear::of(self.built(e, call("frac"))?, RATIO, 1.0)),
@@ -146,10 +170,19 @@ impl Lower<'_> {
             }
             "changes" if cond.to_string().starts_with("unit.state") => {
                 self.differs(e, "every change of the unit's state counts here");
-                let state = self.built(e, say::name("unit.state").and_then(|s| say::call("changes", vec![s, window.clone()])))?;
+                let state = self.built(
+                    e,
+                    say::name("unit.state").and_then(|s| say::call("changes", vec![s, window.clone()])),
+                )?;
                 Value::Line(Linear::of(state, NUMBER, 1.0))
             }
-            _ => return self.fail(e, format!("{name}() of what is 0 or 1 has no counterpart"), "frac(condition, 1h)"),
+            _ => {
+                return self.fail(
+                    e,
+                    format!("{name}() of what is 0 or 1 has no counterpart"),
+                    "frac(condition, 1h)",
+                );
+            }
         };
         Ok(Vector::of(value))
     }
@@ -180,7 +213,8 @@ impl Lower<'_> {
         let Some((_, ty)) = line.e.clone().filter(|_| line.t == 0.0) else {
             return self.fail(e, "a forecast of a time stamp", "");
         };
-        let (window, ahead) = (self.built(e, say::duration(ns))?, self.built(e, say::number(seconds, say::SECONDS))?);
+        let (window, ahead) =
+            (self.built(e, say::duration(ns))?, self.built(e, say::number(seconds, say::SECONDS))?);
         let line = line.over(|x| say::call("forecast", vec![x, window, ahead]), ty);
         self.remark("a forecast goes on from the last value here, from the fitted line there".to_owned());
         Ok(Vector { value: Value::Line(self.done(e, line)?), ..vector })
@@ -188,7 +222,11 @@ impl Lower<'_> {
 
     fn rate(&mut self, e: &Prom, name: &str, arg: &Prom) -> Lowered<Vector> {
         let Kind::Selector(s) = &arg.kind else {
-            return self.fail(e, format!("{name}() of something that is no counter"), "a rate of the metric itself");
+            return self.fail(
+                e,
+                format!("{name}() of something that is no counter"),
+                "a rate of the metric itself",
+            );
         };
         let Some(ns) = s.range else { return self.fail(e, "needs a window: [5m]", "") };
         let ns = ns.max(SHORTEST);
@@ -205,7 +243,9 @@ impl Lower<'_> {
         }
         let vector = match row.source {
             Source::Cpu => self.cpu_time(e, s)?,
-            Source::Flow(signal, a) => Vector::line(Linear::of(self.built(e, say::name(signal))?, type_of(signal), a)),
+            Source::Flow(signal, a) => {
+                Vector::line(Linear::of(self.built(e, say::name(signal))?, type_of(signal), a))
+            }
             Source::Counter(signal) => {
                 self.pick(s, &[]);
                 return self.counter(e, name, signal, ns);
@@ -257,7 +297,11 @@ impl Lower<'_> {
         let modes: Vec<&str> = MODES.into_iter().filter(|m| takes(m)).collect();
         let count = modes.len() as f64;
         if modes.len() == MODES.len() || modes.is_empty() {
-            return self.fail(e, "CPU time of all modes together is always the same", "mode=\"idle\", or mode!=\"idle\"");
+            return self.fail(
+                e,
+                "CPU time of all modes together is always the same",
+                "mode=\"idle\", or mode!=\"idle\"",
+            );
         }
         let is_idle = modes.contains(&"idle");
         let share: Vec<&str> = match is_idle {

@@ -4,8 +4,20 @@ use super::lex::{Kind as Lexed, Token, tokens};
 use super::{Aggregate, Binary, DEPTH, Expr, Kind, Matcher, SOURCE, Selector, Wrong};
 
 const AGGREGATORS: [&str; 14] = [
-    "sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values", "bottomk", "topk", "quantile",
-    "limitk", "limit_ratio",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "group",
+    "stddev",
+    "stdvar",
+    "count",
+    "count_values",
+    "bottomk",
+    "topk",
+    "quantile",
+    "limitk",
+    "limit_ratio",
 ];
 
 /// Parses a whole expression.
@@ -177,10 +189,10 @@ impl Parser {
                     Lexed::Duration(_) | Lexed::Number(_) => {}
                     _ => return Err(self.wrong("a duration")),
                 }
-                expr = Expr { span: start..self.end(), kind: Kind::Moved(Box::new(expr)) };
+                expr = Expr { span: start..self.end(), kind: Kind::Moved };
             } else if self.takes("@") {
                 self.binary(6)?;
-                expr = Expr { span: start..self.end(), kind: Kind::Moved(Box::new(expr)) };
+                expr = Expr { span: start..self.end(), kind: Kind::Moved };
             } else {
                 return Ok(expr);
             }
@@ -220,9 +232,9 @@ impl Parser {
                 self.step();
                 Kind::Number(ns as f64 / 1e9)
             }
-            Lexed::Text(text) => {
+            Lexed::Text(_) => {
                 self.step();
-                Kind::Text(text)
+                Kind::Text
             }
             Lexed::Sign("(") => {
                 self.step();
@@ -276,7 +288,7 @@ impl Parser {
         }
         let (without, labels) = grouping.unwrap_or_default();
         let Some(inner) = args.pop() else { return Err(self.wrong("an expression")) };
-        Ok(Kind::Aggregate(Box::new(Aggregate { op, param: args.pop(), inner, without, labels })))
+        Ok(Kind::Aggregate(Box::new(Aggregate { op, inner, without, labels })))
     }
 
     fn grouping(&mut self) -> Result<Option<(bool, Vec<String>)>, Wrong> {
@@ -335,15 +347,34 @@ mod tests {
     fn shown(e: &Expr) -> String {
         match &e.kind {
             Kind::Number(n) => n.to_string(),
-            Kind::Text(t) => format!("{t:?}"),
+            Kind::Text => "text".to_owned(),
             Kind::Selector(s) => {
-                let m: Vec<_> = s.matchers.iter().map(|m| format!("{}{}{}{}", m.label, if m.is_negative { "!" } else { "" }, if m.is_regex { "~" } else { "=" }, m.value)).collect();
-                format!("{}{{{}}}{}", s.name, m.join(","), s.range.map(|r| format!("[{}]", r / 1_000_000_000)).unwrap_or_default())
+                let m: Vec<_> = s
+                    .matchers
+                    .iter()
+                    .map(|m| {
+                        format!(
+                            "{}{}{}{}",
+                            m.label,
+                            if m.is_negative { "!" } else { "" },
+                            if m.is_regex { "~" } else { "=" },
+                            m.value
+                        )
+                    })
+                    .collect();
+                format!(
+                    "{}{{{}}}{}",
+                    s.name,
+                    m.join(","),
+                    s.range.map(|r| format!("[{}]", r / 1_000_000_000)).unwrap_or_default()
+                )
             }
             Kind::Subquery(e, r) => format!("{}[{}:]", shown(e), r / 1_000_000_000),
-            Kind::Moved(e) => format!("moved({})", shown(e)),
+            Kind::Moved => "moved".to_owned(),
             Kind::Call(n, a) => format!("{n}({})", a.iter().map(shown).collect::<Vec<_>>().join(",")),
-            Kind::Aggregate(a) => format!("{} {}{:?}({})", a.op, if a.without { "-" } else { "" }, a.labels, shown(&a.inner)),
+            Kind::Aggregate(a) => {
+                format!("{} {}{:?}({})", a.op, if a.without { "-" } else { "" }, a.labels, shown(&a.inner))
+            }
             Kind::Negative(e) => format!("-{}", shown(e)),
             Kind::Binary(b) => format!("({} {} {})", shown(&b.left), b.op, shown(&b.right)),
         }
@@ -362,7 +393,7 @@ mod tests {
             ("sum(x) WITHOUT (a)", "sum -[\"a\"](x{})"),
             ("a * ON(i) GROUP_LEFT (n) b{}", "(a{} * b{})"),
             ("max_over_time(rate(x[1m])[1h:30s])", "max_over_time(rate(x{}[60])[3600:])"),
-            ("x offset 1d", "moved(x{})"),
+            ("x offset 1d", "moved"),
             ("{__name__=\"up\", job=\"a\"}", "up{job=a}"),
             ("a:b:c > bool 1e3 # why", "(a:b:c{} > 1000)"),
             ("0x10 + .5 + 1_000", "((16 + 0.5) + 1000)"),
@@ -377,8 +408,26 @@ mod tests {
     #[test]
     fn nonsense_has_a_place_and_no_panic() {
         for text in [
-            "", "(", "a >", "a{", "a{b}", "a{b=c}", "rate(x[5q])", "a[", "1 2", "\"x", "a{b=\"\\", "sum by", "é", "a @",
-            "x offset", "a[1h:", "0x", ".", "99999999999999999999y[1y]", "[5m]",
+            "",
+            "(",
+            "a >",
+            "a{",
+            "a{b}",
+            "a{b=c}",
+            "rate(x[5q])",
+            "a[",
+            "1 2",
+            "\"x",
+            "a{b=\"\\",
+            "sum by",
+            "é",
+            "a @",
+            "x offset",
+            "a[1h:",
+            "0x",
+            ".",
+            "99999999999999999999y[1y]",
+            "[5m]",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
