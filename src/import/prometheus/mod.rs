@@ -83,13 +83,7 @@ fn is_jsonnet(file: &File) -> bool {
 }
 
 fn no_rules(file: &File) -> Refused {
-    let is_jsonnet =
-        file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet");
-    let help = if is_jsonnet {
-        "this looks like jsonnet: render it first (jsonnet -S)"
-    } else {
-        "a file of rules has `groups:` with `rules:`, or is a PrometheusRule"
-    };
+    let help = "a file of rules has `groups:` with `rules:`, or is a PrometheusRule";
     Refused { place: None, why: format!("{}: no groups of rules in it: {help}", file.name) }
 }
 
