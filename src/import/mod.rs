@@ -96,6 +96,3 @@ pub fn import(
     let toml = write::file(product, &found);
     Ok(Imported { toml, items: found.items, asides: found.asides, lints })
 }
-
-#[cfg(test)]
-mod tests;

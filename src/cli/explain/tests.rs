@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-const PLAIN: Terminal = Terminal { colour: false, unicode: true, width: 90 };
+const PLAIN: Terminal = Terminal { colour: false, unicode: true, width: 90, lines: None };
 
 fn lines(answer: &Value) -> String {
     let text = plain(answer, PLAIN);

@@ -79,8 +79,8 @@ pub fn read(service: &Service, words: &[Word], cycle: i64) -> Result<Verdict, Lo
 }
 
 fn ask(service: &Service, words: &[Word]) -> Asked {
-    let mut asked = Asked::default();
-    asked.host = if service.kind == Kind::Host { service.subject.clone() } else { "localhost".to_owned() };
+    let host = if service.kind == Kind::Host { service.subject.clone() } else { "localhost".to_owned() };
+    let mut asked = Asked { host, ..Asked::default() };
     let raw = |i: usize| words.get(i).map(|w| w.raw.clone()).unwrap_or_default();
     // A sign between key and value may be left out: `status = 200`, `content "ok"`.
     let value = |i: usize| if ["=", "==", ">", "<", "!="].contains(&raw(i).as_str()) { i + 1 } else { i };

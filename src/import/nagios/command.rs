@@ -128,7 +128,7 @@ impl Line {
                 Ok(Self::of(site, line, args, target))
             }
             "check_by_ssh" => match self.behind(&["-C", "--command"]) {
-                Some(command) => Ok(Self::of(site, &command.to_owned(), &[], target)),
+                Some(command) => Ok(Self::of(site, command, &[], target)),
                 None => Err((shown, "runs something over ssh".to_owned(), "a rule on that host".to_owned())),
             },
             _ => Ok(self.clone()),

@@ -13,7 +13,7 @@ mod plugin;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{Aside, Item, Loss, Place, Rule, Step, kebab, shorten};
+use super::draft::{Aside, Check, Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::input::{Reader, Refused};
 use super::{Found, say, subject};
 use command::{Line, Target};
@@ -89,6 +89,12 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         let mut one = Item { what: item.what.clone(), place: command_place.clone(), ..Item::default() };
         make(site, &line, &target, wait, &mut one, used);
         is_network = !one.checks.is_empty();
+        let is_asked = |c: &Check| item.checks.iter().any(|k| k.kind == c.kind && k.keys == c.keys);
+        if is_network && one.checks.iter().all(is_asked) {
+            // The same address for all of them, such as a name that the balancer has.
+            item.remark("the same is asked for each of its hosts: once is enough");
+            continue;
+        }
         item.checks.append(&mut one.checks);
         item.rules.append(&mut one.rules);
         one.losses.retain(|l| !item.losses.contains(l));
@@ -102,7 +108,7 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         let why = format!("is on {} hosts: checks are written out for {MOST_HOSTS}", hosts.len());
         item.losses.push(loss(&command_place, &given, &why, "write the others by hand"));
     }
-    if !is_network && !hosts.is_empty() {
+    if !is_network && !item.rules.is_empty() {
         let names = shorten(&hosts.join(", "), 60);
         item.remark(format!("of {names}: a rule holds on the host where its file stands"));
     }
@@ -191,7 +197,12 @@ fn finish(made: Made, place: &Place, wait: i64, line: &str) -> say::Built<Rule> 
     let mut steps = Vec::new();
     for (severity, raise) in &made.raises {
         let raise = say::cond(raise)?;
-        let (clear, _) = say::calm(&raise)?;
+        let clear = match raise.to_string().as_str() {
+            // A plugin that goes from critical to warning is not well yet.
+            "plugin.status == 1" => say::cond("plugin.status == 0")?,
+            "plugin.status == 2" => say::cond("plugin.status in [0, 1]")?,
+            _ => say::calm(&raise)?.0,
+        };
         steps.push(Step {
             severity: *severity,
             impact: None,
@@ -285,8 +296,13 @@ fn asides(site: &Site, found: &mut Found) {
     }
 }
 
-/// An id from a name, with the host when there are several.
+/// An id from the name of a service.
 fn id(target: &Target, what: &str) -> String {
+    kebab(&format!("{}{what}", target.name))
+}
+
+/// An id from the name of a service, with the host when there are several.
+fn id_at(target: &Target, what: &str) -> String {
     let host = if target.has_many { format!("{}-", target.host) } else { String::new() };
     kebab(&format!("{host}{}{what}", target.name))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::command::Target;
-use super::id;
+use super::id_at;
 use super::options::Options;
 use super::plugin::{Made, Outcome, braces};
 use crate::engine::cond::expr::literal;
@@ -143,7 +143,7 @@ fn finish(
     options: &Options,
     target: &Target,
 ) -> Option<Outcome> {
-    let check = id(target, "");
+    let check = id_at(target, "");
     if target.interval > 0 {
         keys.push(("interval", quoted(&say::span(target.interval))));
     }

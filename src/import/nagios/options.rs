@@ -55,7 +55,7 @@ impl Options {
                 let (name, given) =
                     long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v.to_owned())));
                 let short = LONG.iter().find(|(known, _)| *known == name).map_or(name, |(_, short)| *short);
-                let takes = short.len() == 1 && valued.contains(short) && !(name == "ssl");
+                let takes = short.len() == 1 && valued.contains(short) && name != "ssl";
                 let value = given.or_else(|| takes.then(|| words.next().cloned()).flatten());
                 found.all.push((short.to_owned(), value.unwrap_or_default()));
                 continue;

@@ -7,7 +7,7 @@ use super::super::draft::{Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::super::{say, subject, yaml::Node};
 use super::labels::{self, Picked};
 use super::linear::Linear;
-use super::lower::{Lower, Records, Source_, Value, Vector, same_objects};
+use super::lower::{Lower, Records, Value, Vector, Written, same_objects};
 use super::promql::{Binary, Expr as Prom, Kind, Matcher, plain_duration};
 use super::text::{self, Facts};
 use crate::engine::cond::expr::{Expr, Node as Ours};
@@ -108,7 +108,7 @@ fn keys(file: &str, rule: &Node, item: &mut Item) {
 }
 
 /// The sides of the outermost `or`, each by itself, those about the same objects together.
-fn parts(records: &Records, source: &Rc<Source_>, item: &mut Item) -> Vec<Part> {
+fn parts(records: &Records, source: &Rc<Written>, item: &mut Item) -> Vec<Part> {
     let mut sides = Vec::new();
     alternatives(&source.expr, &mut sides);
     let mut parts: Vec<Part> = Vec::new();
@@ -344,8 +344,11 @@ fn annotations(
     Ok(())
 }
 
+/// A name in a title, and the expression it stands for when it is no signal.
+type Named = (String, Option<Expr>);
+
 /// How a title names the value: a signal by itself, anything else by a `let`; and whether it is a share.
-fn value_name(part: &Part) -> say::Built<(Option<(String, Option<Expr>)>, bool)> {
+fn value_name(part: &Part) -> say::Built<(Option<Named>, bool)> {
     let Some(line) = &part.value else { return Ok((None, false)) };
     let Ok((e, ty)) = line.natural() else { return Ok((None, false)) };
     if subject::names(&e).iter().any(|n| n.starts_with("there.")) {

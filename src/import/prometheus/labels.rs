@@ -145,7 +145,7 @@ fn targets(picked: &mut Picked, m: &Matcher, lose: &dyn Fn(&str, &str, bool) -> 
     let has_more = [".*", ".+", "[", "(", "\\"].iter().any(|sign| bare.contains(sign));
     let addresses: Vec<&str> = if m.is_regex { bare.split('|').collect() } else { vec![&m.value] };
     let checks: Option<Vec<Check>> = addresses.into_iter().map(check).collect();
-    match checks.filter(|c| !c.is_empty() && !(m.is_regex && has_more)) {
+    match checks.filter(|c| !(c.is_empty() || m.is_regex && has_more)) {
         Some(checks) => {
             picked.matches.insert("check".to_owned(), checks.iter().map(|c| c.id.clone()).collect());
             picked.checks.extend(checks);

@@ -18,7 +18,7 @@ use super::Found;
 use super::draft::{Aside, Item, Place, Rule, shorten};
 use super::input::{File, Reader, Refused};
 use super::yaml::{self, Node};
-use lower::{Records, Source_};
+use lower::{Records, Written};
 
 /// Endings of rule files.
 const ENDINGS: [&str; 4] = ["yaml", "yml", "rules", "json"];
@@ -34,6 +34,10 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
     let mut groups = Vec::new();
     for file in reader.named(&ENDINGS)? {
         let before = groups.len();
+        if is_jsonnet(&file) {
+            let why = format!("{}: this looks like jsonnet: render it first (jsonnet -S)", file.name);
+            return Err(Refused { place: None, why });
+        }
         for document in yaml::documents(&file)? {
             gather(&file, &document, &mut groups, &mut found.asides)?;
         }
@@ -74,14 +78,12 @@ struct Group {
     rules: Vec<Node>,
 }
 
+fn is_jsonnet(file: &File) -> bool {
+    file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet")
+}
+
 fn no_rules(file: &File) -> Refused {
-    let is_jsonnet =
-        file.text.contains("local ") && file.text.contains("+::") || file.name.ends_with("sonnet");
-    let help = if is_jsonnet {
-        "this looks like jsonnet: render it first (jsonnet -S)"
-    } else {
-        "a file of rules has `groups:` with `rules:`, or is a PrometheusRule"
-    };
+    let help = "a file of rules has `groups:` with `rules:`, or is a PrometheusRule";
     Refused { place: None, why: format!("{}: no groups of rules in it: {help}", file.name) }
 }
 
@@ -123,11 +125,11 @@ fn each(file: &File, spec: &Node, groups: &mut Vec<Group>, asides: &mut Vec<Asid
 }
 
 /// An expression with its place; the mistake with its place when there is one.
-fn source(file: &str, node: &Node) -> Result<Source_, (Place, String)> {
+fn source(file: &str, node: &Node) -> Result<Written, (Place, String)> {
     let place = Place { file: file.to_owned(), line: node.text_line() };
     let Some(text) = node.text() else { return Err((place, "`expr` is no text".to_owned())) };
     match promql::parse(text) {
-        Ok(expr) => Ok(Source_ { text: text.to_owned(), place, expr }),
+        Ok(expr) => Ok(Written { text: text.to_owned(), place, expr }),
         Err(wrong) => {
             let lines = text.get(..wrong.at).unwrap_or("").matches('\n').count();
             let near = shorten(text.get(wrong.at..).unwrap_or(""), 30);

@@ -2,7 +2,7 @@
 
 use super::super::linear::{Done, Linear, Stuck, times};
 use super::{Lower, Lowered, Value, Vector};
-use crate::engine::cond::expr::{Expr, Relation};
+use crate::engine::cond::expr::{Expr, Math, Node, Relation};
 use crate::engine::signal::{Base, Type};
 use crate::import::prometheus::promql::{Binary, Expr as Prom};
 use crate::import::say::{self, NUMBER, RATIO};
@@ -119,7 +119,7 @@ fn relation(line: Linear, op: Relation, bound: Linear) -> Done<Expr> {
     let k = bound.a / line.a;
     let scaled = if k < 0.0 {
         // `a > -b` is `a + b > 0`.
-        let sum = say::math(crate::engine::cond::expr::Math::Add, e, times(other, -k)?)?;
+        let sum = say::math(Math::Add, e, times(other, -k)?)?;
         return constant(sum, ty, op, rest);
     } else {
         times(other, k)?
@@ -135,6 +135,12 @@ fn relation(line: Linear, op: Relation, bound: Linear) -> Done<Expr> {
 fn constant(e: Expr, ty: Type, op: Relation, limit: f64) -> Done<Expr> {
     if !limit.is_finite() {
         return Err(Stuck::Other);
+    }
+    // `100% - x < 10%` is `x > 90%`.
+    if let Node::Math(Math::Subtract, whole, x) = &e.node
+        && let Node::Number(whole, _) = whole.node
+    {
+        return constant((**x).clone(), ty, op.swapped(), whole - limit);
     }
     let names = subject::names(&e);
     // Free inodes ahead below zero: used ones ahead above all of them.

@@ -94,7 +94,7 @@ impl Lower<'_> {
                 let vector = self.lower(inner)?;
                 (self.without_windows(inner, vector)?, *range)
             }
-            Kind::Moved(_) => return self.lower(arg).map(|v| (v, 0)),
+            Kind::Moved => return self.lower(arg).map(|v| (v, 0)),
             _ => return self.fail(e, "needs a window: [5m]", ""),
         };
         if vector.when.is_some() {

@@ -32,14 +32,14 @@ pub struct Expr {
 pub enum Kind {
     /// A number.
     Number(f64),
-    /// A text.
-    Text(String),
+    /// A text; what it says matters to nobody here.
+    Text,
     /// `name{matchers}`, with `[range]`.
     Selector(Selector),
     /// `(expr)[range:step]`.
     Subquery(Box<Expr>, i64),
     /// `expr offset 1h` or `expr @ …`.
-    Moved(Box<Expr>),
+    Moved,
     /// A function.
     Call(String, Vec<Expr>),
     /// `sum by (a) (expr)`.
@@ -81,8 +81,6 @@ pub struct Matcher {
 pub struct Aggregate {
     /// `sum`, `avg`, …
     pub op: String,
-    /// The argument before the expression: `topk(3, …)`.
-    pub param: Option<Expr>,
     /// Over what.
     pub inner: Expr,
     /// `by` (false) or `without` (true) with its labels; none at all is `by ()`.

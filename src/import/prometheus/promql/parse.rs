@@ -189,10 +189,10 @@ impl Parser {
                     Lexed::Duration(_) | Lexed::Number(_) => {}
                     _ => return Err(self.wrong("a duration")),
                 }
-                expr = Expr { span: start..self.end(), kind: Kind::Moved(Box::new(expr)) };
+                expr = Expr { span: start..self.end(), kind: Kind::Moved };
             } else if self.takes("@") {
                 self.binary(6)?;
-                expr = Expr { span: start..self.end(), kind: Kind::Moved(Box::new(expr)) };
+                expr = Expr { span: start..self.end(), kind: Kind::Moved };
             } else {
                 return Ok(expr);
             }
@@ -232,9 +232,9 @@ impl Parser {
                 self.step();
                 Kind::Number(ns as f64 / 1e9)
             }
-            Lexed::Text(text) => {
+            Lexed::Text(_) => {
                 self.step();
-                Kind::Text(text)
+                Kind::Text
             }
             Lexed::Sign("(") => {
                 self.step();
@@ -288,7 +288,7 @@ impl Parser {
         }
         let (without, labels) = grouping.unwrap_or_default();
         let Some(inner) = args.pop() else { return Err(self.wrong("an expression")) };
-        Ok(Kind::Aggregate(Box::new(Aggregate { op, param: args.pop(), inner, without, labels })))
+        Ok(Kind::Aggregate(Box::new(Aggregate { op, inner, without, labels })))
     }
 
     fn grouping(&mut self) -> Result<Option<(bool, Vec<String>)>, Wrong> {
@@ -347,7 +347,7 @@ mod tests {
     fn shown(e: &Expr) -> String {
         match &e.kind {
             Kind::Number(n) => n.to_string(),
-            Kind::Text(t) => format!("{t:?}"),
+            Kind::Text => "text".to_owned(),
             Kind::Selector(s) => {
                 let m: Vec<_> = s
                     .matchers
@@ -370,7 +370,7 @@ mod tests {
                 )
             }
             Kind::Subquery(e, r) => format!("{}[{}:]", shown(e), r / 1_000_000_000),
-            Kind::Moved(e) => format!("moved({})", shown(e)),
+            Kind::Moved => "moved".to_owned(),
             Kind::Call(n, a) => format!("{n}({})", a.iter().map(shown).collect::<Vec<_>>().join(",")),
             Kind::Aggregate(a) => {
                 format!("{} {}{:?}({})", a.op, if a.without { "-" } else { "" }, a.labels, shown(&a.inner))
@@ -393,7 +393,7 @@ mod tests {
             ("sum(x) WITHOUT (a)", "sum -[\"a\"](x{})"),
             ("a * ON(i) GROUP_LEFT (n) b{}", "(a{} * b{})"),
             ("max_over_time(rate(x[1m])[1h:30s])", "max_over_time(rate(x{}[60])[3600:])"),
-            ("x offset 1d", "moved(x{})"),
+            ("x offset 1d", "moved"),
             ("{__name__=\"up\", job=\"a\"}", "up{job=a}"),
             ("a:b:c > bool 1e3 # why", "(a:b:c{} > 1000)"),
             ("0x10 + .5 + 1_000", "((16 + 0.5) + 1000)"),

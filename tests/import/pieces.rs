@@ -1,0 +1,245 @@
+//! Single expressions and tests: what they become, or why they do not.
+
+use super::*;
+
+/// `on: raise` of every rule that an expression becomes, or the reasons why there is none.
+fn alert(expr: &str) -> String {
+    let indented = expr.replace('\n', "\n        ");
+    let text = format!("groups:\n- rules:\n  - alert: A\n    expr: |\n        {indented}\n");
+    shown(&of_text(Product::Prometheus, &text))
+}
+
+fn shown(made: &Imported) -> String {
+    loaded(&made.toml);
+    let mut all = Vec::new();
+    for item in &made.items {
+        for rule in &item.rules {
+            let globs: Vec<_> = rule.matches.iter().map(|(l, g)| format!("{l}={}", g.join(" "))).collect();
+            let matches = if globs.is_empty() { String::new() } else { format!("{{{}}}", globs.join(",")) };
+            let off = if rule.enabled { "" } else { " OFF" };
+            let steps: Vec<_> = rule.steps.iter().map(|s| s.raise.to_string()).collect();
+            all.push(format!("{}{matches}: {}{off}", rule.class.name(), steps.join(" | ")));
+        }
+        all.extend(item.losses.iter().map(|l| format!("! {}", l.why)));
+    }
+    all.join("\n")
+}
+
+#[test]
+fn expressions_become_conditions() {
+    for (expr, ours) in [
+        ("node_filesystem_avail_bytes < 0.1 * node_filesystem_size_bytes", "fs: fs.avail < 10% * fs.size"),
+        ("node_filesystem_avail_bytes / 1024^3 < 5", "fs: fs.avail < 5GiB"),
+        (
+            "(node_filesystem_size_bytes - node_filesystem_avail_bytes) / node_filesystem_size_bytes * 100 >= 90",
+            "fs: (fs.size - fs.avail) / fs.size >= 90%",
+        ),
+        (
+            "(node_filesystem_files - node_filesystem_files_free) / node_filesystem_files > 0.9",
+            "fs: fs.inodes_used > 90%",
+        ),
+        ("0.95 < rate(node_disk_io_time_seconds_total[5m])", "disk: avg(disk.busy, 5m) > 95%"),
+        (
+            "100 * (1 - sum by (instance) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[5m])) / count by (instance) (node_cpu_seconds_total{mode=\"idle\"})) > 90",
+            "host: avg(cpu.busy, 5m) > 90%",
+        ),
+        // A mean over two modes is half of both together: half idle is not busy at all.
+        (
+            "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[5m]))) > 90",
+            "host: avg(cpu.busy, 5m) > 80%",
+        ),
+        (
+            "sum by (instance) (rate(node_cpu_seconds_total{mode!=\"idle\"}[5m])) > 3",
+            "host: avg(cpu.busy + cpu.iowait, 5m) * cpu.count > 3",
+        ),
+        (
+            "avg by (instance) (irate(node_cpu_seconds_total{mode=\"iowait\"}[5m])) * 100 > 20",
+            "host: cpu.iowait > 20%",
+        ),
+        (
+            "rate(node_cpu_seconds_total{mode=\"idle\"}[5m]) < 0.1",
+            "cpu: avg(core.busy, 5m) > 90%\n! a CPU that waits for a disk is idle here",
+        ),
+        ("node_load5 > 2 and node_load1 > node_load5", "host: load.avg5 > 2 and load.avg1 > load.avg5"),
+        ("node_memory_MemAvailable_bytes < 512 * 1024 * 1024", "host: mem.available < 512MiB"),
+        (
+            "(node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes) / node_memory_MemTotal_bytes > .95",
+            "host: (mem.total - mem.available) / mem.total > 95%",
+        ),
+        (
+            "rate(node_network_receive_bytes_total{device!~\"lo|veth.*\"}[5m]) * 8 > 800e6",
+            "net{iface=!lo !veth*}: avg(net.rx, 5m) > 97656.25KiB/s",
+        ),
+        ("max_over_time(node_load1[1h]) > 10", "host: max(load.avg1, 1h) > 10"),
+        (
+            "quantile_over_time(0.95, probe_duration_seconds{instance=\"https://a.example/\"}[10m]) > 2",
+            "check{check=a-example}: p(check.latency, 95%, 10m) > 2s\n! failed probes have no duration here: check-down is about them",
+        ),
+        (
+            "deriv(node_filesystem_avail_bytes[6h]) * 3600 < -1e9",
+            "fs: deriv(fs.avail, 6h) < -277777.777778B/s",
+        ),
+        ("delta(node_filesystem_avail_bytes[1h]) < -10737418240", "fs: delta(fs.avail, 1h) < -10GiB"),
+        ("node_filesystem_readonly{mountpoint=\"/\"} == 1", "fs{mount=/}: fs.readonly"),
+        ("changes(node_network_up[10m]) > 5", "net: changes(net.up, 10m) > 5"),
+        ("avg_over_time((node_load1 > bool 5)[10m:]) > 0.5", "host: frac(load.avg1 > 5, 10m) > 50%"),
+        (
+            "max_over_time(rate(node_network_receive_bytes_total[1m])[1h:]) > 1e6",
+            "net: max(net.rx, 1h) > 1000000B/s\n! a window within a window: here the outer one sees the samples themselves",
+        ),
+        ("(time() - node_boot_time_seconds) / 86400 > 100", "host: host.uptime > 100d"),
+        (
+            "node_load1 * on (instance) group_left (nodename) node_uname_info{nodename=~\".+\"} > 4",
+            "host: load.avg1 > 4\n! selects hosts, or a label that is not known here",
+        ),
+        ("namedprocess_namegroup_num_procs{groupname=\"sshd\"} < 1", "proc{name=sshd}: proc.count < 1"),
+        ("absent(namedprocess_namegroup_num_procs{groupname=\"sshd\"})", "proc{name=sshd}: proc.count < 1"),
+        (
+            "count by (instance) (node_systemd_unit_state{state=\"failed\"} == 1) > 0",
+            "unit: unit.state == 'failed'",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=\"/\"} < 1e9 or node_load1 > 9",
+            "fs{mount=/}: fs.avail < 976562.5KiB\nhost: load.avg1 > 9",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=~\"/data|/srv/.*\"} < 1073741824",
+            "fs{mount=/data /srv/*}: fs.avail < 1GiB",
+        ),
+    ] {
+        assert_eq!(alert(expr), ours, "{expr}");
+    }
+}
+
+#[test]
+fn what_cannot_be_said_is_told() {
+    for (expr, ours) in [
+        (
+            "up == 0",
+            "! says whether Prometheus reached an exporter; a host that watches itself cannot see that it is away",
+        ),
+        ("mysql_up == 0", "! a metric of an exporter that has no signal here"),
+        ("job:x:rate5m > 1", "! is made by a recording rule that is not in these files"),
+        ("node_load1 > node_load1 offset 1d", "! values of another time have no counterpart"),
+        ("node_load1", "! has no comparison: it alerts whenever the series is there"),
+        ("node_load1 > node_memory_MemTotal_bytes", "! puts number and bytes together"),
+        ("topk(3, node_load1) > 1", "! topk over several objects has no counterpart"),
+        (
+            "count(node_load1 > 5) > 3",
+            "! a number of objects has no counterpart: a rule is judged for each object by itself",
+        ),
+        ("holt_winters(node_load1[1h], 0.5, 0.5) > 1", "! holt_winters() has no counterpart"),
+        (
+            "node_network_receive_bytes_total > 5",
+            "! a counter by itself has no meaning here: it is a rate already",
+        ),
+        ("rate(node_load1[5m]) > 5", "! rate() of node_load1, which is no counter"),
+        ("node_boot_time_seconds > 5", "! computes with a time stamp"),
+        ("node_filesystem_files_free < 1000", "! inodes have a signal only as share"),
+        (
+            "node_load1 > ",
+            "! is no PromQL that is understood: a metric, function or number is wanted here, not the end (at ``)",
+        ),
+        ("1 / 0 > 1", "! has no counterpart"),
+        ("node_load1 > +Inf", "! has no counterpart"),
+        // A side that is lost leaves the other; where the rule would then raise more, it is switched off.
+        (
+            "node_load1 > 5 or up == 0",
+            "host: load.avg1 > 5\n! says whether Prometheus reached an exporter; a host that watches itself cannot see that it is away",
+        ),
+        ("node_load1 > 5 and hour() > 8", "host: load.avg1 > 5 OFF\n! the time of day is no condition here"),
+        (
+            "node_load1 > 5 unless up == 0",
+            "host: load.avg1 > 5 OFF\n! says whether Prometheus reached an exporter; a host that watches itself cannot see that it is away",
+        ),
+        (
+            "node_load1{instance=\"db1:9100\"} > 5",
+            "host: load.avg1 > 5\n! selects hosts, or a label that is not known here",
+        ),
+        (
+            "node_filesystem_readonly == 1 and rate(node_disk_read_bytes_total[5m]) > 1",
+            "fs: fs.readonly OFF\n! a rule is about one kind of object: this is disk, before it was fs",
+        ),
+        (
+            "min by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[5m])) < 0.1",
+            "host: avg(cpu.busy + cpu.iowait, 5m) > 90%\n! a single CPU there, all of them together here: core.busy of class cpu has each",
+        ),
+        ("avg(node_load1) > 5", "host: load.avg1 > 5\n! over all hosts there, this host by itself here"),
+    ] {
+        assert_eq!(alert(expr), ours, "{expr}");
+    }
+}
+
+#[test]
+fn a_circle_of_recording_rules_ends() {
+    let text = "groups:\n- rules:\n  - {record: 'a:b', expr: 'c:d + 1'}\n  - {record: 'c:d', expr: 'a:b + 1'}\n  - {alert: X, expr: 'a:b > 1'}\n";
+    assert!(shown(&of_text(Product::Prometheus, text)).contains("in a circle"));
+}
+
+#[test]
+fn resources_of_kubernetes_are_read() {
+    let text = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n  groups:\n  - name: a\n    rules:\n    - alert: L\n      expr: node_load1 > 4\n      for: 1h30m\n";
+    assert_eq!(shown(&of_text(Product::Prometheus, text)), "host: load.avg1 > 4");
+}
+
+#[test]
+fn tests_of_monit_become_conditions() {
+    for (test, ours) in [
+        ("check system a\n if loadavg (15min) > 3 for 2 cycles then alert", "host: load.avg15 > 3"),
+        ("check system a\n if cpu(user) greater than 70% then alert", "host: cpu.user > 70%"),
+        ("check system a\n if memory > 1 GB then alert", "host: mem.total - mem.available > 1GiB"),
+        (
+            "check system a\n if cpu > 90% 3 times within 4 cycles then alert",
+            "host: frac(cpu.busy + cpu.iowait > 90%, 4m) >= 75%",
+        ),
+        (
+            "check filesystem a with path /dev/sda1\n if space free < 10% then alert",
+            "fs{device=/dev/sda1}: fs.used > 90%",
+        ),
+        ("check device a path /srv\n if inode free < 5% then alert", "fs{mount=/srv}: fs.inodes_used > 95%"),
+        (
+            "check network a interface eth1\n if download > 1 MB/s then alert",
+            "net{iface=eth1}: net.rx > 1MiB/s",
+        ),
+        (
+            "check host a address b.example\n if failed url https://b.example/x content == \"ok\" then alert",
+            "check{check=a-http}: not check.up",
+        ),
+        (
+            "check process a matching \"sshd\"\n if uptime < 1 hour then alert\n if does not exist then alert",
+            "proc{name=sshd}: proc.age < 1h\nproc{name=sshd}: proc.count < 1",
+        ),
+        ("check system a\n if gremlins > 3 then alert", "! is not understood"),
+        (
+            "check file a path /x\n if size > 1 MB then alert",
+            "! files and directories have no signal in this version",
+        ),
+    ] {
+        assert_eq!(shown(&of_text(Product::Monit, test)), ours, "{test}");
+    }
+}
+
+#[test]
+fn commands_of_nrpe_become_conditions() {
+    for (line, ours) in [
+        (
+            "check_load -w 15,10,5 -c 30,25,20",
+            "host: load.avg1 > 15 or load.avg5 > 10 or load.avg15 > 5 | load.avg1 > 30 or load.avg5 > 25 or load.avg15 > 20",
+        ),
+        ("check_disk -w 20% -c 10% -p /", "fs{mount=/}: fs.used > 80% | fs.used > 90%"),
+        ("check_disk -w 10 -c 5 -u GB /srv", "fs{mount=/srv}: fs.avail < 10GiB | fs.avail < 5GiB"),
+        ("check_procs -c 1:1 -C ntpd", "proc{name=ntpd}: proc.count < 1 or proc.count > 1"),
+        ("check_swap -w 50% -c 100MB", "host: swap.free / swap.total < 50% | swap.free < 100MiB"),
+        (
+            "check_http -H a.example -C 14",
+            "check{check=x}: not check.up\ncheck{check=x}: check.cert_left < 2w",
+        ),
+        ("check_ssh localhost", "check{check=x}: not check.up"),
+    ] {
+        assert_eq!(
+            shown(&of_text(Product::Nagios, &format!("command[x]=/usr/lib/{line}\n"))),
+            ours,
+            "{line}"
+        );
+    }
+}
