@@ -238,7 +238,7 @@ mod tests {
             "if(fs.readonly, abs(fs.used), coalesce(fs.inodes_used, 10%)) > 90%",
             "nodata(fs.used, 5m) or age(fs.used) > 3m or held(fs.readonly) > 1h",
             "events('raise/disk-*', 1h) >= 3 or changes(fs.readonly, 1h) > 4",
-            "rate(kernel.oom_kills, 5m) > 6 / 60s",
+            "rate(kernel.oom_kills, 5m) > 0.1/s",
             "fit(fs.used, 6h) > 80% and zscore(fs.used, 1d) > 3",
         ] {
             let cond = compile(source, Class::Fs, &[]).expect(source);
