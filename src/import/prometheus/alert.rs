@@ -7,7 +7,7 @@ use super::super::draft::{Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::super::{say, subject, yaml::Node};
 use super::labels::{self, Picked};
 use super::linear::Linear;
-use super::lower::{Lower, Records, Source_, Value, Vector, same_objects};
+use super::lower::{Lower, Records, Value, Vector, Written, same_objects};
 use super::promql::{Binary, Expr as Prom, Kind, Matcher, plain_duration};
 use super::text::{self, Facts};
 use crate::engine::cond::expr::{Expr, Node as Ours};
@@ -108,7 +108,7 @@ fn keys(file: &str, rule: &Node, item: &mut Item) {
 }
 
 /// The sides of the outermost `or`, each by itself, those about the same objects together.
-fn parts(records: &Records, source: &Rc<Source_>, item: &mut Item) -> Vec<Part> {
+fn parts(records: &Records, source: &Rc<Written>, item: &mut Item) -> Vec<Part> {
     let mut sides = Vec::new();
     alternatives(&source.expr, &mut sides);
     let mut parts: Vec<Part> = Vec::new();

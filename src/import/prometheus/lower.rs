@@ -26,7 +26,7 @@ const PIECE: usize = 90;
 
 /// An expression with its text and where each of its lines stands.
 #[derive(Debug)]
-pub struct Source_ {
+pub struct Written {
     /// The text.
     pub text: String,
     /// Where it begins.
@@ -35,7 +35,7 @@ pub struct Source_ {
     pub expr: Prom,
 }
 
-impl Source_ {
+impl Written {
     /// The place of a byte.
     pub fn at(&self, byte: usize) -> Place {
         let lines = self.text.get(..byte).unwrap_or("").matches('\n').count();
@@ -49,7 +49,7 @@ impl Source_ {
 }
 
 /// Recording rules by name.
-pub type Records = BTreeMap<String, Rc<Source_>>;
+pub type Records = BTreeMap<String, Rc<Written>>;
 
 /// What was lost, on its way up.
 pub type Lowered<T> = Result<T, Box<Loss>>;
@@ -100,7 +100,7 @@ impl Vector {
 /// The state of one expression.
 pub struct Lower<'r> {
     records: &'r Records,
-    source: Rc<Source_>,
+    source: Rc<Written>,
     depth: usize,
     /// The class that its signals are of.
     pub class: Class,
@@ -114,7 +114,7 @@ pub struct Lower<'r> {
 
 impl<'r> Lower<'r> {
     /// For an expression.
-    pub fn new(records: &'r Records, source: &Rc<Source_>) -> Self {
+    pub fn new(records: &'r Records, source: &Rc<Written>) -> Self {
         let source = Rc::clone(source);
         let (picks, losses, remarks) = (Vec::new(), Vec::new(), Vec::new());
         Self { records, source, depth: 0, class: Class::Host, picks, losses, remarks }
@@ -290,7 +290,7 @@ impl<'r> Lower<'r> {
     }
 
     /// The expression of a recording rule in the place of its name.
-    fn record(&mut self, e: &Prom, s: &Selector, record: Rc<Source_>) -> Lowered<Vector> {
+    fn record(&mut self, e: &Prom, s: &Selector, record: Rc<Written>) -> Lowered<Vector> {
         if self.depth >= DEEPEST {
             return self.fail(e, "recording rules that name each other in a circle, or too deep", "");
         }

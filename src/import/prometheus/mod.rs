@@ -18,7 +18,7 @@ use super::Found;
 use super::draft::{Aside, Item, Place, Rule, shorten};
 use super::input::{File, Reader, Refused};
 use super::yaml::{self, Node};
-use lower::{Records, Source_};
+use lower::{Records, Written};
 
 /// Endings of rule files.
 const ENDINGS: [&str; 4] = ["yaml", "yml", "rules", "json"];
@@ -125,11 +125,11 @@ fn each(file: &File, spec: &Node, groups: &mut Vec<Group>, asides: &mut Vec<Asid
 }
 
 /// An expression with its place; the mistake with its place when there is one.
-fn source(file: &str, node: &Node) -> Result<Source_, (Place, String)> {
+fn source(file: &str, node: &Node) -> Result<Written, (Place, String)> {
     let place = Place { file: file.to_owned(), line: node.text_line() };
     let Some(text) = node.text() else { return Err((place, "`expr` is no text".to_owned())) };
     match promql::parse(text) {
-        Ok(expr) => Ok(Source_ { text: text.to_owned(), place, expr }),
+        Ok(expr) => Ok(Written { text: text.to_owned(), place, expr }),
         Err(wrong) => {
             let lines = text.get(..wrong.at).unwrap_or("").matches('\n').count();
             let near = shorten(text.get(wrong.at..).unwrap_or(""), 30);
