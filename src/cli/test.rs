@@ -115,7 +115,8 @@ pub fn refusal(gate: &Gate<'_>, plan: &Plan) -> Option<String> {
         gate.failed.iter().map(|(test, proof)| Done { test, plan, proof: proof.clone() }).collect();
     let terminal = Terminal { colour: false, unicode: true, width: WIDTH, lines: None };
     let mut out = "the rules' own tests do not pass
-".to_owned();
+"
+    .to_owned();
     out += &text::failures(&all[..all.len().min(TOLD)], terminal);
     if all.len() > TOLD {
         out.push_str(&format!("and {} more\n", count((all.len() - TOLD) as u64, "failed test")));

@@ -249,6 +249,7 @@ pub fn kebab(name: &str) -> String {
             break;
         }
     }
+    id.truncate(LONGEST_ID);
     let id = id.trim_matches('-');
     if id.is_empty() { "imported".to_owned() } else { id.to_owned() }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, Parser};
 
 use super::draft::Place;
 use super::input::{File, Refused};
@@ -31,8 +31,8 @@ pub struct Node {
 /// The kinds of node.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// A text; true for a block, whose text begins in the next line.
-    Text(String, bool),
+    /// A text.
+    Text(String),
     /// A list.
     List(Vec<Node>),
     /// Keys and values in order.
@@ -57,12 +57,7 @@ impl Node {
 
     /// The text, unless it is a list or map.
     pub fn text(&self) -> Option<&str> {
-        if let Kind::Text(text, _) = &self.kind { Some(text) } else { None }
-    }
-
-    /// The line of the first character of its text.
-    pub fn text_line(&self) -> usize {
-        self.line + usize::from(matches!(self.kind, Kind::Text(_, true)))
+        if let Kind::Text(text) = &self.kind { Some(text) } else { None }
     }
 
     fn new(line: usize, kind: Kind) -> Self {
@@ -90,9 +85,15 @@ struct Open {
 pub fn documents(file: &File) -> Result<Vec<Node>, Refused> {
     let refuse = |line: usize, why: String| Refused::at(Place { file: file.name.clone(), line }, why);
     let (mut all, mut open, mut anchors) = (Vec::new(), Vec::<Open>::new(), BTreeMap::new());
+    if let Some(line) = file.text.lines().position(|line| line.starts_with("{{")) {
+        return Err(refuse(line + 1, "is a template: it must be rendered first".to_owned()));
+    }
     let mut size = 0;
     for event in Parser::new_from_str(&file.text) {
         let (event, span) = event.map_err(|e| {
+            if e.info().contains("recursion limit") {
+                return refuse(e.marker().line(), too_deep());
+            }
             let help = if file.text.contains("{{") { "; a template must be rendered first" } else { "" };
             refuse(e.marker().line(), format!("is no YAML: {}{help}", e.info()))
         })?;
@@ -108,10 +109,9 @@ pub fn documents(file: &File) -> Result<Vec<Node>, Refused> {
                 None
             }
             Event::SequenceEnd | Event::MappingEnd => open.pop().map(|o| (o.anchor, close(o))),
-            Event::Scalar(text, style, anchor, _) => {
-                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+            Event::Scalar(text, _, anchor, _) => {
                 let text: Cow<'_, str> = text;
-                Some((anchor, Node::new(line, Kind::Text(text.into_owned(), is_block))))
+                Some((anchor, Node::new(line, Kind::Text(text.into_owned()))))
             }
             Event::Alias(anchor) => {
                 let Some(node) = anchors.get(&anchor) else {
@@ -128,7 +128,7 @@ pub fn documents(file: &File) -> Result<Vec<Node>, Refused> {
         };
         size += 1;
         if open.len() > DEPTH {
-            return Err(refuse(line, format!("is nested more than {DEPTH} levels deep")));
+            return Err(refuse(line, too_deep()));
         }
         if size > MOST_NODES {
             return Err(refuse(line, too_much()));
@@ -144,6 +144,10 @@ pub fn documents(file: &File) -> Result<Vec<Node>, Refused> {
         }
     }
     Ok(all)
+}
+
+fn too_deep() -> String {
+    format!("is nested more than {DEPTH} levels deep")
 }
 
 fn too_much() -> String {
@@ -187,8 +191,8 @@ mod tests {
         let all = read("a: 1\nb:\n  - x\n  - |\n    y\n    z\n---\nc: 'w'\n").unwrap();
         assert_eq!(all.len(), 2);
         let list = all[0].get("b").unwrap().items();
-        assert_eq!((list[0].text(), list[0].text_line()), (Some("x"), 3));
-        assert_eq!((list[1].text(), list[1].text_line()), (Some("y\nz\n"), 5));
+        assert_eq!((list[0].text(), list[0].line), (Some("x"), 3));
+        assert_eq!((list[1].text(), list[1].line), (Some("y\nz\n"), 5));
         assert_eq!(all[1].get("c").unwrap().line, 8);
     }
 

@@ -305,7 +305,7 @@ fn plot(series: &Value, unicode: bool) -> String {
         return "no samples".to_owned();
     };
     let (least, most) = values.iter().fold((*first, *first), |(a, b), v| (a.min(*v), b.max(*v)));
-    let mut text = if unicode { sparkline(&values, least, most) + "  " } else { String::new() };
+    let mut text = if unicode { sparkline(&values, least, most) + " " } else { String::new() };
     text.push_str(&format!(
         "{}, {} to {}, last {}",
         count(values.len() as u64, "sample"),

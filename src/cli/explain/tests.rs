@@ -151,7 +151,7 @@ fn an_incident_says_where_it_went_and_why_it_did_not() {
     for line in [
         "INC000012  P2 critical  IN PROGRESS\n",
         "  2026-11-22 10:00:00Z  raised  fs.used 96 % > 95 %\n",
-        "  fs.used  ▁█  2 samples, 90 % to 96 %, last 96 %, 1 missing, limit 95 %\n",
+        "  fs.used  ▁█ 2 samples, 90 % to 96 %, last 96 %, 1 missing, limit 95 %\n",
         "  respond   due 2026-11-22 10:30:00Z (in 20m)\n",
         "  resolve   due 2026-11-22 10:05:00Z (late)\n",
         "  2026-11-22 09:50:00Z  raise  maintenance window night\n",

@@ -133,7 +133,7 @@ fn every_key_says_where_it_comes_from() {
         ("severity = ", format!("# {file}:20 override")),
         ("labels.team = ", format!("# {file}:20 override")),
         ("for = \"1m 30s\"", format!("# {file}:12")),
-        ("for = \"1m\"", "# built-in/sexton.toml:71 [defaults]".to_owned()),
+        ("for = \"1m\"", "# built-in/sexton.toml:74 [defaults]".to_owned()),
         ("reopen = \"1d\"", "# default".to_owned()),
         ("set.for = \"1h\"", format!("# {file}:17 override")),
         ("set.enabled = false", format!("# {file}:24 override")),

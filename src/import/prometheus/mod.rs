@@ -126,7 +126,7 @@ fn each(file: &File, spec: &Node, groups: &mut Vec<Group>, asides: &mut Vec<Asid
 
 /// An expression with its place; the mistake with its place when there is one.
 fn source(file: &str, node: &Node) -> Result<Written, (Place, String)> {
-    let place = Place { file: file.to_owned(), line: node.text_line() };
+    let place = Place { file: file.to_owned(), line: node.line };
     let Some(text) = node.text() else { return Err((place, "`expr` is no text".to_owned())) };
     match promql::parse(text) {
         Ok(expr) => Ok(Written { text: text.to_owned(), place, expr }),
