@@ -23,9 +23,20 @@ const BLOCKED: Duration = Duration::from_secs(600);
 
 /// What is to be said in one call.
 pub struct Said<'a> {
+    /// Number of the record's own ticket.
+    pub own: &'a str,
     pub text: Option<&'a str>,
     pub status: Option<&'a str>,
     pub fields: bool,
+}
+
+impl Said<'_> {
+    /// What of it is for the ticket as it is now: one that a person has merged leads to another, which belongs
+    /// to that one's incident: it is told, but not closed or overwritten.
+    fn to(&self, ticket: &Ticket) -> Self {
+        let is_own = ticket.id == self.own;
+        Self { status: self.status.filter(|_| is_own), fields: self.fields && is_own, ..*self }
+    }
 }
 
 /// Comments, then sets the status; leaves out what was already done. `look`: it may have been.
@@ -48,6 +59,7 @@ pub fn speak(
     }
     let mut done = Done::default();
     if let Some(text) = text {
+        let said = said.to(&ticket);
         let reply = talk.ask(comment(map, job, wanted, &ticket, text, said.fields))?;
         if class(reply.status) == Class::Denied {
             return Err(hidden(talk, map, job, &ticket.id));
@@ -61,6 +73,7 @@ pub fn speak(
         ticket = read(talk, map, job, &id)?;
     }
     for _ in 0..TRIES {
+        let said = said.to(&ticket);
         let status = allowed(map, wanted, &ticket, said.status).filter(|s| *s != ticket.status);
         let Some(request) = change(map, job, wanted, &ticket, status, said.fields) else { return Ok(done) };
         let reply = talk.ask(request)?;
@@ -95,6 +108,7 @@ fn look_back<'a>(
     if text.is_some() && is_said(talk, &ticket.id, job)? {
         text = None;
     }
+    let said = said.to(&ticket);
     let status = allowed(map, wanted, &ticket, said.status).filter(|s| *s != ticket.status);
     let left = text.is_some() || change(map, job, wanted, &ticket, status, said.fields).is_some();
     if !job.unknown || !left {

@@ -109,13 +109,13 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     let warning = if fresh { fields_warning(wanted, &ticket) } else { None };
     let mut done = match &wanted.over {
         Some(over) if !map.is_inactive(&ticket.status) => {
-            let said = Said { text: wanted.comment.as_deref(), status: Some(over), fields: true };
+            let said = Said { own: &id, text: wanted.comment.as_deref(), status: Some(over), fields: true };
             speak(talk, map, job, wanted, ticket, &said, !fresh)?
         }
         // A ticket that was found may be of an earlier revision, of which the answer was never understood.
         None if !fresh => {
             ticket = reweigh(talk, map, job, wanted, ticket)?;
-            let said = Said { text: None, status: None, fields: true };
+            let said = Said { own: &id, text: None, status: None, fields: true };
             speak(talk, map, job, wanted, ticket, &said, false)?
         }
         _ => Done::default(),
@@ -148,10 +148,8 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
     if !merged && wanted.over.is_none() {
         ticket = reweigh(talk, map, job, wanted, ticket)?;
     }
-    // A ticket merged into another belongs to that one's incident: it is told, but not closed or overwritten.
-    let status = if merged { None } else { wanted.status.as_deref() };
-    let comment = wanted.comment.as_deref();
-    let said = Said { text: comment, status, fields: !merged };
+    let (text, status) = (wanted.comment.as_deref(), wanted.status.as_deref());
+    let said = Said { own: id, text, status, fields: true };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
     done.outcomes = vec![told(id, job, wanted, done.warning.is_some())];
     Ok(done)

@@ -371,3 +371,20 @@ fn a_field_that_was_away_for_a_moment_is_written_again() {
     ];
     assert_eq!(play(&[], &job, gone).0.outcomes, [stored("20")]);
 }
+
+#[test]
+fn a_ticket_merged_between_two_looks_leaves_the_other_one_as_it_is() {
+    let other = json!({"id": 30, "Status": "new", "Creator": {"id": "alice"}, "CustomFields": []});
+    let job = repeated(resolve());
+    let marker = format!("INC000042 resolved [{}]", job.operation_key);
+    let said = || json!({"items": [{"Type": "Comment", "Data": marker}]});
+    let steps = vec![
+        ok("GET /ticket/20", ticket(20, "open")),
+        ok(FIND, tickets(&[ticket(20, "open")])),
+        ok("GET /ticket/20/history", said()),
+        ok("GET /ticket/20", other),
+    ];
+    let (done, asked) = play(&[], &job, steps);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert_eq!(asked.len(), 4, "not closed or overwritten");
+}
