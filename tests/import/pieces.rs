@@ -68,7 +68,7 @@ fn expressions_become_conditions() {
         ),
         (
             "rate(node_network_receive_bytes_total{device!~\"lo|veth.*\"}[5m]) * 8 > 800e6",
-            "net{iface=!lo !veth*}: avg(net.rx, 5m) > 97656.25KiB/s",
+            "net{iface=!lo !veth*}: avg(net.rx, 5m) > 100MB/s",
         ),
         ("max_over_time(node_load1[1h]) > 10", "host: max(load.avg1, 1h) > 10"),
         (
@@ -85,7 +85,7 @@ fn expressions_become_conditions() {
         ("avg_over_time((node_load1 > bool 5)[10m:]) > 0.5", "host: frac(load.avg1 > 5, 10m) > 50%"),
         (
             "max_over_time(rate(node_network_receive_bytes_total[1m])[1h:]) > 1e6",
-            "net: max(net.rx, 1h) > 1000000B/s\n! a window within a window: here the outer one sees the samples themselves",
+            "net: max(net.rx, 1h) > 1MB/s\n! a window within a window: here the outer one sees the samples themselves",
         ),
         ("(time() - node_boot_time_seconds) / 86400 > 100", "host: host.uptime > 100d"),
         (
@@ -100,7 +100,7 @@ fn expressions_become_conditions() {
         ),
         (
             "node_filesystem_avail_bytes{mountpoint=\"/\"} < 1e9 or node_load1 > 9",
-            "fs{mount=/}: fs.avail < 976562.5KiB\nhost: load.avg1 > 9",
+            "fs{mount=/}: fs.avail < 1GB\nhost: load.avg1 > 9",
         ),
         (
             "node_filesystem_avail_bytes{mountpoint=~\"/data|/srv/.*\"} < 1073741824",

@@ -306,9 +306,10 @@ pub fn literal(value: f64, ty: Type) -> String {
                 .unwrap_or((value, "s"))
         }
         Base::Bytes => {
-            let steps = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")];
-            let units = steps.map(|(power, unit)| ((1_u64 << power) as f64, unit));
-            largest(value, &units).unwrap_or((value, "B"))
+            let binary = [(4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")].map(|(n, u)| (1024_f64.powi(n), u));
+            let decimal = [(4, "TB"), (3, "GB"), (2, "MB"), (1, "kB"), (0, "B")];
+            let decimal = decimal.map(|(n, u)| (1000_f64.powi(n), u));
+            largest(value, &binary).or_else(|| largest(value, &decimal)).unwrap_or((value, "B"))
         }
         _ => (value, ""),
     };
