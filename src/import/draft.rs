@@ -48,7 +48,8 @@ pub struct Loss {
     pub why: String,
     /// What to do instead; may be empty.
     pub instead: String,
-    /// Without the piece the rule would raise more often than it did: such a rule is written but switched off.
+    /// Without the piece the rule would raise more often than it did: such a rule is written but switched
+    /// off.
     pub widens: bool,
 }
 

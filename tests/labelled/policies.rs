@@ -9,8 +9,8 @@ use std::fmt::Write;
 use super::data::{SIGNAL, Series};
 use sexton::engine::moment::SECOND;
 
-/// Each policy: id, what it does in words, incidents and windows hit: those that a plain count over the samples
-/// gives too, but for `two`, where six samples across a gap make one incident more.
+/// Each policy: id, what it does in words, incidents and windows hit: those that a plain count over the
+/// samples gives too, but for `two`, where six samples across a gap make one incident more.
 pub const POLICIES: [(&str, &str, usize, usize); 6] = [
     ("plain", "limit", 716, 51),
     ("band", "+ clears lower", 515, 51),

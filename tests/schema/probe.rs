@@ -27,6 +27,8 @@ const TABLES: &[Table] = &[
     Table { schema: "/properties/host", before: "[host]\n" },
     Table { schema: "/properties/correlate", before: "[correlate]\n" },
     Table { schema: "/properties/service/items", before: "[[service]]\nname = \"x#\"\n" },
+    Table { schema: "/properties/reload", before: "[reload]\n" },
+    Table { schema: "/properties/reload/properties/limit", before: "[reload.limit]\n" },
     Table { schema: "/properties/store", before: "[store]\n" },
     Table { schema: "/properties/store/properties/limits", before: "[store.limits]\n" },
     Table { schema: "/properties/desk", before: "[desk]\n" },

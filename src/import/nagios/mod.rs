@@ -1,8 +1,8 @@
 //! Nagios: services with their commands, and the commands of nrpe.cfg.
 //!
-//! A service names a command, the command a plugin with arguments; a handful of the monitoring plugins look at
-//! what sexton sees itself and become rules of ours. Any other stays a plugin: the rule for its exit code is
-//! written, and waits for the collector that runs plugins.
+//! A service names a command, the command a plugin with arguments; a handful of the monitoring plugins look
+//! at what sexton sees itself and become rules of ours. Any other stays a plugin: the rule for its exit code
+//! is written, and waits for the collector that runs plugins.
 
 mod command;
 mod disk;

@@ -31,8 +31,8 @@ pub struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// What of it is for the ticket as it is now: one that a person has merged leads to another, which belongs
-    /// to that one's incident: it is told, but not closed or overwritten.
+    /// What of it is for the ticket as it is now: one that a person has merged leads to another, which
+    /// belongs to that one's incident: it is told, but not closed or overwritten.
     fn to(&self, ticket: &Ticket) -> Self {
         let is_own = ticket.id == self.own;
         Self { status: self.status.filter(|_| is_own), fields: self.fields && is_own, ..*self }
