@@ -144,8 +144,8 @@ fn ours_holds_on_servers_it_was_not_made_with() {
     let mut all: BTreeMap<String, Tally> = BTreeMap::new();
     let mut count = 0;
     for name in HOSTS {
-        let (mut of_host, mut hit): (Vec<_>, BTreeMap<String, Vec<(i64, i64)>>) =
-            (series(name, &labels), BTreeMap::new());
+        let mut of_host = series(name, &labels);
+        let mut hit: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
         for series in &mut of_host {
             let policies = plan(&rules(series), |id| POLICIES.iter().any(|p| p.0 == id));
             for (rule, (mut tally, met)) in tally(&policies, series).into_iter().chain(tally(&ours, series)) {

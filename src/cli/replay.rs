@@ -36,7 +36,7 @@ pub struct SeriesArgs {
     /// Each file is a host of its own
     #[arg(long, requires = "series")]
     pub apart: bool,
-    /// The history.db in this directory, not the one of [store] dir
+    /// The history.db in this directory, not the one that the configuration names
     #[arg(long, value_name = "DIR", conflicts_with = "series")]
     pub history: Option<PathBuf>,
     /// Of the history, from then on: RFC 3339, or so long ago ("7d"); by default all of it

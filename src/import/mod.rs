@@ -1,7 +1,7 @@
 //! Import: rules of other products in, one TOML file of ours out, and a word about everything that is left.
 //!
 //! Each product has a room (`prometheus`, `monit`, `nagios`) that reads its files into [`Item`]s: what stood
-//! there, the rules and checks it became, and every [`Loss`] with its place. `write` makes TOML of them, and
+//! there, the rules and checks it became, and every `Loss` with its place. `write` makes TOML of them, and
 //! `verify` has the real loader look at it, so that what comes out always loads. Nothing is dropped in
 //! silence: what is not carried over is a comment at its place in the output and a loss in the report.
 //! Must not know the doors (they are an argument) nor a running daemon.

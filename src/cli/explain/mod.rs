@@ -2,7 +2,7 @@
 //! became of an incident.
 //!
 //! Now is asked of the daemon. A past moment is replayed from history.db by the rules of the configuration,
-//! and needs no daemon. Both give the same document, `explain/1`, of which [`text`] and [`incident`] make
+//! and needs no daemon. Both give the same document, `explain/1`, of which `text` and `incident` make
 //! lines.
 
 mod incident;

@@ -1,4 +1,4 @@
-//! Connector `glpi`: GLPI 9.5 to 11 by its REST API, and GLPI 11 by its high-level one ([`v2`]).
+//! Connector `glpi`: GLPI 9.5 to 11 by its REST API, and GLPI 11 by its high-level one (`v2`).
 //!
 //! An incident is a ticket of type incident, a problem candidate a problem, a link a row of `Problem_Ticket`.
 //! The record key and the alert key stand in the last line of the description ([`super::footer`]), which both
