@@ -170,6 +170,6 @@ fn ours_holds_on_servers_it_was_not_made_with() {
     println!("{}", all[OURS].line("ours", count));
     let (ours, two, strict) = (&all[OURS], &all["two"], &all["strict"]);
     assert!(ours.incidents < strict.incidents && ours.hit > strict.hit, "{ours:?} {strict:?}");
-    assert!(ours.incidents * 3 < two.incidents && ours.hit * 5 > two.hit * 4, "{ours:?} {two:?}");
+    assert!(ours.incidents * 2 < two.incidents && ours.hit >= two.hit, "{ours:?} {two:?}");
     assert!(ours.noise() < two.noise() && ours.outside * 5 < two.outside, "{ours:?} {two:?}");
 }
