@@ -11,14 +11,14 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sexton::engine::cond::{compile, default_clear};
 use sexton::engine::moment::{Moment, SECOND};
-use sexton::engine::plan::{Correlate, Host, MATRIX, Match, Plan, Rule, SLA, StepPlan};
+use sexton::engine::plan::{Correlate, Globs, Host, MATRIX, Match, Plan, Rule, SLA, StepPlan};
 use sexton::engine::record::{HostRef, Nature, Severity};
 use sexton::engine::rules::{Prepared, Rules};
 use sexton::engine::signal::{Class, Instance, Observation, metric};
 
 const INTERVAL: i64 = 10 * SECOND;
 
-fn rule(id: usize, raise: &str) -> Arc<Rule> {
+fn rule(id: usize, raise: &str, matches: Match) -> Arc<Rule> {
     let raise = compile(raise, Class::Fs, &[]).expect("the benchmark's condition is valid");
     let clear = default_clear(&raise);
     let (impact, urgency, for_, keep) = (None, 3, 60 * SECOND, 60 * SECOND);
@@ -28,7 +28,7 @@ fn rule(id: usize, raise: &str) -> Arc<Rule> {
         hash: String::new(),
         origin: String::new(),
         class: Class::Fs,
-        matches: Match::default(),
+        matches,
         title: String::new(),
         description: String::new(),
         runbook: None,
@@ -66,6 +66,10 @@ fn plan(rules: Vec<Arc<Rule>>) -> Arc<Plan> {
     })
 }
 
+fn mount(i: usize) -> String {
+    format!("/data/{i:04}")
+}
+
 /// A running engine: `judgements` rule instances see `instances` samples per round.
 struct Engine {
     rules: Rules,
@@ -76,9 +80,18 @@ struct Engine {
 impl Engine {
     /// `rules` conditions, each with its own limit, on each of `instances` file systems.
     fn new(rules: usize, instances: usize, raise: &dyn Fn(usize) -> String) -> Self {
-        let plan = plan((0..rules).map(|i| rule(i, &raise(i))).collect());
+        Self::of(plan((0..rules).map(|i| rule(i, &raise(i), Match::default())).collect()), instances)
+    }
+
+    /// `rules` conditions, each on one of `instances` file systems.
+    fn spread(rules: usize, instances: usize, raise: &dyn Fn(usize) -> String) -> Self {
+        let only = |i: usize| Match([("mount".to_owned(), Globs(vec![mount(i % instances)]))].into());
+        Self::of(plan((0..rules).map(|i| rule(i, &raise(i), only(i))).collect()), instances)
+    }
+
+    fn of(plan: Arc<Plan>, instances: usize) -> Self {
         let observation = |i: usize| {
-            let instance = Instance::of(Class::Fs, &[("mount", &format!("/data/{i:04}"))]);
+            let instance = Instance::of(Class::Fs, &[("mount", &mount(i))]);
             Observation::new(Moment::at(0), instance, INTERVAL).with(metric("fs.used"), 0.0)
         };
         let observations = (0..instances).map(observation).collect();
@@ -120,6 +133,19 @@ fn judgements(c: &mut Criterion) {
         }
         group.finish();
     }
+    // Many rules, each about one of 1 000 series: time of one round of all (benches/rules_peer.py has Prometheus do it).
+    let each: [(&str, &dyn Fn(usize) -> String); 2] = [
+        ("threshold", &|i| format!("fs.used > {}%", 85 + i % 15)),
+        ("avg", &|i| format!("avg(fs.used, 10m) > {}%", 85 + i % 15)),
+    ];
+    let mut group = c.benchmark_group("rules");
+    for (name, raise) in each {
+        for rules in [1_000, 10_000] {
+            let mut engine = Engine::spread(rules, 1000, raise);
+            group.bench_function(BenchmarkId::new(name, rules), |b| b.iter(|| engine.turn()));
+        }
+    }
+    group.finish();
     // Many rules on one series: what a judgement costs without the samples.
     let mut group = c.benchmark_group("threshold, one series");
     let mut engine = Engine::new(10_000, 1, &|i| format!("fs.used > {}%", 85 + i % 15));
@@ -129,7 +155,9 @@ fn judgements(c: &mut Criterion) {
 }
 
 fn reload(c: &mut Criterion) {
-    let rules = || plan((0..10_000).map(|i| rule(i, &format!("fs.used > {}%", 85 + i % 15))).collect());
+    let rules = || {
+        plan((0..10_000).map(|i| rule(i, &format!("fs.used > {}%", 85 + i % 15), Match::default())).collect())
+    };
     let mut engine = Engine::new(1, 1, &|_| "fs.used > 85%".to_owned());
     let mut group = c.benchmark_group("reload");
     group.sample_size(20);
