@@ -117,7 +117,21 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
             Err(reason) => Err(end(Outcome::Refused { reason })),
         },
     };
-    talk.conclude(result.map_or_else(|next| next, Next::Done))
+    talk.conclude(result.map_or_else(|next| forgiven(job, next), Next::Done))
+}
+
+/// What is only cosmetic may be refused: the ticket holds the revision, and nobody is to look after it.
+fn forgiven(job: &Job, next: Next) -> Next {
+    match next {
+        Next::Done(done) if steps::is_mend(job) => match &done.outcomes[..] {
+            [Outcome::Refused { reason }] => {
+                let (warning, outcome) = (Some(reason.clone()), Outcome::stored(job.remote_id.clone()));
+                Next::Done(Done { warning, outcomes: vec![outcome], ..done })
+            }
+            _ => Next::Done(done),
+        },
+        next => next,
+    }
 }
 
 #[cfg(test)]

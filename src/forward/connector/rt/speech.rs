@@ -192,10 +192,10 @@ fn verify(
     (status, fields): (Option<&str>, &[&str]),
 ) -> Result<Done, Next> {
     let told = sentences(talk, reply)?;
-    let says = |what: &str| told.iter().any(|sentence| sentence.contains(what));
     let known = !told.is_empty() && told.iter().all(|s| is_success(s));
-    let moved = status.is_none() || says("Status changed from");
-    if known && moved && fields.iter().all(|name| says(name)) {
+    let moved = status.is_none() || told.iter().any(|sentence| sentence.contains("Status changed from"));
+    let names = |field: &str| told.iter().any(|s| s.strip_prefix(field).is_some_and(|s| s.starts_with(' ')));
+    if known && moved && fields.iter().all(|field| names(field)) {
         return Ok(Done::default());
     }
     let ticket = read(talk, map, job, &before.id)?;

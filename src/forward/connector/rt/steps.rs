@@ -108,7 +108,8 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     }
     let warning = if fresh { fields_warning(wanted, &ticket) } else { None };
     let mut done = match &wanted.over {
-        Some(over) if !map.is_inactive(&ticket.status) => {
+        // One that was found may be of an attempt whose answer was lost: over already, and without its fields.
+        Some(over) if !fresh || !map.is_inactive(&ticket.status) => {
             let said = Said { own: &id, text: wanted.comment.as_deref(), status: Some(over), fields: true };
             speak(talk, map, job, wanted, ticket, &said, !fresh)?
         }
@@ -139,7 +140,9 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
         if wanted.over.is_some() {
             return Ok(stored(id).into());
         }
-        return Err(end(Outcome::Refused { reason: format!("ticket {id} was deleted at the desk") }));
+        // A person's decision: it comes back by the next reading.
+        let warning = Some(format!("ticket {id} was deleted at the desk"));
+        return Ok(Done { warning, ..stored(id).into() });
     }
     let merged = ticket.id != id;
     if job.operation == Operation::Resolve && !merged {
@@ -149,10 +152,27 @@ fn amend_ticket(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, id: &str
         ticket = reweigh(talk, map, job, wanted, ticket)?;
     }
     let (text, status) = (wanted.comment.as_deref(), wanted.status.as_deref());
-    let said = Said { own: id, text, status, fields: true };
+    let fields = !is_mend(job) || can_hold(talk, map, job, wanted, &ticket)?;
+    let said = Said { own: id, text, status, fields };
     let mut done = speak(talk, map, job, wanted, ticket, &said, is_repeated(job))?;
     done.outcomes = vec![told(id, job, wanted, done.warning.is_some())];
     Ok(done)
+}
+
+/// A revision that the ticket holds already, but for some of its fields.
+pub(super) fn is_mend(job: &Job) -> bool {
+    job.remote_id.is_some() && job.acked_rev == job.rev
+}
+
+/// False when all that the ticket lacks are fields that its queue does not have either: RT stays without them.
+fn can_hold(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket) -> Result<bool, Next> {
+    let lacking = wanted.lacking(ticket);
+    if lacking.is_empty() {
+        return Ok(true);
+    }
+    let absent = check_queue(talk, map, job.kind)?;
+    let queue = map.queue(job.kind);
+    Ok(!lacking.iter().all(|name| absent.contains(&format!("{queue}.{name}"))))
 }
 
 /// Raises the ticket's priority to the record's; returns the ticket as it is then.
@@ -201,7 +221,7 @@ fn stored(id: &str) -> Outcome {
 }
 
 /// Its ticket holds this revision. `poor`: without some of its fields, which may only have been away for a
-/// moment: it is written once more, and again as long as the record is young.
+/// moment: it is written once more, and again as long as the record is young and the queue has the fields.
 fn told(id: &str, job: &Job, wanted: &Wanted, poor: bool) -> Outcome {
     let young = job.claimed_at.0.saturating_sub(wanted.at.0) < MEND_FOR;
     let again = (poor && (young || job.acked_rev < job.rev)).then_some(MEND);

@@ -232,7 +232,8 @@ fn a_refusal_inside_a_success_is_found() {
 fn a_ticket_that_people_took_away() {
     let update = || later(Operation::Update, None);
     let (done, _) = play(&[], &update(), vec![ok("GET /ticket/20", ticket(20, "deleted"))]);
-    assert_eq!(reason(&done), "ticket 20 was deleted at the desk");
+    assert_eq!(done.outcomes, [stored("20")], "a decision, and no dead letter");
+    assert_eq!(done.warning.as_deref(), Some("ticket 20 was deleted at the desk"));
     let (done, _) =
         play(&[], &update(), vec![says("GET /ticket/20", 404, json!({"message": "No such ticket"}))]);
     assert_eq!(reason(&done), "ticket 20 is gone: HTTP 404: No such ticket");
@@ -356,20 +357,39 @@ fn a_field_that_was_away_for_a_moment_is_written_again() {
 
     // The same revision once more: nothing is said twice.
     job.acked_rev = job.rev;
-    let back = vec![
-        ok("GET /ticket/20", ticket(20, "open")),
-        ok("PUT /ticket/20", json!(["OccurrenceCount 1 changed to 2"])),
-    ];
+    let has = |name| ok("GET /queue/Incidents", queue(&["CorrelationKey", name]));
+    let look = |name| vec![ok("GET /ticket/20", ticket(20, "open")), has(name)];
+    let put = |sentences: Json| vec![ok("PUT /ticket/20", sentences)];
+    let back = [look("OccurrenceCount"), put(json!(["OccurrenceCount 1 changed to 2"]))].concat_steps();
     assert_eq!(play(&[], &job, back).0, Done::from(stored("20")));
 
-    // An administrator has taken it away for good: it is not asked for ever.
+    // The queue has no such field: it is not asked for again, whatever the age of the record.
+    assert_eq!(play(&[], &job, look("Impact")).0, Done::from(stored("20")));
+
+    // A dead letter for a field that is only cosmetic would help nobody.
+    let (done, _) = play(&[], &job, vec![says("GET /ticket/20", 404, json!({"message": "No such ticket"}))]);
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(done.warning.is_some_and(|w| w.contains("is gone")));
+
+    // It is there, and cannot be written for good: it is not asked for ever.
     job.claimed_at = "2027-01-01T00:00:00Z".parse().unwrap();
-    let gone = vec![
+    let still = vec![ok("GET /ticket/20", ticket(20, "open"))];
+    let gone = [look("OccurrenceCount"), put(json!([])), still].concat_steps();
+    assert_eq!(play(&[], &job, gone).0.outcomes, [stored("20")]);
+}
+
+/// RT says "CI" in many a sentence; only one that begins with the field's name speaks of it.
+#[test]
+fn a_sentence_about_another_field_is_not_taken_for_this_one() {
+    let mut job = later(Operation::Update, None);
+    job.body["ci"]["name"] = json!("web-02");
+    let steps = vec![
         ok("GET /ticket/20", ticket(20, "open")),
-        ok("PUT /ticket/20", json!([])),
+        says("POST /ticket/20/comment", 201, comments(&["EventSource web-01 changed to sexton/CI"])),
         ok("GET /ticket/20", ticket(20, "open")),
     ];
-    assert_eq!(play(&[], &job, gone).0.outcomes, [stored("20")]);
+    let (done, _) = play(&[], &job, steps);
+    assert!(done.warning.is_some_and(|w| w.ends_with(": CI")), "read back, and told");
 }
 
 #[test]

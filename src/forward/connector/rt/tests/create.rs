@@ -180,6 +180,32 @@ fn a_ticket_found_of_an_earlier_revision_is_brought_up_to_date() {
     assert_eq!(asked[5].json_body().get("Status"), None, "that is the people's");
 }
 
+/// The field was away at the first attempt, which was carried out to its end and then lost.
+#[test]
+fn a_create_found_over_already_gets_what_the_lost_attempt_left_out() {
+    let mut job = repeated(create());
+    job.body["state"] = json!("resolved");
+    job.body["resolved_at"] = json!("2026-11-22T10:20:00Z");
+    let mut poor = ticket(20, "resolved");
+    poor["CustomFields"].as_array_mut().unwrap().retain(|f| f["name"] != "OccurrenceCount");
+    let said = json!({"items": [{"Type": "Comment", "Data": format!("x [{KEY}-1-c]")}]});
+    let start = || {
+        vec![
+            ok(FIND, tickets(&[poor.clone()])),
+            ok("GET /ticket/20", poor.clone()),
+            ok(FIND, tickets(&[poor.clone()])),
+            ok(HISTORY, said.clone()),
+            ok("GET /ticket/20", poor.clone()),
+        ]
+    };
+    let written = ok("PUT /ticket/20", json!(["OccurrenceCount 1 added", SEEN]));
+    let (done, asked) = play(&[], &job, [start(), vec![written]].concat_steps());
+    assert_eq!(done, Done::from(stored("20")));
+    assert_eq!(asked[5].json_body()["CustomFields"]["OccurrenceCount"], "1");
+    let lost = vec![ok("PUT /ticket/20", json!([])), ok("GET /ticket/20", poor.clone())];
+    assert_eq!(play(&[], &job, [start(), lost].concat_steps()).0.outcomes, [mended("20")]);
+}
+
 const SEEN: &str = "LastSeen 2026-11-22 10:10:00 changed to 2026-11-22 10:20:00";
 
 #[test]
