@@ -20,7 +20,7 @@ use super::markup;
 use super::request::loose;
 use super::talk::Talk;
 use super::tickets::{self, pause};
-use super::{CA, Connector, Done, Exchange, Login, MAP, Next, PROXY, Request, Session, Target, WireKind};
+use super::{CA, Connector, Exchange, Login, MAP, Next, PROXY, Request, Session, Target, WireKind};
 use crate::engine::effect::{Held, Job, Remote, Stage};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
 use desk::Glpi;
@@ -116,14 +116,10 @@ pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     if options::is_v2(&target.options) {
         return v2::hello(target, exchanges);
     }
-    let map = Map::of(target);
-    match prove(&mut Talk::new(exchanges, false), map) {
-        Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
-        Err(next) => next,
-    }
+    tickets::proven(prove(&mut Talk::new(exchanges, false), Map::of(target)))
 }
 
-fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
+fn prove(talk: &mut Talk, map: Map) -> Result<Vec<String>, Next> {
     let json = api::get(talk, "/getActiveProfile".to_owned())?;
     let profile = &json["active_profile"];
     let name = loose(&profile["name"]);
@@ -152,7 +148,7 @@ fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
     if forbids(&profile["ticket_status"]) {
         flaws.push(format!("the life cycle of the profile '{name}' does not let it solve tickets"));
     }
-    Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })
+    Ok(flaws)
 }
 
 fn lacking(profile: &Json, rights: &[(&'static str, i64, &'static str)]) -> Option<&'static str> {
