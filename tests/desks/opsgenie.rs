@@ -4,9 +4,8 @@
 use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};
 
-use crate::world::records::{Step, Truth};
-use crate::world::server::Fault;
-use crate::world::{Act, Acted, Answer, Ask, Desk, Dice, Product, Unfit, View, World, is_fit, read_back};
+use crate::world::records::Truth;
+use crate::world::{Act, Answer, Ask, Desk, Product, Unfit, View, World, alert_read_back, episodes, is_fit};
 
 /// An alert.
 #[derive(Clone)]
@@ -254,79 +253,16 @@ fn noted(notes: &[String], body: &Json) -> Vec<String> {
     notes.iter().cloned().chain(body["note"].as_str().map(str::to_owned)).collect()
 }
 
-/// Faults after which nothing is carried out behind our back.
-const FAULTS: &[Fault] = &[
-    Fault::CutBefore,
-    Fault::CutAfter,
-    Fault::Status(500, true),
-    Fault::Status(502, false),
-    Fault::Status(503, false),
-    Fault::Status(429, false),
-    Fault::Garbage(true),
-    Fault::Garbage(false),
-    Fault::Truncated,
-    Fault::Redirect,
-    Fault::Unauthorized(1),
-];
-
-const COURSES: &[&[Step]] = &[
-    &[],
-    &[Step::Update, Step::Worsen],
-    &[Step::Resolve, Step::Close],
-    &[Step::Acknowledge, Step::Resolve, Step::Reopen],
-    &[Step::Worsen, Step::Resolve, Step::Reopen, Step::Resolve],
-];
-
 #[test]
 fn each_incident_is_an_alert_in_its_true_state_under_faults_and_crashes() {
     for seed in [1, 2] {
-        let (mut world, mut dice) = (World::new(&PRODUCT, seed), Dice(seed));
-        world.start();
-        let mut truths: Vec<(Truth, Vec<Step>)> = (1..=12)
-            .map(|n| {
-                let course = COURSES[dice.below(COURSES.len() as u64) as usize];
-                (Truth::incident(n), course.iter().rev().copied().collect())
-            })
-            .collect();
-        let rows = truths.iter().map(|(truth, _)| truth.row(&world.plan)).collect();
-        world.commit(rows);
-        while truths.iter().any(|(_, left)| !left.is_empty()) {
-            let at = dice.below(truths.len() as u64) as usize;
-            let Some(step) = truths[at].1.pop() else { continue };
-            truths[at].0.step(step);
-            world.commit(vec![truths[at].0.row(&world.plan)]);
-            world.server.script().next.push(FAULTS[dice.below(FAULTS.len() as u64) as usize]);
-            world.run(std::time::Duration::from_millis(dice.below(30)));
-            if dice.chance(100) {
-                world.crash();
-                world.start();
-            }
-        }
-        world.settle();
-        let tickets = world.server.desk().tickets();
-        for (truth, _) in &truths {
-            let key = format!("sx-{}", truth.id());
-            let own: Vec<&View> = tickets.iter().filter(|t| t.key == key).collect();
-            let [ticket] = own[..] else { panic!("{key} is told {} times\n{}", own.len(), world.story()) };
-            assert_eq!(ticket.stage.is_open(), !truth.over, "{}\n{}", truth.body["number"], world.story());
-            (PRODUCT.check)(ticket, &truth.body);
-        }
-        let open = world.server.desk().alerts.iter().filter(|a| a.open).count();
-        assert!(open <= truths.len(), "one open alert per alias at most");
+        episodes(&PRODUCT, seed, false);
     }
 }
 
 #[test]
 fn what_people_did_comes_back() {
-    let act = |act, stage, assignee| Acted { act, stage, assignee, note: None };
-    read_back(
-        &PRODUCT,
-        &[
-            act(Act::Assign("bob"), Stage::New, Some("bob")),
-            act(Act::Acknowledge, Stage::Acknowledged, Some("bob")),
-            act(Act::Resolve("done"), Stage::Resolved, None),
-        ],
-    );
+    alert_read_back(&PRODUCT);
 }
 
 #[test]

@@ -28,8 +28,8 @@ use sexton::engine::effect::{RecordKind, Stage};
 
 pub use host::{Base, Product, World};
 pub use suite::{
-    Acted, Plan, Unfit, adopts_after_a_lost_store, closed_for_good, deleted_behind_our_back, is_fit,
-    noticed_when_gone, read_back, suite,
+    Acted, Plan, Unfit, adopts_after_a_lost_store, alert_read_back, closed_for_good, deleted_behind_our_back,
+    episodes, is_fit, noticed_when_gone, read_back, suite,
 };
 
 /// A request as a product sees it.

@@ -79,7 +79,8 @@ pub const DIGEST: Keys = Keys {
     instead: LATER,
     renamed: &[("interval", "every"), ("priorities", "priority")],
 };
-const PRIORITIES: [(&str, Priority); 5] = [
+/// Priorities by name.
+pub const PRIORITIES: [(&str, Priority); 5] = [
     ("P1", Priority::P1),
     ("P2", Priority::P2),
     ("P3", Priority::P3),

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::names;
+use super::routing::PRIORITIES;
 use super::rule::SEVERITIES;
 use crate::config::diagnose::{At, Finding, Report};
 use crate::config::test::{Expect, Expected, Piece, START, STATES, TestSeries, pieces, series_name};
 use crate::config::walk::{Key, Keys, Kind, LATER, Range, Sp, Text, Walk};
 use crate::engine::moment::{DAY, SECOND, Stamp};
-use crate::engine::record::Priority;
 use crate::engine::signal::{Instance, Metric};
 
 /// One `[[test]]`.
@@ -62,13 +62,6 @@ const EXPECT: Keys = Keys {
     instead: LATER,
     renamed: &[("time", "at"), ("eval_time", "at"), ("is", "state"), ("on", "instance")],
 };
-const PRIORITIES: [(&str, Priority); 5] = [
-    ("P1", Priority::P1),
-    ("P2", Priority::P2),
-    ("P3", Priority::P3),
-    ("P4", Priority::P4),
-    ("P5", Priority::P5),
-];
 
 /// Distance of samples.
 const STEP: Range = SECOND..=DAY;

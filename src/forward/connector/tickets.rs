@@ -456,6 +456,15 @@ pub fn pause(reason: String) -> Next {
     Next::Done(Done { pause: Some(reason.clone()), ..Outcome::Pause { reason }.into() })
 }
 
+/// The end of a proof: with these flaws the destination works all the same.
+pub fn proven(flaws: Result<Vec<String>, Next>) -> Next {
+    let done = |flaws: Vec<String>| {
+        let warning = Some(flaws.join("; ")).filter(|f| !f.is_empty());
+        Next::Done(Done { warning, ..Done::default() })
+    };
+    flaws.map_or_else(|next| next, done)
+}
+
 /// This operation will never be taken.
 pub fn refused(reason: String) -> Next {
     end(Outcome::Refused { reason })

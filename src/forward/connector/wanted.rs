@@ -167,6 +167,12 @@ impl Wanted {
             record: Subject::Problem(Box::new(problem)),
         }
     }
+
+    /// A comment with its headline and its marker.
+    pub fn message(&self, text: &str) -> String {
+        let marker = if self.headline.contains(&self.marker) { "" } else { self.marker.as_str() };
+        format!("{} {marker}\n\n{text}", self.headline)
+    }
 }
 
 /// What is new since the revision that the far end holds.

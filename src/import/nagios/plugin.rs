@@ -118,6 +118,12 @@ pub fn steps(options: &Options, of: impl Fn(&str) -> Option<String>) -> Option<V
     (!raises.is_empty()).then_some(raises)
 }
 
+/// One rule of the host itself.
+fn of_host(target: &Target, title: &str, raises: Vec<(Severity, String)>) -> Outcome {
+    let (id, matches, title) = (id(target, ""), BTreeMap::new(), title.to_owned());
+    Outcome::of(Made { id, class: Class::Host, matches, title, raises })
+}
+
 fn load(words: &[String], target: &Target) -> Option<Outcome> {
     let options = Options::read(words, "wc");
     let per_cpu = if options.get("r").is_some() { " * cpu.count" } else { "" };
@@ -131,14 +137,7 @@ fn load(words: &[String], target: &Target) -> Option<Outcome> {
         });
         Some(each.join(" or "))
     })?;
-    let title = "load {load.avg1}, {load.avg5}, {load.avg15}".to_owned();
-    Some(Outcome::of(Made {
-        id: id(target, ""),
-        class: Class::Host,
-        matches: BTreeMap::new(),
-        title,
-        raises,
-    }))
+    Some(of_host(target, "load {load.avg1}, {load.avg5}, {load.avg15}", raises))
 }
 
 fn swap(words: &[String], target: &Target) -> Option<Outcome> {
@@ -160,14 +159,7 @@ fn swap(words: &[String], target: &Target) -> Option<Outcome> {
             Some(format!("swap.free < {}", literal(text[..digits].parse::<f64>().ok()? * scale, BYTES)))
         }
     })?;
-    let title = "swap: {swap.free} free of {swap.total}".to_owned();
-    Some(Outcome::of(Made {
-        id: id(target, ""),
-        class: Class::Host,
-        matches: BTreeMap::new(),
-        title,
-        raises,
-    }))
+    Some(of_host(target, "swap: {swap.free} free of {swap.total}", raises))
 }
 
 fn uptime(words: &[String], target: &Target) -> Option<Outcome> {
@@ -181,14 +173,7 @@ fn uptime(words: &[String], target: &Target) -> Option<Outcome> {
     };
     let seconds = Type::of(Base::Seconds);
     let raises = steps(&options, |text| range(text, "host.uptime", |n| literal(n * unit, seconds)))?;
-    let title = "up for {host.uptime}".to_owned();
-    Some(Outcome::of(Made {
-        id: id(target, ""),
-        class: Class::Host,
-        matches: BTreeMap::new(),
-        title,
-        raises,
-    }))
+    Some(of_host(target, "up for {host.uptime}", raises))
 }
 
 fn procs(words: &[String], target: &Target) -> Option<Outcome> {

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};
 
 use super::instance::refuse;
-use crate::world::{Act, Answer, Ask, Desk, Product, Unfit, View, is_fit};
+use crate::world::{Act, Answer, Ask, Desk, Product, Unfit, View, episodes, is_fit};
 
 /// Alerts by message key, oldest first, with the events that made them.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Events {
 
 #[test]
 fn alerts_hold_the_truth_under_faults_and_crashes() {
-    super::super::pagerduty::episodes(&PRODUCT, 7);
+    episodes(&PRODUCT, 7, true);
 }
 
 #[test]

@@ -47,6 +47,15 @@ const COURSES: &[&[Step]] = &[
 const PROBLEMS: &[&[Step]] =
     &[&[Step::Update], &[Step::Acknowledge, Step::Update, Step::Resolve], &[Step::Update, Step::Resolve]];
 
+/// Courses of an alert.
+const ALERTS: &[&[Step]] = &[
+    &[],
+    &[Step::Update, Step::Worsen],
+    &[Step::Resolve, Step::Close],
+    &[Step::Acknowledge, Step::Resolve, Step::Reopen],
+    &[Step::Worsen, Step::Resolve, Step::Reopen, Step::Resolve],
+];
+
 /// A record with what is still to happen to it.
 struct Course {
     truth: Truth,
@@ -173,6 +182,64 @@ fn judge<D: Desk>(product: &Product<D>, world: &World<D>, truth: &Truth, ticket:
     wrong
 }
 
+/// Faults after which nothing is carried out behind our back: a trigger that arrives after its resolve opens
+/// the alert again, and no sender can know.
+const FAULTS: &[Fault] = &[
+    Fault::CutBefore,
+    Fault::CutAfter,
+    Fault::Status(500, true),
+    Fault::Status(502, false),
+    Fault::Status(503, false),
+    Fault::Status(429, false),
+    Fault::Garbage(true),
+    Fault::Garbage(false),
+    Fault::Truncated,
+    Fault::Redirect,
+    Fault::Unauthorized(1),
+];
+
+/// Episodes of a desk of alerts under faults and crashes: in the end each record is told in its true state.
+/// `problems`: it has a place for them.
+pub fn episodes<D: Desk>(product: &Product<D>, seed: u64, problems: bool) {
+    let (mut world, mut dice) = (World::new(product, seed), Dice(seed));
+    world.start();
+    let mut truths: Vec<(Truth, Vec<Step>)> = Vec::new();
+    for n in 1..=16 {
+        let steps = ALERTS[dice.below(ALERTS.len() as u64) as usize].iter().rev().copied().collect();
+        truths.push((Truth::incident(n), steps));
+        if problems && n % 4 == 0 {
+            truths.push((Truth::problem(n + 1000), vec![Step::Resolve, Step::Update]));
+        }
+    }
+    let first: Vec<_> = truths.iter().map(|(truth, _)| truth.row(&world.plan)).collect();
+    world.commit(first);
+    while truths.iter().any(|(_, left)| !left.is_empty()) {
+        let at = dice.below(truths.len() as u64) as usize;
+        let Some(step) = truths[at].1.pop() else { continue };
+        truths[at].0.step(step);
+        world.commit(vec![truths[at].0.row(&world.plan)]);
+        let fault = FAULTS[dice.below(FAULTS.len() as u64) as usize];
+        world.server.script().next.push(fault);
+        world.run(Duration::from_millis(dice.below(30)));
+        if dice.chance(100) {
+            world.crash();
+            world.start();
+        }
+    }
+    world.settle();
+    let tickets = world.server.desk().tickets();
+    for (truth, _) in &truths {
+        let key = format!("sx-{}", truth.id());
+        let own: Vec<&View> = tickets.iter().filter(|t| t.key == key).collect();
+        let [ticket] = own[..] else { panic!("{key} is told {} times\n{}", own.len(), world.story()) };
+        assert_eq!(ticket.stage.is_open(), !truth.over, "{}\n{}", truth.body["number"], world.story());
+        assert!(ticket.subject.contains(truth.body["title"].as_str().unwrap()), "{}", ticket.subject);
+        assert_eq!(ticket.kind, Some(truth.kind));
+        (product.check)(ticket, &truth.body);
+    }
+    assert_eq!(tickets.len(), truths.len());
+}
+
 /// What a person did, and what must come back of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Acted {
@@ -217,6 +284,19 @@ pub fn read_back<D: Desk>(product: &Product<D>, acts: &[Acted]) {
             assert!(acted.assignee.is_none_or(stands), "{acted:?}: {view:?}");
         }
     }
+}
+
+/// The same of an alert, which people can do three things to.
+pub fn alert_read_back<D: Desk>(product: &Product<D>) {
+    let act = |act, stage, assignee| Acted { act, stage, assignee, note: None };
+    read_back(
+        product,
+        &[
+            act(Act::Assign("bob"), Stage::New, Some("bob")),
+            act(Act::Acknowledge, Stage::Acknowledged, Some("bob")),
+            act(Act::Resolve("done"), Stage::Resolved, None),
+        ],
+    );
 }
 
 /// The store is lost: the open ticket of the same trouble is adopted, not doubled, and is the new record's

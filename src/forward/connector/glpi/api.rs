@@ -5,12 +5,12 @@
 
 use serde_json::Value as Json;
 
-use super::super::classify::{Class, class, clip, sentence};
+use super::super::classify::{Class, class, sentence};
 use super::super::request::{encode, loose};
 use super::super::talk::Talk;
 use super::super::tickets::pause;
 use super::super::{Method, Next, Place, Reply, Request, Slot};
-use crate::engine::effect::RecordKind;
+use super::quoted;
 
 /// The token of the API client, where the installation demands one.
 pub const APP_TOKEN: Slot =
@@ -28,8 +28,6 @@ const LOGIN: &[&str] = &[
     "ERROR_SESSION_TOKEN_INVALID",
     "ERROR_SESSION_TOKEN_MISSING",
 ];
-/// The most bytes of GLPI's words that are quoted.
-const WORDS: usize = 240;
 
 /// An answer.
 pub struct Said<'a> {
@@ -107,14 +105,7 @@ fn error(json: &Json) -> (String, String) {
         Some(other) => other.to_string(),
         None => json.to_string(),
     };
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    (code, clip(&line, WORDS))
-}
-
-/// GLPI's class for that kind of record.
-pub fn itemtype(kind: RecordKind) -> &'static str {
-    if kind == RecordKind::Problem { "Problem" } else { "Ticket" }
+    (code, quoted(&words))
 }
 
 /// A term of a search: number of the search option, how it is compared, and with what.

@@ -6,25 +6,28 @@
 //! end of a record is told as a solution, so that the approval and the automatic closing of the installation
 //! take their course.
 //!
-//! The address says which API it is. Here is the older one; what both share is the map and the vocabulary.
+//! The address says which API it is. Here is the older one; what both share is the map and the [`verbs`].
 
 mod api;
 mod desk;
 mod options;
 mod v2;
+mod verbs;
 
 use serde_json::Value as Json;
 
+use super::classify::clip;
 use super::login::{ANY_TOKEN, OAUTH_CLIENT, OAUTH_SCOPE, OAUTH_SECRET, OAUTH_URL, PASSWORD, USER};
 use super::markup;
 use super::request::loose;
 use super::talk::Talk;
 use super::tickets::{self, pause};
-use super::{CA, Connector, Done, Exchange, Login, MAP, Next, PROXY, Request, Session, Target, WireKind};
+use super::{CA, Connector, Exchange, Login, MAP, Next, PROXY, Request, Session, Target, WireKind};
 use crate::engine::effect::{Held, Job, Remote, Stage};
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, Options};
 use desk::Glpi;
 use options::Map;
+use verbs::itemtype;
 
 /// A session for all conversations; GLPI logs each one that is opened.
 static SESSION: Session = Session {
@@ -116,14 +119,10 @@ pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     if options::is_v2(&target.options) {
         return v2::hello(target, exchanges);
     }
-    let map = Map::of(target);
-    match prove(&mut Talk::new(exchanges, false), map) {
-        Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
-        Err(next) => next,
-    }
+    tickets::proven(prove(&mut Talk::new(exchanges, false), Map::of(target)))
 }
 
-fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
+fn prove(talk: &mut Talk, map: Map) -> Result<Vec<String>, Next> {
     let json = api::get(talk, "/getActiveProfile".to_owned())?;
     let profile = &json["active_profile"];
     let name = loose(&profile["name"]);
@@ -152,7 +151,7 @@ fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
     if forbids(&profile["ticket_status"]) {
         flaws.push(format!("the life cycle of the profile '{name}' does not let it solve tickets"));
     }
-    Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })
+    Ok(flaws)
 }
 
 fn lacking(profile: &Json, rights: &[(&'static str, i64, &'static str)]) -> Option<&'static str> {
@@ -180,7 +179,7 @@ fn read(target: &Target, held: &[Held], exchanges: &[Exchange]) -> Next {
 }
 
 fn remote(talk: &mut Talk, held: &Held) -> Result<Option<Remote>, Next> {
-    let kind = api::itemtype(held.kind);
+    let kind = itemtype(held.kind);
     let path = format!("/{kind}/{}", held.remote_id);
     let said = api::ask(talk, Request::get(format!("{path}?get_hateoas=false")))?;
     if said.is_gone() {
@@ -218,8 +217,20 @@ const ASSIGNED: &str = "2";
 /// The words of a text in HTML, on one line; GLPI 10 may have encoded it once more.
 fn text_of(html: &str) -> String {
     let html = html.replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&");
-    let text = markup::text(&html.replace('<', " <"));
+    one_line(&markup::text(&html.replace('<', " <")))
+}
+
+fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The most bytes of GLPI's words that are quoted.
+const WORDS: usize = 240;
+
+/// GLPI's words, on one line.
+fn quoted(words: &str) -> String {
+    let line: String = one_line(words).chars().filter(|c| !c.is_control()).collect();
+    clip(&line, WORDS)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::engine::effect::{Operation, Outcome, RecordKind};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, SecretRef};
 use crate::engine::record::HostRef;
+use crate::forward::connector::Done;
 use crate::forward::connector::fixture::*;
 use crate::forward::connector::{Body, footer};
 

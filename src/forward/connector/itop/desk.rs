@@ -126,7 +126,7 @@ impl Product for Itop<'_> {
     ) -> Result<Option<String>, Next> {
         let mut fields = self.weight(wanted, ticket, say);
         if let Some(text) = say.text {
-            fields.insert(self.map.get("field.log").to_owned(), entry(&message(wanted, text)));
+            fields.insert(self.map.get("field.log").to_owned(), entry(&clip(&wanted.message(text), ENTRY)));
         }
         let at = (self.map.class(wanted.kind), ticket.id.as_str());
         if !fields.is_empty() {
@@ -463,12 +463,6 @@ fn description(text: &str, key: &str, alert_key: &str) -> String {
         }
         room /= 2;
     }
-}
-
-/// A comment with its headline and its marker.
-fn message(wanted: &Wanted, text: &str) -> String {
-    let marker = if wanted.headline.contains(&wanted.marker) { "" } else { wanted.marker.as_str() };
-    clip(&format!("{} {marker}\n\n{text}", wanted.headline), ENTRY)
 }
 
 /// A new entry of a log; the others stay.

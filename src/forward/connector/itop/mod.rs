@@ -103,15 +103,11 @@ fn installed<'a, 'e>(
 
 /// Proves login, classes, organisation and caller, and says what tickets could not be resolved for.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
-    let proven = installed(Api { target, attempts: 0 }, exchanges, false)
-        .and_then(|(itop, rest)| prove(&mut Talk::new(rest, false), &itop));
-    match proven {
-        Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
-        Err(next) => next,
-    }
+    let installed = installed(Api { target, attempts: 0 }, exchanges, false);
+    tickets::proven(installed.and_then(|(itop, rest)| prove(&mut Talk::new(rest, false), &itop)))
 }
 
-fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
+fn prove(talk: &mut Talk, itop: &Itop) -> Result<Vec<String>, Next> {
     if let Some(reason) = lacking(talk, itop, RecordKind::Incident)? {
         return Err(pause(format!("{reason}; name the class of your incidents as map class.incident")));
     }
@@ -147,7 +143,7 @@ fn prove(talk: &mut Talk, itop: &Itop) -> Result<Option<String>, Next> {
             )),
         }
     }
-    Ok(if flaws.is_empty() { None } else { Some(flaws.join("; ")) })
+    Ok(flaws)
 }
 
 /// Why tickets of that kind cannot be read as we need them.

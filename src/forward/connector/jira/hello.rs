@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 use super::super::classify::{Class, class};
 use super::super::request::{encode, loose};
 use super::super::talk::Talk;
-use super::super::tickets::pause;
-use super::super::{Done, Next, Request};
+use super::super::tickets::{pause, proven};
+use super::super::{Next, Request};
 use super::product::{Issues, foreign, told};
 use crate::engine::effect::RecordKind;
 
@@ -21,11 +21,7 @@ pub fn hello(issues: &Issues, talk: &mut Talk) -> Next {
         let more = of_kind(issues, talk, *kind)?;
         Ok::<_, Next>([flaws, more].concat())
     });
-    match flaws {
-        Ok(flaws) if flaws.is_empty() => Next::Done(Done::default()),
-        Ok(flaws) => Next::Done(Done { warning: Some(flaws.join("; ")), ..Done::default() }),
-        Err(next) => next,
-    }
+    proven(flaws)
 }
 
 fn of_kind(issues: &Issues, talk: &mut Talk, kind: RecordKind) -> Result<Vec<String>, Next> {

@@ -6,6 +6,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 
 use super::super::classify::clip;
+use super::super::markup::escape;
 use super::super::request::Body;
 use super::super::{Method, Request, Target};
 use crate::engine::effect::{Job, Operation};
@@ -208,19 +209,4 @@ fn html(title: &str, plain: &str) -> String {
         escape(title),
         escape(body)
     )
-}
-
-/// The text as it stands in HTML.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -1,6 +1,7 @@
 //! One mail about many records whose priority can wait: the important first, a line or two each.
 
-use super::letter::{Draft, Envelope, escape, message_id, title, written};
+use super::super::markup::escape;
+use super::letter::{Draft, Envelope, message_id, title, written};
 use crate::engine::effect::{Job, Stage};
 use crate::engine::record::Severity;
 use crate::forward::connector::wanted::{Wanted, cut};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::super::wanted::{self, cut};
 use super::super::{Reply, Target};
 use super::options::Map;
 use super::{loose, text};
@@ -13,8 +14,6 @@ use crate::engine::record::{Incident, Problem, ProblemState, State, TimelineEntr
 
 /// The most characters of a subject; RT cuts longer ones without a word.
 pub const SUBJECT_CHARS: usize = 200;
-/// The most characters of the CI's name in a subject.
-const CI_CHARS: usize = 64;
 /// The most characters of a custom field that stays searchable.
 pub const FIELD_CHARS: usize = 255;
 
@@ -231,15 +230,7 @@ pub fn time(stamp: Stamp) -> String {
 
 /// One line of at most [`SUBJECT_CHARS`]. It names the CI, because a queue holds the tickets of many.
 pub fn subject(ci: &str, title: &str) -> String {
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let ci = one_line(ci).chars().take(CI_CHARS).collect::<String>().trim_end().to_owned();
-    let line = one_line(title);
-    let line = if line.contains(&ci) { line } else { format!("{ci}: {line}") };
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    if line.chars().count() <= SUBJECT_CHARS {
-        return line;
-    }
-    line.chars().take(SUBJECT_CHARS - 1).chain(['…']).collect()
+    cut(&wanted::subject(ci, title), SUBJECT_CHARS)
 }
 
 /// What a ticket says it is.

@@ -4,8 +4,8 @@
 //! create tells, and pauses the destination with the same kind of sentence.
 
 use super::super::talk::Talk;
-use super::super::tickets::pause;
-use super::super::{Done, Exchange, Next, Target};
+use super::super::tickets::{pause, proven};
+use super::super::{Exchange, Next, Target};
 use super::options::Map;
 use super::product::{Table, ignored};
 use super::table;
@@ -18,11 +18,7 @@ const NOBODY: &str = "sx-00000000-0000-7000-8000-000000000000";
 /// Checks both tables, the names in the map, and the close code.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
     let mut talk = Talk::new(exchanges, false);
-    match check(&mut talk, Map::of(target)) {
-        Ok(flaws) if flaws.is_empty() => Next::Done(Done::default()),
-        Ok(flaws) => Next::Done(Done { warning: Some(flaws.join("; ")), ..Done::default() }),
-        Err(next) => next,
-    }
+    proven(check(&mut talk, Map::of(target)))
 }
 
 fn check(talk: &mut Talk, map: Map) -> Result<Vec<String>, Next> {

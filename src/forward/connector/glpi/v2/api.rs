@@ -8,15 +8,13 @@
 
 use serde_json::Value as Json;
 
-use super::super::super::classify::{Class, class, clip, sentence};
+use super::super::super::classify::{Class, class, sentence};
 use super::super::super::request::{encode, loose};
 use super::super::super::talk::Talk;
 use super::super::super::tickets::pause;
 use super::super::super::{Method, Next, Reply, Request};
+use super::super::quoted;
 use crate::engine::effect::RecordKind;
-
-/// The most bytes of GLPI's words that are quoted.
-const WORDS: usize = 240;
 
 /// An answer.
 pub struct Said<'a> {
@@ -110,10 +108,8 @@ fn words(json: &Json) -> String {
     };
     let messages = json["additional_messages"].as_array().into_iter().flatten().map(|m| text(&m["message"]));
     let parts = [text(&json["title"]), text(&json["detail"])].into_iter().chain(messages);
-    let parts: Vec<String> = parts.map(|p| p.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let line = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(": ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    clip(&line, WORDS)
+    let parts: Vec<String> = parts.map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect();
+    quoted(&parts.join(": "))
 }
 
 /// Where that kind of record lives.

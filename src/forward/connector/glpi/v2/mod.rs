@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::super::request::loose;
 use super::super::talk::Talk;
 use super::super::tickets::{self, pause};
-use super::super::{Done, Exchange, Next, Request, Target};
+use super::super::{Exchange, Next, Request, Target};
 use super::options::{Map, pages};
 use super::text_of;
 use crate::engine::effect::{Held, Job, RecordKind, Remote, Stage};
@@ -26,13 +26,10 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 
 /// Proves login, API, profile, entity, and that tickets and problems may be seen.
 pub fn hello(target: &Target, exchanges: &[Exchange]) -> Next {
-    match prove(&mut Talk::new(exchanges, false), Map::of(target)) {
-        Ok(warning) => Next::Done(Done { warning, ..Done::default() }),
-        Err(next) => next,
-    }
+    tickets::proven(prove(&mut Talk::new(exchanges, false), Map::of(target)))
 }
 
-fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
+fn prove(talk: &mut Talk, map: Map) -> Result<Vec<String>, Next> {
     let session = api::get(talk, "/session".to_owned())?;
     let profile = &session["active_profile"];
     let name = loose(&profile["name"]);
@@ -63,9 +60,11 @@ fn prove(talk: &mut Talk, map: Map) -> Result<Option<String>, Next> {
         let lack = "Assistance > Tickets > See all tickets";
         return Err(pause(format!("the profile '{name}' of the account lacks the right {lack}")));
     }
-    let problems = may_see(talk, RecordKind::Problem)?;
+    if may_see(talk, RecordKind::Problem)? {
+        return Ok(Vec::new());
+    }
     let lack = "Assistance > Problems > See all";
-    Ok((!problems).then(|| format!("problems cannot be stored: the profile '{name}' lacks the right {lack}")))
+    Ok(vec![format!("problems cannot be stored: the profile '{name}' lacks the right {lack}")])
 }
 
 /// Reads back status, technicians and solution.

@@ -10,6 +10,7 @@ use crate::engine::effect::{Outcome, RecordKind};
 use crate::engine::moment::Stamp;
 use crate::engine::option::{OptionValue, Options};
 use crate::engine::record::HostRef;
+use crate::forward::connector::Done;
 use crate::forward::connector::fixture::*;
 use crate::forward::connector::footer;
 
