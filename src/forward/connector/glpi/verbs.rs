@@ -158,7 +158,8 @@ impl<V: Verbs> Product for V {
     }
 }
 
-/// Writes the weight when it has changed on the host. What a rule or a person made of it stays otherwise.
+/// Raises the weight when it has changed on the host; the larger, the more pressing. What a rule or a person
+/// has raised further stays.
 fn weigh(
     api: &impl Verbs,
     talk: &mut Talk,
@@ -170,7 +171,7 @@ fn weigh(
     if say.fields && wanted.weighs && ticket.is_open() {
         for (field, level) in [("impact", wanted.impact), ("urgency", wanted.urgency)] {
             let level = api.map().level(level);
-            if loose(&ticket.raw[field]) != level.to_string() {
+            if loose(&ticket.raw[field]).parse().is_ok_and(|now: i64| now < level) {
                 fields[field] = json!(level);
             }
         }

@@ -318,13 +318,19 @@ impl Itop<'_> {
         Ok(None)
     }
 
-    /// The weight, when it has changed on the host. What a person made of it stays otherwise.
+    /// The weight, when it has risen on the host; the smaller, the more pressing. What a person has raised
+    /// further stays.
     fn weight(&self, wanted: &Wanted, ticket: &Found, say: &Say) -> JsonMap<String, Json> {
         let mut fields = JsonMap::new();
         if say.fields && wanted.weighs && ticket.is_open() {
             for (field, level) in [("impact", wanted.impact), ("urgency", wanted.urgency)] {
                 let level = self.map.level(field, level);
-                if loose(&ticket.raw[field]) != level {
+                let now = loose(&ticket.raw[field]);
+                let is_less = match (now.parse::<u8>(), level.parse::<u8>()) {
+                    (Ok(now), Ok(level)) => now > level,
+                    _ => now != level,
+                };
+                if is_less {
                     fields.insert(field.to_owned(), json!(level));
                 }
             }
