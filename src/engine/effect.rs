@@ -155,6 +155,8 @@ pub struct OutboxRow {
     pub priority: Priority,
     /// The record is over (resolved, closed, cancelled) at this revision.
     pub over: bool,
+    /// The alert key of an incident, which all episodes of its condition share; `None` for other kinds.
+    pub alert_key: Option<String>,
     /// The destination's filter lets the record in. Otherwise the row only follows what the destination has
     /// been sent of it before, and goes nowhere when that is nothing.
     pub opens: bool,
@@ -246,6 +248,17 @@ pub enum Outcome {
     },
 }
 
+/// How a claim goes through what is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// What has been due for longest first, whatever its rank and priority: who was sent away stands behind all
+    /// others.
+    pub oldest: bool,
+    /// Incidents of one alert key are one thing at the far end: none goes while an older one of its key is
+    /// unsettled, and the older one takes its turn.
+    pub by_alert: bool,
+}
+
 /// The outbox as the pump sees it. All times are wall stamps.
 pub trait Outbox {
     /// Claims up to `max` operations that are due: marks them `sending`, freezes body and key, commits, then
@@ -256,6 +269,17 @@ pub trait Outbox {
         max: usize,
         now: Stamp,
     ) -> impl Future<Output = Result<Vec<Job>, String>>;
+
+    /// The same in that line.
+    fn claim_in(
+        &self,
+        _line: Line,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> impl Future<Output = Result<Vec<Job>, String>> {
+        self.claim(destination, max, now)
+    }
 
     /// Settles claimed operations in one commit. `next` is when a `Retry` or `Pause` may be tried again.
     fn settle(

@@ -145,6 +145,12 @@ impl Connector {
         TABLE.iter().find(|c| c.door.kind == kind)
     }
 
+    /// Alert desks know no records, only alerts by key, which all episodes of a condition share: the end of one
+    /// must not come after the beginning of the next. Alertmanager asks for what fires instead.
+    pub fn is_by_alert(&self) -> bool {
+        matches!(self.door.kind, "opsgenie" | "pagerduty" | "servicenow-event")
+    }
+
     /// The most jobs in one conversation of a destination with these options: mails go one by one, unless
     /// several go in one.
     pub fn batch(&self, options: &Options) -> usize {
