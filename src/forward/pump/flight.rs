@@ -53,6 +53,10 @@ pub(in crate::forward) struct Landing {
     pub done: Done,
     /// What the last exchange says of the destination.
     pub trouble: Option<Trouble>,
+    /// The far end was asked something.
+    pub asked: bool,
+    /// The one job is to blame for its refusal, not the destination.
+    pub own_fault: bool,
 }
 
 impl Landing {
@@ -60,7 +64,8 @@ impl Landing {
     pub fn cut_short(why: &str) -> Self {
         let reason = format!("the conversation was cut short: {why}");
         // One outcome is missing for each job, which the pump takes as unknown.
-        Self { done: Done::default(), trouble: Some(Trouble { after: None, reason, away: false }) }
+        let trouble = Some(Trouble { after: None, reason, away: false });
+        Self { done: Done::default(), trouble, asked: true, own_fault: false }
     }
 
     /// Why the destination must be left alone, if it must.
@@ -133,12 +138,12 @@ pub(in crate::forward) async fn converse(
                     name_login(&mut done, &wire.login());
                 }
                 let trouble = if is_taken(&done) { None } else { trouble(exchanges.last()) };
-                return Landing { done, trouble };
+                return Landing { done, trouble, asked: !exchanges.is_empty(), own_fault: false };
             }
             Next::Send(_) if exchanges.len() >= MOST_EXCHANGES => {
                 let reason = format!("no end after {MOST_EXCHANGES} requests");
                 tracing::warn!(reason, "conversation given up");
-                return Landing { done: Done::default(), trouble: None };
+                return Landing { done: Done::default(), trouble: None, asked: true, own_fault: false };
             }
             Next::Send(request) => request,
         };
