@@ -290,8 +290,8 @@ pub trait Outbox {
     ) -> impl Future<Output = Result<(), String>>;
 
     /// Up to `max` records that the destination holds under an id of its own and of which nothing waits,
-    /// with cursors above `after`, in the order of cursors: those not over, and those over since less than a
-    /// day, because people reopen. Where people work, their decisions are read back from there.
+    /// with cursors above `after`, in the order of cursors: those not over, dead letters of them among them,
+    /// and those over since less than a day, because people reopen. Where people work, their decisions are read back from there.
     fn held(
         &self,
         destination: &str,
@@ -325,7 +325,7 @@ pub struct Held {
     pub kind: RecordKind,
     /// Record id.
     pub record: String,
-    /// The revision the far end holds, which is the newest.
+    /// The newest revision: the far end holds it, or has refused it as a mere update.
     pub rev: u64,
     /// The far end's id.
     pub remote_id: String,

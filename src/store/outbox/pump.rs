@@ -217,7 +217,8 @@ pub fn ends(
 
 /// See [`Outbox::held`].
 fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<Held>, StoreError> {
-    // Two indexes: what is open, however old, and what ended lately.
+    // Three indexes: what is open, however old, what ended lately, and dead letters whose ticket may have gone:
+    // of those that only lack an update, the newest revision, or nobody would hear of it.
     let mut select = tx.prepare_cached(
         "SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_held
          WHERE destination = ?1 AND state = 'acked' AND acked_over = 0 AND remote_id IS NOT NULL
@@ -225,6 +226,10 @@ fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<He
          UNION ALL
          SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_acked
          WHERE state = 'acked' AND settled_at > ?3 AND destination = ?1 AND acked_over = 1
+           AND remote_id IS NOT NULL AND kind <> 'link' AND id > ?2
+         UNION ALL
+         SELECT id, kind, record, rev, remote_id, acked_over FROM outbox INDEXED BY outbox_parked
+         WHERE state = 'parked' AND destination = ?1 AND acked_rev > 0 AND acked_over = 0 AND over = 0
            AND remote_id IS NOT NULL AND kind <> 'link' AND id > ?2
          ORDER BY id LIMIT ?4",
     )?;
