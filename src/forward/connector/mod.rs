@@ -75,6 +75,10 @@ pub const TABLE: &[Connector] = &[
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
 
+/// The most bytes of answers that one conversation may hold; one that wants more is given up and repeated later,
+/// a reading with fewer records.
+pub const MOST_BYTES: usize = 8 << 20;
+
 /// What carries a connector's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireKind {

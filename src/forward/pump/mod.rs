@@ -79,6 +79,8 @@ pub(super) struct Pump<O> {
     /// When the next reading back begins, in steady time, and behind which cursor.
     read_due: i64,
     read_after: i64,
+    /// The most records of the next reading, when the answers about more were too large.
+    read_most: usize,
     /// Records whose tickets were not there when they were last looked for.
     missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
@@ -119,6 +121,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             random,
             read_due,
             read_after: 0,
+            read_most: usize::MAX,
             missing: BTreeSet::new(),
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
