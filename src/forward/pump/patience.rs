@@ -12,7 +12,7 @@ use crate::forward::pace::{Backoff, Random};
 /// Records whose failures are counted at most; any other waits by its attempts in the outbox.
 const MOST: usize = 10_000;
 
-/// So many refusals of a job that others have passed by park it: with the growing waits between them, ten
+/// So many refusals of a job that others have passed by park it: with the growing waits between them, seven
 /// minutes after the first.
 pub(super) const BLAMES_MOST: u32 = 4;
 
