@@ -89,11 +89,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 reason: "the connector has no outcome for this operation".to_owned(),
             });
             let wait = match &outcome {
-                Outcome::Stored { .. } => {
+                Outcome::Stored { .. } if landing.asked => {
                     self.patience.passed(&job.record);
                     0
                 }
-                Outcome::Refused { .. } => {
+                Outcome::Stored { .. } | Outcome::Refused { .. } => {
                     self.patience.forget(&job.record);
                     0
                 }

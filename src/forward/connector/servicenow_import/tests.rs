@@ -73,7 +73,7 @@ fn states_bring_the_fields_that_they_need() {
 
 #[test]
 fn what_may_still_be_transformed_is_not_staged_again() {
-    for job in [create(), resolve(), link()] {
+    for job in [create(), resolve()] {
         assert!(waits(&play(&in_doubt(job), vec![]).0));
     }
     let (done, _) = play(&repeated(create()), vec![staged("updated", "20")]);
