@@ -84,6 +84,7 @@ fn row(n: usize) -> OutboxRow {
         rev: 1,
         priority: Priority::P3,
         over: false,
+        alert_key: None,
         opens: true,
         body,
         link: None,

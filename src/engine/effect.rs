@@ -155,6 +155,8 @@ pub struct OutboxRow {
     pub priority: Priority,
     /// The record is over (resolved, closed, cancelled) at this revision.
     pub over: bool,
+    /// The alert key of an incident, which all episodes of its condition share; `None` for other kinds.
+    pub alert_key: Option<String>,
     /// The destination's filter lets the record in. Otherwise the row only follows what the destination has
     /// been sent of it before, and goes nowhere when that is nothing.
     pub opens: bool,
@@ -246,6 +248,17 @@ pub enum Outcome {
     },
 }
 
+/// How a claim goes through what is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// What has been due for longest first, whatever its rank and priority: who was sent away stands behind all
+    /// others.
+    pub oldest: bool,
+    /// Incidents of one alert key are one thing at the far end: none goes while an older one of its key is
+    /// unsettled, and the older one takes its turn.
+    pub by_alert: bool,
+}
+
 /// The outbox as the pump sees it. All times are wall stamps.
 pub trait Outbox {
     /// Claims up to `max` operations that are due: marks them `sending`, freezes body and key, commits, then
@@ -257,6 +270,17 @@ pub trait Outbox {
         now: Stamp,
     ) -> impl Future<Output = Result<Vec<Job>, String>>;
 
+    /// The same in that line.
+    fn claim_in(
+        &self,
+        _line: Line,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> impl Future<Output = Result<Vec<Job>, String>> {
+        self.claim(destination, max, now)
+    }
+
     /// Settles claimed operations in one commit. `next` is when a `Retry` or `Pause` may be tried again.
     fn settle(
         &self,
@@ -266,8 +290,8 @@ pub trait Outbox {
     ) -> impl Future<Output = Result<(), String>>;
 
     /// Up to `max` records that the destination holds under an id of its own and of which nothing waits,
-    /// with cursors above `after`, in the order of cursors: those not over, and those over since less than a
-    /// day, because people reopen. Where people work, their decisions are read back from there.
+    /// with cursors above `after`, in the order of cursors: those not over, dead letters of them among them,
+    /// and those over since less than a day, because people reopen. Where people work, their decisions are read back from there.
     fn held(
         &self,
         destination: &str,
@@ -301,7 +325,7 @@ pub struct Held {
     pub kind: RecordKind,
     /// Record id.
     pub record: String,
-    /// The revision the far end holds, which is the newest.
+    /// The newest revision: the far end holds it, or has refused it as a mere update.
     pub rev: u64,
     /// The far end's id.
     pub remote_id: String,

@@ -221,15 +221,17 @@ fn row(record: &Record) -> OutboxRow {
         rev,
         priority,
         over,
+        alert_key: None,
         opens: false,
         body,
         link: None,
         terms: Terms::default(),
     };
     match record {
-        Record::Incident(i) => {
-            row(RecordKind::Incident, &i.id, i.rev, i.priority, !i.state.is_open(), json(i))
-        }
+        Record::Incident(i) => OutboxRow {
+            alert_key: Some(i.alert_key.clone()).filter(|key| !key.is_empty()),
+            ..row(RecordKind::Incident, &i.id, i.rev, i.priority, !i.state.is_open(), json(i))
+        },
         Record::Problem(p) => row(RecordKind::Problem, &p.id, p.rev, p.priority, ended(p.state), json(p)),
         Record::Link(l) => OutboxRow {
             link: Some((l.incident.clone(), l.problem.clone())),

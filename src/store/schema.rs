@@ -16,6 +16,15 @@ pub const APPLICATION_ID: i64 = 0x5378_5374;
 /// Script `n` leads from version `n` to version `n + 1`.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
+/// Columns that came without a new version, with what makes them and their index: an older reader ignores
+/// them and leaves them NULL in the rows that it makes, a newer one reads NULL there.
+const ADDED: &[(&str, &str, &str)] = &[(
+    "outbox",
+    "alert_key",
+    "ALTER TABLE outbox ADD COLUMN alert_key TEXT;
+     CREATE INDEX outbox_alert ON outbox (destination, alert_key, id) WHERE alert_key IS NOT NULL;",
+)];
+
 /// Tables without which a database of ours cannot be used.
 const TABLES: [&str; 7] = ["journal", "state", "outbox", "outbox_body", "outbox_dropped", "counter", "tally"];
 
@@ -53,6 +62,7 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     }
     migrate(&mut conn, MIGRATIONS)?;
     check_tables(&conn)?;
+    add_columns(&mut conn)?;
     Ok(conn)
 }
 
@@ -84,6 +94,18 @@ fn migrate(conn: &mut Connection, scripts: &[&str]) -> Result<(), StoreError> {
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"
         ))?;
         tx.commit()?;
+    }
+    Ok(())
+}
+
+fn add_columns(conn: &mut Connection) -> Result<(), StoreError> {
+    for (table, column, script) in ADDED {
+        let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+        let known = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
+        if !tx.prepare(known)?.exists([table, column])? {
+            tx.execute_batch(script)?;
+            tx.commit()?;
+        }
     }
     Ok(())
 }
@@ -152,6 +174,27 @@ mod tests {
         assert!(migrate(&mut conn, &broken).is_err());
         assert_eq!(user_version(&conn).unwrap(), 1);
         assert!(conn.prepare("SELECT * FROM b").is_err());
+    }
+
+    #[test]
+    fn a_column_without_a_version_is_added_once_and_does_not_disturb_an_older_reader() {
+        let (_dir, path) = file();
+        let mut old = Connection::open(&path).unwrap();
+        migrate(&mut old, MIGRATIONS).unwrap();
+        let insert = |conn: &Connection, record: &str| {
+            let sql =
+                "INSERT INTO outbox (destination, record, kind, state, rank, priority, queued, rev, over,
+                       created_at, bytes) VALUES ('d', ?1, 'incident', 'pending', 0, 1, 1, 1, 0, 0, 512)";
+            conn.execute(sql, [record]).unwrap();
+        };
+        insert(&old, "before");
+        connect(&path).unwrap();
+        let conn = connect(&path).unwrap();
+        migrate(&mut old, MIGRATIONS).unwrap();
+        insert(&old, "after");
+        let none = "SELECT count(*) FROM outbox WHERE alert_key IS NULL";
+        assert_eq!(conn.query_row(none, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        assert_eq!(user_version(&conn).unwrap(), 2, "an older sexton goes on with it");
     }
 
     #[test]

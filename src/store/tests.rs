@@ -34,6 +34,7 @@ fn numbered(n: u64) -> Commit {
             rev: n,
             priority: Priority::P3,
             over: false,
+            alert_key: None,
             opens: true,
             body,
             link: None,

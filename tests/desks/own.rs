@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};
 
-use crate::world::records::Truth;
+use crate::world::records::{Step, Truth};
 use crate::world::server::Fault;
 use crate::world::{Act, Answer, Ask, Desk, Plan, Product, View, World, suite};
 
@@ -15,6 +15,8 @@ use crate::world::{Act, Answer, Ask, Desk, Plan, Product, View, World, suite};
 struct Own {
     records: Vec<Json>,
     links: BTreeMap<String, String>,
+    /// A firewall refuses every request with this word.
+    disliked: Option<&'static str>,
 }
 
 const PRODUCT: Product<Own> = Product {
@@ -33,6 +35,9 @@ impl Desk for Own {
         }
         if ask.parts() != ("POST", vec!["v1", "events"]) {
             return Answer::error(404, "no such place");
+        }
+        if self.disliked.is_some_and(|word| String::from_utf8_lossy(&ask.body).contains(word)) {
+            return Answer::text(403, "blocked by rule 941100");
         }
         let json = ask.json();
         let events = json.as_array().cloned().unwrap_or_default();
@@ -117,6 +122,37 @@ fn a_scripted_fault_hits_the_next_write_and_a_host_goes_on_after_a_crash() {
     world.settle();
     assert!(world.server.requests() >= 2, "asked again");
     assert_eq!(world.server.desk().records.len(), 1);
+}
+
+#[test]
+fn what_alone_is_refused_stops_nothing_else_and_is_parked() {
+    let desk = || Own { disliked: Some("<script>"), ..Own::default() };
+    let mut world = World::new(&Product { desk, ..PRODUCT }, 4);
+    world.start();
+    let mut bad = [Truth::incident(1), Truth::incident(2)];
+    for truth in &mut bad {
+        truth.body["priority"] = json!("P1");
+        truth.body["title"] = json!("a line with <script> in it");
+    }
+    let good: Vec<Truth> = (3..=8).map(Truth::incident).collect();
+    world.commit(bad.iter().chain(&good).map(|truth| truth.row(&world.plan)).collect());
+    let state = |w: &World<Own>, truth: &Truth| {
+        let row = w.rows().into_iter().find(|row| row.record == truth.id());
+        row.map_or(String::new(), |row| row.state)
+    };
+    world.until("all others are stored", |w| good.iter().all(|truth| state(w, truth) == "acked"));
+    let late: Vec<Truth> = (9..=13).map(Truth::incident).collect();
+    for truth in &late {
+        world.commit(vec![truth.row(&world.plan)]);
+        world.until("it is stored", |w| state(w, truth) == "acked");
+    }
+    let mut more = Truth::incident(20);
+    world.until("the bad ones are parked", |w| {
+        more.step(Step::Update);
+        w.commit(vec![more.row(&w.plan)]);
+        bad.iter().all(|truth| state(w, truth) == "parked")
+    });
+    assert_eq!(world.status().0, "up", "{}", world.story());
 }
 
 #[test]

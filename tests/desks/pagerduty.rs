@@ -251,6 +251,25 @@ fn an_end_is_not_told_again_when_the_record_is_closed() {
 }
 
 #[test]
+fn the_end_of_an_episode_does_not_close_the_alert_of_the_next() {
+    let mut world = World::new(&PRODUCT, 6);
+    world.start();
+    let mut first = Truth::incident(1);
+    world.commit(vec![first.row(&world.plan)]);
+    world.settle();
+    // It ends while the destination is away, and comes back as a graver one.
+    world.server.script().next = vec![Fault::Status(503, false)];
+    first.step(Step::Resolve);
+    let mut second = Truth::incident(2);
+    second.body["alert_key"] = first.body["alert_key"].clone();
+    second.body["priority"] = json!("P1");
+    world.commit(vec![first.row(&world.plan), second.row(&world.plan)]);
+    world.settle();
+    let statuses: Vec<_> = world.server.desk().alerts.iter().map(|a| a.status).collect();
+    assert_eq!(statuses, ["resolved", "triggered"], "{}", world.story());
+}
+
+#[test]
 fn pagerduty_tells_what_people_did() {
     alert_read_back(&PRODUCT);
 }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use sexton::engine::effect::{Held, Job, Outbox, Settled};
+use sexton::engine::effect::{Held, Job, Line, Outbox, Settled};
 use sexton::engine::moment::Stamp;
 use sexton::store::Store;
 
@@ -19,9 +19,19 @@ pub struct Watched {
 
 impl Outbox for Watched {
     async fn claim(&self, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, String> {
+        self.claim_in(Line::default(), destination, max, now).await
+    }
+
+    async fn claim_in(
+        &self,
+        line: Line,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> Result<Vec<Job>, String> {
         let fuse = self.world.fuse();
         fuse.burn("before a claim").await;
-        let mut claimed = self.store.claim(destination, max, now).await;
+        let mut claimed = self.store.claim_in(line, destination, max, now).await;
         claimed.iter_mut().for_each(|jobs| bugs::claimed(&self.world, jobs));
         fuse.burn("after a claim").await;
         let mut truth = self.world.truth.borrow_mut();

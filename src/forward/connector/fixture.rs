@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{Done, Exchange, Failure, Method, Next, Reply, Request};
-use crate::engine::effect::{Job, Operation, RecordKind};
-use crate::engine::moment::Stamp;
+use crate::engine::effect::{Job, Operation, Outcome, RecordKind};
+use crate::engine::moment::{SECOND, Stamp};
 
 /// Key of the fixture's incident.
 pub const KEY: &str = "sx-019ab000-0000-7000-8000-000000000001";
@@ -64,6 +64,17 @@ pub fn link() -> Job {
 pub fn repeated(mut job: Job) -> Job {
     (job.unknown, job.attempts) = (true, 1);
     job
+}
+
+/// Repeated a second after an attempt that may have arrived.
+pub fn in_doubt(job: Job) -> Job {
+    Job { doubt_at: Some(Stamp(0)), claimed_at: Stamp(SECOND), ..repeated(job) }
+}
+
+/// The outcome of one that waits for that attempt: for two seconds more, the doubt being the same.
+pub fn waits(done: &Done) -> bool {
+    let two = std::time::Duration::from_secs(2);
+    matches!(&done.outcomes[..], [Outcome::Retry { after: Some(after), unknown: false, .. }] if *after == two)
 }
 
 pub fn reply(status: u16, body: &Json) -> Reply {

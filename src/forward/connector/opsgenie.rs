@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::classify::{Class, class, sentence};
 use super::request::encode;
-use super::talk::{Talk, end};
+use super::talk::{LAG, Talk, end};
 use super::tickets::{minted, refused, success};
 use super::told::{self, Tell};
 use super::wanted::{Subject, Wanted, cut};
@@ -127,7 +127,12 @@ fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
 fn tell(talk: &mut Talk, target: &Target, job: &Job, wanted: &Wanted) -> Result<String, Next> {
     let alias = wanted.alert_key.clone();
     let Subject::Incident(incident) = &wanted.record else { return Ok(alias) };
-    let over = match told::tell(job, incident) {
+    let told = told::tell(job, incident);
+    if matches!(told, Tell::Over | Tell::Past) {
+        // A close that is carried out late would end the next alert of this alias.
+        talk.wait_for_lost(job, LAG)?;
+    }
+    let over = match told {
         Tell::Firing => false,
         Tell::Over => true,
         // It came and went while the far end was away: it is told, and closed at once.

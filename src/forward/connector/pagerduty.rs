@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 
 use super::classify::{Class, class, clip, sentence};
 use super::request::{encode, loose};
-use super::talk::{Talk, end};
+use super::talk::{LAG, Talk, end};
 use super::tickets::minted;
 use super::times;
 use super::told::{Tell, tell};
@@ -31,7 +31,7 @@ use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, OptionKind, OptionSpec, OptionValue, Options};
 use crate::engine::record::Incident;
 
-/// The connector. One conversation at a time: events of one alert keep their order.
+/// The connector. One conversation at a time; events of one alert keep their order, see [`super::told`].
 pub const CONNECTOR: Connector = Connector {
     door: DoorSpec {
         kind: "pagerduty",
@@ -133,6 +133,12 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
         Err(reason) => return end(Outcome::Refused { reason }),
     };
     let mut talk = Talk::new(exchanges, false);
+    // The end of an alert that is carried out late would end the next one of its key.
+    if requests.iter().any(|request| request.json_body()["event_action"] == "resolve")
+        && let Err(later) = talk.wait_for_lost(job, LAG)
+    {
+        return later;
+    }
     for request in requests {
         if let Err(next) = talk.ask(request).and_then(|reply| accepted(&talk, reply)) {
             return next;

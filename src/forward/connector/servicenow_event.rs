@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 use super::classify::{Class, class, outcome};
 use super::servicenow::table::told;
 use super::servicenow::{LOGINS, OPTIONS};
+use super::talk::{IN_DOUBT, LAG, left_of_doubt};
 use super::told::{Tell, spaced, tell};
 use super::wanted::{Subject, Wanted, cut};
 use super::{Connector, Done, Exchange, Login, Method, Next, Request, Target, WireKind};
@@ -26,7 +27,7 @@ use crate::engine::moment::Stamp;
 use crate::engine::option::{DoorSpec, OptionValue, Options};
 use crate::engine::record::Priority;
 
-/// The connector. One conversation at a time: events of one alert keep their order.
+/// The connector. One conversation at a time; events of one alert keep their order, see [`super::told`].
 pub const CONNECTOR: Connector = Connector {
     door: DoorSpec {
         kind: "servicenow-event",
@@ -110,9 +111,16 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     let mut events = Vec::with_capacity(jobs.len());
     for (job, outcome) in jobs.iter().zip(&mut outcomes) {
         let made = encode(target, job);
+        let ends = |events: &[Json]| events.iter().any(|event| event["severity"] == "0");
         *outcome = match &made {
             Err(reason) => Some(Outcome::Refused { reason: reason.clone() }),
             Ok((key, events)) if events.is_empty() => Some(Outcome::stored(key.clone())),
+            // The end of an alert that is carried out late would end the next one of its key.
+            Ok((_, events)) if ends(events) => left_of_doubt(job, LAG).map(|left| Outcome::Retry {
+                after: Some(left),
+                unknown: false,
+                reason: IN_DOUBT.to_owned(),
+            }),
             Ok(_) => None,
         };
         events.push(made.unwrap_or_default());
@@ -125,33 +133,16 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
         let mut all = |outcome: &dyn Fn(usize) -> Outcome| {
             waiting[range.clone()].iter().for_each(|i| outcomes[*i] = Some(outcome(*i)));
         };
-        let refused = match &exchange.result {
-            Err(failure) => {
-                // Repeating an event does no harm, so that nothing is in doubt.
-                return done(
-                    outcomes,
-                    Outcome::Retry { after: None, unknown: false, reason: failure.reason.clone() },
-                );
-            }
-            Ok(reply)
-                if class(reply.status) == Class::Success
-                    && reply.body.trim_ascii_start().starts_with(b"<") =>
-            {
-                let reason = "the answer is a web page: check url and proxy".to_owned();
-                return done(outcomes, Outcome::Retry { after: None, unknown: false, reason });
-            }
-            Ok(reply) if class(reply.status) == Class::Success && reply.json()["error"].is_null() => {
+        let refused = match answer(exchange) {
+            Answer::Taken => {
                 all(&|i| Outcome::stored(events[i].0.clone()));
                 continue;
             }
-            Ok(reply) => match outcome(reply, false) {
-                Some(Outcome::Refused { .. }) if class(reply.status) == Class::Gone => {
-                    return done(outcomes, Outcome::Pause { reason: told(reply) });
-                }
-                Some(Outcome::Refused { .. }) | None => told(reply),
-                Some(Outcome::Pause { .. }) => return done(outcomes, Outcome::Pause { reason: told(reply) }),
-                Some(other) => return done(outcomes, other),
-            },
+            Answer::Refused(reason) => reason,
+            Answer::Trouble(outcome) => {
+                all(&|_| outcome.clone());
+                return done(outcomes, unsent(outcome));
+            }
         };
         if range.len() > 1 {
             let middle = range.start + range.len() / 2;
@@ -167,6 +158,46 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
             Next::send(post(target, &chosen.collect::<Vec<_>>()))
         }
         None => done(outcomes, Outcome::stored(None)),
+    }
+}
+
+/// What became of one post.
+enum Answer {
+    Taken,
+    /// As a whole, because of one of its events perhaps.
+    Refused(String),
+    /// No event is to blame.
+    Trouble(Outcome),
+}
+
+fn answer(exchange: &Exchange) -> Answer {
+    let lost = |reason: String, unknown| Answer::Trouble(Outcome::Retry { after: None, unknown, reason });
+    let reply = match &exchange.result {
+        Ok(reply) => reply,
+        Err(failure) => return lost(failure.reason.clone(), failure.sent),
+    };
+    let success = class(reply.status) == Class::Success;
+    if success && reply.body.trim_ascii_start().starts_with(b"<") {
+        return lost("the answer is a web page: check url and proxy".to_owned(), true);
+    }
+    if success && reply.json()["error"].is_null() {
+        return Answer::Taken;
+    }
+    match outcome(reply, true) {
+        Some(Outcome::Refused { .. }) if class(reply.status) == Class::Gone => {
+            Answer::Trouble(Outcome::Pause { reason: told(reply) })
+        }
+        Some(Outcome::Refused { .. }) | None => Answer::Refused(told(reply)),
+        Some(Outcome::Pause { .. }) => Answer::Trouble(Outcome::Pause { reason: told(reply) }),
+        Some(other) => Answer::Trouble(other),
+    }
+}
+
+/// The same for what was not sent yet.
+fn unsent(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry { after, reason, .. } => Outcome::Retry { after, unknown: false, reason },
+        other => other,
     }
 }
 

@@ -17,7 +17,7 @@ use super::request::loose;
 use super::servicenow::options::{self, Defaults, Map};
 use super::servicenow::table::{self, told};
 use super::servicenow::{LOGINS, OPTIONS, read_by};
-use super::talk::{Talk, end};
+use super::talk::{LAG, Talk, end};
 use super::tickets::{pause, refused};
 use super::wanted::{Subject, Wanted, cut};
 use super::{Connector, Done, Exchange, Login, Method, Next, Reply, Request, Target, WireKind};
@@ -122,6 +122,8 @@ fn import(talk: &mut Talk, map: Map, job: &Job) -> Result<Done, Next> {
         return Err(refused("map entry table.problem is switched off: leave problems out by match".into()));
     }
     let body: JsonMap<String, Json> = row.into_iter().filter(|(_, v)| !v.is_empty()).map(columns).collect();
+    // A row that was given up may still be transformed: after its repetition, and after what follows that.
+    talk.wait_for_lost(job, LAG)?;
     let reply =
         talk.ask(Request::json(Method::Post, format!("/api/now/import/{name}"), Json::Object(body)))?;
     match class(reply.status) {

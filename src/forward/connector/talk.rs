@@ -5,9 +5,18 @@
 //! which `?` carries up. Transport failures and answers that say "not now" end it as well, with an outcome
 //! that knows whether anything was written.
 
+use std::time::Duration;
+
 use super::classify::{Class, class, outcome};
 use super::{Done, Exchange, Next, Reply, Request};
-use crate::engine::effect::Outcome;
+use crate::engine::effect::{Job, Outcome};
+
+/// How long a request that was given up may still be carried out: by a far end that is slow, or a proxy that
+/// has kept it.
+pub const LAG: Duration = Duration::from_secs(3);
+
+/// Why an operation in doubt waits.
+pub const IN_DOUBT: &str = "an earlier attempt may still be carried out; looked for again when it must show";
 
 /// Where a replay stands.
 pub struct Talk<'a> {
@@ -113,14 +122,35 @@ impl<'a> Talk<'a> {
     }
 
     /// Try again later, keeping what is known about earlier writes.
-    pub fn retry(&self, after: Option<std::time::Duration>, reason: String) -> Next {
+    pub fn retry(&self, after: Option<Duration>, reason: String) -> Next {
         end(Outcome::Retry { after, unknown: self.unknown, reason })
     }
 
+    /// Goes on once nothing of an earlier attempt can be under way any more: until the far end must be done
+    /// with it, and a search must show it, nothing is written again.
+    ///
+    /// # Errors
+    /// The end of the conversation, when that is not yet so.
+    pub fn wait_for_lost(&self, job: &Job, lag: Duration) -> Result<(), Next> {
+        match left_of_doubt(job, lag) {
+            Some(after) => Err(self.retry_in_doubt(after, IN_DOUBT.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Look again later: what an earlier attempt did is still not known. The time of the doubt stays.
-    pub fn retry_in_doubt(&self, after: std::time::Duration, reason: String) -> Next {
+    pub fn retry_in_doubt(&self, after: Duration, reason: String) -> Next {
         end(Outcome::Retry { after: Some(after), unknown: false, reason })
     }
+}
+
+/// How long an earlier attempt may still be carried out by a far end that needs that lag; `None` when it cannot.
+pub fn left_of_doubt(job: &Job, lag: Duration) -> Option<Duration> {
+    let doubt = job.doubt_at.filter(|_| job.unknown)?;
+    let lag = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
+    // Clocks step: never longer than the lag itself.
+    let left = doubt.plus(lag).0.saturating_sub(job.claimed_at.0).min(lag);
+    (left > 0).then(|| Duration::from_nanos(left.unsigned_abs()))
 }
 
 /// The end of a conversation about one job.

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::classify::{Class, class};
-use super::talk::{Talk, end};
+use super::talk::{LAG, Talk, end};
 use super::wanted::Wanted;
 use super::{Done, Next, Reply, Target};
 use crate::engine::effect::{Held, Job, Operation, Outcome, RecordKind, Remote, Stage};
@@ -87,7 +87,7 @@ pub trait Product {
     /// How long a search may not show what was just written, and how long a request that was given up may
     /// still be carried out.
     fn lag(&self) -> Duration {
-        Duration::from_secs(3)
+        LAG
     }
 
     /// Tickets that carry this key (compared here, whatever the filter returned), the oldest first.
@@ -246,7 +246,7 @@ impl Conversation<'_, '_> {
         }
         let mut ticket = match self.make(&self.wanted.key, None)? {
             Ok(ticket) => ticket,
-            Err(keyless) => return Ok(keyless),
+            Err(keyless) => return self.end_keyless(keyless),
         };
         let made = ticket.id.clone();
         if repeated {
@@ -262,6 +262,21 @@ impl Conversation<'_, '_> {
             return self.amend(&ticket.id, true);
         }
         Ok(Outcome::stored(Some(ticket.id)).into())
+    }
+
+    /// A ticket that was made without its key, for a record that is over already: it is known by its id, and is
+    /// ended now, because nothing else would before the record is closed. Whatever comes of that, a repeated
+    /// create would not find it.
+    fn end_keyless(&mut self, keyless: Done) -> Result<Done, Next> {
+        let [Outcome::Stored { remote_id: Some(id), .. }] = &keyless.outcomes[..] else { return Ok(keyless) };
+        if !self.wanted.is_over() {
+            return Ok(keyless);
+        }
+        match self.amend(id, true) {
+            Ok(done) => Ok(Done { pause: keyless.pause, ..done }),
+            Err(Next::Send(request)) => Err(Next::Send(request)),
+            Err(Next::Done(_)) => Ok(keyless),
+        }
     }
 
     /// A new revision of a record whose ticket is known. `look`: its comment may stand there already.
@@ -354,7 +369,7 @@ impl Conversation<'_, '_> {
     }
 
     fn wait_for_lost(&self) -> Result<(), Next> {
-        wait_for_lost(self.product, self.talk, self.job)
+        self.talk.wait_for_lost(self.job, self.product.lag())
     }
 
     /// An open ticket that this host's lost store has left behind, made this record's.
@@ -408,28 +423,13 @@ fn resumes(from: Stage, to: Stage) -> bool {
     from == Stage::OnHold && to == Stage::InProgress
 }
 
-/// Until a search must show what a lost attempt may have written, and the far end must be done with it,
-/// nothing is written again.
-fn wait_for_lost(product: &dyn Product, talk: &Talk, job: &Job) -> Result<(), Next> {
-    let Some(doubt) = job.doubt_at.filter(|_| job.unknown) else { return Ok(()) };
-    let lag = i64::try_from(product.lag().as_nanos()).unwrap_or(i64::MAX);
-    // Clocks step: never longer than the lag itself.
-    let left = doubt.plus(lag).0.saturating_sub(job.claimed_at.0).min(lag);
-    if left <= 0 {
-        return Ok(());
-    }
-    let after = Duration::from_nanos(left.unsigned_abs());
-    let reason = "an earlier attempt may still be carried out; looked for again when it must show".to_owned();
-    Err(talk.retry_in_doubt(after, reason))
-}
-
 /// The two tickets of a link, once nothing of an earlier attempt can be under way.
 fn link<'j>(product: &dyn Product, talk: &Talk, job: &'j Job) -> Result<(&'j str, &'j str), Next> {
     let (Some(incident), Some(problem)) = (&job.remote_id, &job.remote_problem) else {
         let reason = "both tickets must be stored before they are linked".to_owned();
         return Err(talk.retry(Some(Duration::from_secs(60)), reason));
     };
-    wait_for_lost(product, talk, job)?;
+    talk.wait_for_lost(job, product.lag())?;
     Ok((incident, problem))
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::engine::effect::{Held, Job, Outcome};
 use crate::forward::connector::classify::{is_destination_trouble, outcome, sentence};
-use crate::forward::connector::{Done, Exchange, MOST_EXCHANGES, Next, Request};
+use crate::forward::connector::{Done, Exchange, MOST_BYTES, MOST_EXCHANGES, Next, Request};
 use crate::forward::secrets::Secrets;
 use crate::forward::wire::Wire;
 
@@ -48,11 +48,18 @@ pub(in crate::forward) struct Trouble {
 }
 
 /// The end of a conversation.
+#[derive(Default)]
 pub(in crate::forward) struct Landing {
     /// What the connector concluded.
     pub done: Done,
     /// What the last exchange says of the destination.
     pub trouble: Option<Trouble>,
+    /// The far end was asked something.
+    pub asked: bool,
+    /// The one job is to blame for its refusal, not the destination.
+    pub own_fault: bool,
+    /// It was given up because of the size of the answers.
+    pub too_large: bool,
 }
 
 impl Landing {
@@ -60,7 +67,14 @@ impl Landing {
     pub fn cut_short(why: &str) -> Self {
         let reason = format!("the conversation was cut short: {why}");
         // One outcome is missing for each job, which the pump takes as unknown.
-        Self { done: Done::default(), trouble: Some(Trouble { after: None, reason, away: false }) }
+        let trouble = Some(Trouble { after: None, reason, away: false });
+        Self { trouble, asked: true, ..Self::default() }
+    }
+
+    /// A conversation without an end: everything may have happened, and no outcome is known.
+    fn given_up(reason: &str) -> Self {
+        tracing::warn!(reason, "conversation given up");
+        Self { asked: true, ..Self::default() }
     }
 
     /// Why the destination must be left alone, if it must.
@@ -126,6 +140,7 @@ pub(in crate::forward) async fn converse(
     ask: impl Fn(&[Exchange]) -> Next,
 ) -> Landing {
     let mut exchanges: Vec<Exchange> = Vec::new();
+    let mut held = 0;
     loop {
         let request = match ask(&exchanges) {
             Next::Done(mut done) => {
@@ -133,12 +148,15 @@ pub(in crate::forward) async fn converse(
                     name_login(&mut done, &wire.login());
                 }
                 let trouble = if is_taken(&done) { None } else { trouble(exchanges.last()) };
-                return Landing { done, trouble };
+                let asked = !exchanges.is_empty();
+                return Landing { done, trouble, asked, ..Landing::default() };
             }
             Next::Send(_) if exchanges.len() >= MOST_EXCHANGES => {
-                let reason = format!("no end after {MOST_EXCHANGES} requests");
-                tracing::warn!(reason, "conversation given up");
-                return Landing { done: Done::default(), trouble: None };
+                return Landing::given_up(&format!("no end after {MOST_EXCHANGES} requests"));
+            }
+            Next::Send(_) if held > MOST_BYTES => {
+                let landing = Landing::given_up(&format!("the answers are larger than {MOST_BYTES} bytes"));
+                return Landing { too_large: true, ..landing };
             }
             Next::Send(request) => request,
         };
@@ -146,6 +164,7 @@ pub(in crate::forward) async fn converse(
             rest.sleep(request.after).await;
         }
         let result = wire.send(&request, &secrets, clock.now().stamp()).await;
+        held += result.as_ref().map_or(0, |reply| reply.body.len());
         let status = result.as_ref().map_or(0, |reply| reply.status);
         tracing::debug!(method = ?request.method, path = request.path, status, "exchange");
         exchanges.push(Exchange { request: *request, result });

@@ -13,6 +13,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 mod tuning;
+mod verdict;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -31,7 +32,7 @@ use super::secrets::Secrets;
 use super::wire::Wire;
 use super::{Setting, Shared};
 use crate::clock::Clock;
-use crate::engine::effect::{Outbox, Outcome, Settled};
+use crate::engine::effect::{Line, Outbox, Outcome, Settled};
 use crate::engine::moment::{Moment, SECOND};
 use crate::engine::option::{DestinationPlan, OptionValue};
 
@@ -69,6 +70,8 @@ pub(super) struct Pump<O> {
     patience: Patience,
     /// The pause was earned by a job: only a job that passes ends it.
     refused_job: bool,
+    /// So many jobs go one by one, because one of a batch must have been refused.
+    singly: usize,
     pace: Pace<Clock>,
     random: Random,
     greeted: bool,
@@ -76,6 +79,8 @@ pub(super) struct Pump<O> {
     /// When the next reading back begins, in steady time, and behind which cursor.
     read_due: i64,
     read_after: i64,
+    /// The most records of the next reading, when the answers about more were too large.
+    read_most: usize,
     /// Records whose tickets were not there when they were last looked for.
     missing: BTreeSet<String>,
     tasks: JoinSet<Landing>,
@@ -111,10 +116,12 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             health: Health::new(now, backoff, context.setting.tuning.pause),
             patience: Patience::new(backoff),
             refused_job: false,
+            singly: 0,
             pace: Pace::new(plan.pace, context.setting.clock),
             random,
             read_due,
             read_after: 0,
+            read_most: usize::MAX,
             missing: BTreeSet::new(),
             greeted: connector.hello.is_none(),
             heartbeat_due: i64::MIN,
@@ -158,6 +165,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         }
         let now = self.context.setting.clock.now();
         let (limit, batch) = match self.health.allowance(now, self.flying.len()) {
+            Allowance::Full if self.singly > 0 => (self.connector.concurrency, 1),
             Allowance::Full => (self.connector.concurrency, self.connector.batch(&self.target.options)),
             Allowance::Probe => (1, 1),
             Allowance::Wait(ns) => return nanos(ns),
@@ -203,7 +211,10 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             Ok(permits) => permits,
             Err(wait) => return wait,
         };
-        let claimed = self.context.outbox.claim(&self.plan.id, permits, now.stamp()).await;
+        // Whose job was refused as if the destination were not fit gives way: the next one may pass.
+        let oldest = self.mode() == Mode::Paused && self.refused_job;
+        let line = Line { oldest, by_alert: self.connector.is_by_alert() };
+        let claimed = self.context.outbox.claim_in(line, &self.plan.id, permits, now.stamp()).await;
         let mut jobs = match claimed {
             Ok(jobs) => jobs,
             Err(reason) => {
@@ -303,8 +314,8 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         };
         let Some(at) = self.flying.iter().position(|(flying, _)| *flying == id) else { return };
         let (_, cargo) = self.flying.swap_remove(at);
-        let by_job = matches!(cargo, Cargo::Jobs(_));
-        self.judge(&landing, by_job);
+        let landing = self.blamed(&cargo, landing);
+        self.judge(&landing, matches!(cargo, Cargo::Jobs(_)));
         if let Some(warning) = &landing.done.warning {
             tracing::warn!(destination = self.plan.id, reason = warning, "destination accepted with a flaw");
         }
@@ -319,75 +330,6 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
                 self.settle().await;
             }
         }
-    }
-
-    /// Draws the conclusions for the destination as a whole.
-    fn judge(&mut self, landing: &Landing, by_job: bool) {
-        if let Some(reason) = landing.pause() {
-            self.refuse(&reason, by_job);
-            return;
-        }
-        let now = self.context.setting.clock.now();
-        let was_away = self.mode() != Mode::Up;
-        let changed = match &landing.trouble {
-            Some(trouble) => self.health.failed(now, trouble.after, &trouble.reason, &mut self.random),
-            None if !landing.done.outcomes.is_empty() && !by_job => {
-                // A hello that could not make sense of the answers.
-                let why = landing.unclear().unwrap_or("not what was expected");
-                self.health.failed(now, None, why, &mut self.random)
-            }
-            None if self.mode() == Mode::Paused && self.refused_job && !by_job => false,
-            None => self.health.succeeded(now),
-        };
-        if was_away && self.mode() == Mode::Up {
-            self.patience.begin_anew();
-            if self.plan.read_back > 0 {
-                // After an outage nobody knows what the far end still has.
-                (self.read_due, self.read_after) = (now.mono, 0);
-            }
-        }
-        self.publish(changed);
-    }
-
-    fn refuse(&mut self, reason: &str, by_job: bool) {
-        self.greeted = self.connector.hello.is_none();
-        self.refused_job = by_job;
-        // A file named in the options may be mended meanwhile.
-        self.wire = None;
-        let changed = self.health.refused(self.context.setting.clock.now(), reason);
-        self.publish(changed);
-    }
-
-    /// Each job with its outcome and the time of its next attempt.
-    fn outcomes(&mut self, jobs: Vec<flight::Carried>, landing: Landing, now: Moment) -> Vec<Settled> {
-        let away = landing.trouble.as_ref().is_some_and(|t| t.away);
-        let mut told = landing.done.outcomes.into_iter();
-        let gate = self.health.gate().saturating_sub(now.mono).max(0);
-        let mut settled = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let outcome = told.next().unwrap_or_else(|| Outcome::Retry {
-                after: None,
-                unknown: true,
-                reason: "the connector has no outcome for this operation".to_owned(),
-            });
-            let wait = match &outcome {
-                Outcome::Stored { .. } | Outcome::Refused { .. } => {
-                    self.patience.forget(&job.record);
-                    0
-                }
-                Outcome::Pause { .. } => gate.max(self.context.setting.tuning.pause),
-                // When the destination is away its own gate does the waiting: the first job tried shall not
-                // come last, nor wait for a gate that a restart has opened.
-                Outcome::Retry { .. } if away && self.mode() == Mode::Down => gate.min(AWAY_MOST),
-                Outcome::Retry { after, .. } => {
-                    let own = self.patience.wait(&job, &mut self.random);
-                    let told = after.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
-                    gate.max(told.unwrap_or(own))
-                }
-            };
-            settled.push(Settled { record: job.record, rev: job.rev, outcome, next: now.stamp().plus(wait) });
-        }
-        settled
     }
 
     /// Settles what waits to be settled; false when the outbox cannot.

@@ -12,15 +12,24 @@ use crate::forward::pace::{Backoff, Random};
 /// Records whose failures are counted at most; any other waits by its attempts in the outbox.
 const MOST: usize = 10_000;
 
+/// So many refusals of a job that others have passed by park it: with the growing waits between them, seven
+/// minutes after the first.
+pub(super) const BLAMES_MOST: u32 = 4;
+
 /// Failures of single jobs at one destination.
 pub(super) struct Patience {
     backoff: Backoff,
     failures: BTreeMap<String, u32>,
+    /// Jobs that were refused as if the destination were not fit: how often though another had passed since,
+    /// and how many had passed at the last time.
+    blames: BTreeMap<String, (u32, u64)>,
+    /// Jobs that have passed.
+    passed: u64,
 }
 
 impl Patience {
     pub fn new(backoff: Backoff) -> Self {
-        Self { backoff, failures: BTreeMap::new() }
+        Self { backoff, failures: BTreeMap::new(), blames: BTreeMap::new(), passed: 0 }
     }
 
     /// Counts a failure of that job and returns how long it waits, in nanoseconds.
@@ -34,9 +43,36 @@ impl Patience {
         self.backoff.wait(failures, random)
     }
 
+    /// That record's job is stored.
+    pub fn passed(&mut self, record: &str) {
+        self.passed += 1;
+        self.forget(record);
+    }
+
     /// That record's job is done.
     pub fn forget(&mut self, record: &str) {
         self.failures.remove(record);
+        self.blames.remove(record);
+    }
+
+    /// A refusal of that job alone: how often it was refused though others had passed since the time before.
+    /// `None` when none has: then the destination may be to blame.
+    pub fn blame(&mut self, record: &str) -> Option<u32> {
+        let passed = self.passed;
+        if self.blames.len() >= MOST && !self.blames.contains_key(record) {
+            return None;
+        }
+        let (blames, seen) = self.blames.entry(record.to_owned()).or_insert((0, passed));
+        if *seen == passed {
+            return None;
+        }
+        (*blames, *seen) = (*blames + 1, passed);
+        Some(*blames)
+    }
+
+    /// How often that is by now.
+    pub fn blames(&self, record: &str) -> u32 {
+        self.blames.get(record).map_or(0, |(blames, _)| *blames)
     }
 
     /// The destination has come up: nobody is to blame for what failed before.

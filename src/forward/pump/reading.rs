@@ -33,7 +33,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
         if now.mono < self.read_due {
             return nanos(self.read_due.saturating_sub(now.mono));
         }
-        let most = self.connector.read_batch.max(1);
+        let most = self.connector.read_batch.min(self.read_most).max(1);
         let held = match self.context.outbox.held(&self.plan.id, self.read_after, most).await {
             Ok(held) => held,
             Err(reason) => {
@@ -42,7 +42,7 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
             }
         };
         if held.is_empty() {
-            self.read_after = 0;
+            (self.read_after, self.read_most) = (0, usize::MAX);
             self.read_due = now.mono.saturating_add(self.plan.read_back);
             return nanos(self.plan.read_back);
         };
@@ -54,6 +54,11 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
 
     /// Passes on what was read back.
     pub(super) fn tell(&mut self, asked: &[Held], landing: Landing) {
+        if landing.too_large && asked.len() > 1 {
+            // The same with half of them; one that is too large by itself is passed over.
+            self.read_most = asked.len() / 2;
+            return;
+        }
         self.read_after = asked.last().map_or(0, |held| held.cursor);
         let mut news: Vec<Command> = Vec::new();
         for held in asked {

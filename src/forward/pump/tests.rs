@@ -1,6 +1,7 @@
 //! What the log says of an outbox that fails; deliveries are tested from outside, over real connections.
 
 mod gone;
+mod large;
 mod outage;
 mod rest;
 

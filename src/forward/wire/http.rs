@@ -19,7 +19,7 @@ use crate::engine::moment::{SECOND, Stamp};
 use crate::engine::option::Options;
 use crate::forward::connector::request::{READING, encode};
 use crate::forward::connector::{Body, Failure, Login, Method, Place, Reply, Request};
-use crate::forward::secrets::Secrets;
+use crate::forward::secrets::{Secrets, hide};
 
 /// The most bytes of an answer's body, after decompression.
 pub const BODY_BYTES: usize = 1024 * 1024;
@@ -125,6 +125,9 @@ impl Http {
             outgoing = outgoing.headers(signed).body(bytes);
         }
         let mut reply = read(outgoing, now).await?;
+        let mut shapes = secrets.shapes(self.options.text("user"));
+        shapes.extend(token.map(|token| token.access.expose_secret().to_owned()));
+        hide(&mut reply, &shapes);
         if token.is_some() && oauth::is_refused_token(&reply) {
             reply.status = 401;
         }

@@ -22,7 +22,7 @@ use self::row::{Row, RowState};
 pub use self::view::{Drops, OutboxView};
 use super::error::StoreError;
 use super::worker::Tx;
-use crate::engine::effect::{OutboxRow, RecordKind};
+use crate::engine::effect::{Fallen, OutboxRow, RecordKind};
 use crate::engine::moment::Stamp;
 
 /// Takes new revisions in. A revision that is not newer than the known one is ignored, so that a commit may
@@ -41,7 +41,7 @@ fn put_one(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
     let mut row = before.clone();
     let newer = new.rev > before.wanted.rev;
     match new.terms.fallen {
-        Some(fallen) if new.rev == before.wanted.rev && before.state == RowState::Acked => {
+        Some(fallen) if new.rev == before.wanted.rev && may_fall_back(&before, fallen) => {
             let waits_for_ends = match &new.link {
                 Some((incident, problem)) => pump::ends(tx, &new.destination, incident, problem)?.is_none(),
                 None => false,
@@ -54,6 +54,12 @@ fn put_one(tx: &Tx<'_>, new: &OutboxRow) -> Result<(), StoreError> {
         None => return Ok(()),
     }
     table::save(tx, &before, &row)
+}
+
+/// What is stored; a dead letter too when its ticket is gone, because it is then to be made anew.
+fn may_fall_back(row: &Row, fallen: Fallen) -> bool {
+    let gone = fallen.rev == 0 && row.acked.rev > 0;
+    row.state == RowState::Acked || (row.state == RowState::Parked && gone)
 }
 
 /// The first row of a record at a destination, if there is to be one.

@@ -11,7 +11,7 @@ use super::super::worker::Tx;
 use super::super::{Store, int, uint};
 use super::row::{Row, RowState, WAIT_MOST};
 use super::table;
-use crate::engine::effect::{Held, Job, Outbox, RecordKind, Settled};
+use crate::engine::effect::{Held, Job, Line, Outbox, RecordKind, Settled};
 use crate::engine::moment::{DAY, Stamp};
 
 /// Operations of one claim at most.
@@ -22,8 +22,18 @@ const CLAIM_BYTES: usize = 1 << 20;
 
 impl Outbox for Store {
     async fn claim(&self, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, String> {
+        self.claim_in(Line::default(), destination, max, now).await
+    }
+
+    async fn claim_in(
+        &self,
+        line: Line,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> Result<Vec<Job>, String> {
         let destination = destination.to_owned();
-        self.write(move |tx| claim(tx, &destination, max, now)).await.map_err(|e| e.to_string())
+        self.write(move |tx| claim(tx, line, &destination, max, now)).await.map_err(|e| e.to_string())
     }
 
     async fn settle(&self, destination: &str, settled: Vec<Settled>, now: Stamp) -> Result<(), String> {
@@ -49,22 +59,23 @@ pub fn interrupted(tx: &Tx<'_>) -> Result<usize, StoreError> {
     Ok(tx.execute(sql, [tx.now.0])?)
 }
 
-/// See [`Outbox::claim`].
-pub fn claim(tx: &Tx<'_>, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, StoreError> {
+/// See [`Outbox::claim_in`].
+fn claim(tx: &Tx<'_>, line: Line, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, StoreError> {
     // The wall clock went back by more than any wait can last: do not wait for it to come again.
     tx.prepare_cached("UPDATE outbox SET due = ?2 WHERE destination = ?1 AND due IS NOT NULL AND due > ?3")?
         .execute(params![destination, now.0, now.plus(WAIT_MOST).0])?;
-    let mut select = tx.prepare_cached(
-        "SELECT id FROM outbox INDEXED BY outbox_order
-         WHERE destination = ?1 AND due IS NOT NULL AND due <= ?2
-         ORDER BY rank, priority, queued LIMIT ?3",
-    )?;
     let limit = int(max.min(CLAIM_MOST) as u64);
+    let sql = due_rows(line);
+    let mut select = tx.prepare_cached(&sql)?;
     let ids: Vec<i64> =
         select.query_map(params![destination, now.0, limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let (mut jobs, mut bytes) = (Vec::new(), 0);
     for id in ids {
-        let Some(before) = table::load(tx, id)? else { continue };
+        let Some(before) = first_of_its_alert(tx, line, id)? else { continue };
+        // It may have been claimed just now, in the place of a younger one.
+        if before.due.is_none_or(|due| due > now) {
+            continue;
+        }
         let (row, job, size) = claim_row(tx, &before, now)?;
         table::save(tx, &before, &row)?;
         jobs.extend(job);
@@ -74,6 +85,39 @@ pub fn claim(tx: &Tx<'_>, destination: &str, max: usize, now: Stamp) -> Result<V
         }
     }
     Ok(jobs)
+}
+
+/// The rows that may be claimed in that line: without those whose turn an older one of their alert key would
+/// take that may not be claimed itself.
+fn due_rows(line: Line) -> String {
+    let (index, order) = match line.oldest {
+        true => ("outbox_due", "due, id"),
+        false => ("outbox_order", "rank, priority, queued"),
+    };
+    let free = match line.by_alert {
+        true => {
+            "AND NOT EXISTS (SELECT 1 FROM outbox AS older WHERE older.destination = outbox.destination
+             AND older.alert_key IS NOT NULL AND older.alert_key = outbox.alert_key AND older.id < outbox.id
+             AND older.state IN ('pending', 'sending', 'unknown') AND (older.due IS NULL OR older.due > ?2))"
+        }
+        false => "",
+    };
+    format!(
+        "SELECT id FROM outbox INDEXED BY {index}
+         WHERE destination = ?1 AND due IS NOT NULL AND due <= ?2 {free} ORDER BY {order} LIMIT ?3"
+    )
+}
+
+/// That row; where alerts go in order, the oldest unsettled one of its alert key.
+fn first_of_its_alert(tx: &Tx<'_>, line: Line, id: i64) -> Result<Option<Row>, StoreError> {
+    let Some(row) = table::load(tx, id)? else { return Ok(None) };
+    let Some(key) = row.alert_key.as_ref().filter(|_| line.by_alert) else { return Ok(Some(row)) };
+    let mut select = tx.prepare_cached(
+        "SELECT min(id) FROM outbox WHERE destination = ?1 AND alert_key IS NOT NULL AND alert_key = ?2
+         AND id < ?3 AND state IN ('pending', 'sending', 'unknown')",
+    )?;
+    let older: Option<i64> = select.query_row(params![row.destination, key, id], |row| row.get(0))?;
+    older.map_or(Ok(Some(row)), |older| table::load(tx, older))
 }
 
 fn claim_row(tx: &Tx<'_>, before: &Row, now: Stamp) -> Result<(Row, Option<Job>, usize), StoreError> {
@@ -173,7 +217,8 @@ pub fn ends(
 
 /// See [`Outbox::held`].
 fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<Held>, StoreError> {
-    // Two indexes: what is open, however old, and what ended lately.
+    // Three indexes: what is open, however old, what ended lately, and dead letters whose ticket may have gone:
+    // of those that only lack an update, the newest revision, or nobody would hear of it.
     let mut select = tx.prepare_cached(
         "SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_held
          WHERE destination = ?1 AND state = 'acked' AND acked_over = 0 AND remote_id IS NOT NULL
@@ -181,6 +226,10 @@ fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<He
          UNION ALL
          SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_acked
          WHERE state = 'acked' AND settled_at > ?3 AND destination = ?1 AND acked_over = 1
+           AND remote_id IS NOT NULL AND kind <> 'link' AND id > ?2
+         UNION ALL
+         SELECT id, kind, record, rev, remote_id, acked_over FROM outbox INDEXED BY outbox_parked
+         WHERE state = 'parked' AND destination = ?1 AND acked_rev > 0 AND acked_over = 0 AND over = 0
            AND remote_id IS NOT NULL AND kind <> 'link' AND id > ?2
          ORDER BY id LIMIT ?4",
     )?;

@@ -110,6 +110,8 @@ pub struct Row {
     pub last_error: Option<String>,
     /// For a link: incident id and problem id.
     pub link: Option<(String, String)>,
+    /// The alert key of an incident; `None` also in rows of an older version.
+    pub alert_key: Option<String>,
 }
 
 impl Row {
@@ -137,6 +139,7 @@ impl Row {
             attempts: 0,
             last_error: None,
             link: new.link.clone(),
+            alert_key: new.alert_key.clone(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Row {
     pub fn supersede(&mut self, new: &OutboxRow, body: BodyId) {
         self.wanted = Revision { rev: new.rev, over: new.over };
         self.priority = new.priority;
+        self.alert_key = new.alert_key.clone();
         self.body = Some(body);
         let due = new.terms.not_before.unwrap_or(Stamp(0));
         let revive = match self.state {

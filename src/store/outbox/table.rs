@@ -21,7 +21,7 @@ pub const ROW_BYTES: u64 = 512;
 
 const COLUMNS: &str = "id, destination, record, kind, state, due, priority, queued, rev, over, body, \
      acked_rev, acked_over, remote_id, created_at, settled_at, op, op_key, op_rev, op_over, op_body, sent, \
-     doubt, attempts, last_error, link_incident, link_problem";
+     doubt, attempts, last_error, link_incident, link_problem, alert_key";
 
 const STATES: [(RowState, &str); 5] = [
     (RowState::Pending, "pending"),
@@ -99,6 +99,7 @@ fn read(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         attempts: row.get(23)?,
         last_error: row.get(24)?,
         link: link.0.zip(link.1),
+        alert_key: row.get(27)?,
     })
 }
 
@@ -123,7 +124,7 @@ pub fn insert(tx: &Tx<'_>, row: &Row) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO outbox ({COLUMNS}, rank, bytes)
          VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)"
+         ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)"
     );
     let mut statement = tx.prepare_cached(&sql)?;
     bind(tx, &mut statement, row)?;
@@ -141,7 +142,7 @@ pub fn save(tx: &Tx<'_>, before: &Row, row: &Row) -> Result<(), StoreError> {
         "UPDATE outbox SET state = ?5, due = ?6, priority = ?7, queued = ?8, rev = ?9, over = ?10, body = ?11,
          acked_rev = ?12, acked_over = ?13, remote_id = ?14, settled_at = ?16, op = ?17, op_key = ?18,
          op_rev = ?19, op_over = ?20, op_body = ?21, sent = ?22, doubt = ?23, attempts = ?24,
-         last_error = ?25, rank = ?28, bytes = ?29 WHERE id = ?1",
+         last_error = ?25, alert_key = ?28, rank = ?29, bytes = ?30 WHERE id = ?1",
     )?;
     bind(tx, &mut statement, row)?;
     statement.raw_execute()?;
@@ -198,6 +199,7 @@ fn bind(tx: &Tx<'_>, statement: &mut CachedStatement<'_>, row: &Row) -> Result<(
         row.last_error,
         incident,
         problem,
+        row.alert_key,
         row.rank(),
         bytes,
     ];

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cap;
+mod line;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -109,6 +110,7 @@ fn row(record: &str, rev: u64, over: bool, priority: Priority) -> OutboxRow {
         rev,
         priority,
         over,
+        alert_key: None,
         opens: true,
         body: format!("{{\"id\":\"{record}\",\"rev\":{rev},\"umlaut\":\"ü\"}}"),
         link: None,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use sexton::clock::Clock;
-use sexton::engine::effect::{Command, Held, Job, Operation, Outbox, OutboxRow, Outcome, Settled};
+use sexton::engine::effect::{Command, Held, Job, Line, Operation, Outbox, OutboxRow, Outcome, Settled};
 use sexton::engine::moment::{SECOND, Stamp};
 use sexton::engine::option::{DestinationPlan, Filter, OptionValue, Options, SecretRef, StorePlan};
 use sexton::engine::record::HostRef;
@@ -96,7 +96,17 @@ struct Watched {
 
 impl Outbox for Watched {
     async fn claim(&self, destination: &str, max: usize, now: Stamp) -> Result<Vec<Job>, String> {
-        let jobs = self.store.claim(destination, max, now).await?;
+        self.claim_in(Line::default(), destination, max, now).await
+    }
+
+    async fn claim_in(
+        &self,
+        line: Line,
+        destination: &str,
+        max: usize,
+        now: Stamp,
+    ) -> Result<Vec<Job>, String> {
+        let jobs = self.store.claim_in(line, destination, max, now).await?;
         let mut ledger = self.ledger.borrow_mut();
         for job in &jobs {
             let (record, operation, key) = (job.record.clone(), job.operation, job.operation_key.clone());

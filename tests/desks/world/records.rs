@@ -86,6 +86,7 @@ impl Truth {
             rev: self.body["rev"].as_u64().unwrap(),
             priority: serde_json::from_value(self.body["priority"].clone()).unwrap_or(Priority::P3),
             over: self.over,
+            alert_key: self.body["alert_key"].as_str().map(str::to_owned),
             opens: true,
             body: self.body.to_string(),
             link: (self.kind == RecordKind::Link).then(|| (text("incident"), text("problem"))),

@@ -1,7 +1,9 @@
 //! An HTTP server on loopback with a fault layer in front of a product's behaviour.
 //!
 //! It runs on a thread of its own, so that what a dying host has sent is carried out all the same. Faults
-//! come from a seeded script; requests are answered by the [`Desk`] under a lock, one after the other.
+//! come from a seeded script; requests are answered by the [`Desk`] under a lock, one after the other. What is
+//! late is late by its clock however busy the machine is: it is carried out before what comes after its time,
+//! and no request is made late whose client had given up before it was read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -101,6 +103,8 @@ struct Shared<D> {
     script: Mutex<Script>,
     log: Mutex<Vec<String>>,
     began: Instant,
+    /// Requests that are carried out late, by their time.
+    late: Mutex<BTreeMap<(Instant, u64), Ask>>,
 }
 
 /// A running server; ends when dropped.
@@ -120,6 +124,7 @@ impl<D: Desk> Server<D> {
             script: Mutex::new(script),
             log: Mutex::new(Vec::new()),
             began: Instant::now(),
+            late: Mutex::new(BTreeMap::new()),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -171,8 +176,29 @@ async fn accept<D: Desk>(listener: TcpListener, shared: Arc<Shared<D>>) {
 
 impl<D: Desk> Shared<D> {
     fn carry_out(&self, mut ask: Ask) -> Answer {
+        let mut desk = self.catch_up();
         ask.at = self.began.elapsed();
-        self.desk.lock().unwrap_or_else(|e| e.into_inner()).handle(&ask)
+        desk.handle(&ask)
+    }
+
+    /// Carries out what is overdue.
+    fn catch_up(&self) -> MutexGuard<'_, D> {
+        let mut desk = self.desk.lock().unwrap_or_else(|e| e.into_inner());
+        let mut late = self.late.lock().unwrap_or_else(|e| e.into_inner());
+        let now = Instant::now();
+        while let Some(first) = late.first_entry().filter(|first| first.key().0 <= now) {
+            let mut ask = first.remove();
+            ask.at = self.began.elapsed();
+            desk.handle(&ask);
+        }
+        drop(late);
+        desk
+    }
+
+    fn keep_for_later(&self, ask: Ask, at: Instant) {
+        let mut late = self.late.lock().unwrap_or_else(|e| e.into_inner());
+        let number = (0..).find(|n| !late.contains_key(&(at, *n))).expect("there are more numbers");
+        late.insert((at, number), ask);
     }
 
     fn note(&self, ask: &Ask, fault: Option<Fault>, status: u16) {
@@ -190,7 +216,11 @@ async fn serve<D: Desk>(mut stream: TcpStream, shared: Arc<Shared<D>>) -> std::i
     let mut rest = Vec::new();
     loop {
         let Some(ask) = request(&mut stream, &mut rest).await? else { return Ok(()) };
-        let fault = shared.script.lock().unwrap().draw(ask.method != "GET");
+        let drawn = shared.script.lock().unwrap().draw(ask.method != "GET");
+        let fault = match drawn {
+            Some(Fault::Late(_)) if has_given_up(&stream).await => Some(Fault::CutBefore),
+            other => other,
+        };
         let carried = !matches!(
             fault,
             Some(
@@ -210,9 +240,11 @@ async fn serve<D: Desk>(mut stream: TcpStream, shared: Arc<Shared<D>>) -> std::i
             None => answer,
             Some(Fault::CutBefore | Fault::CutAfter) => return Ok(()),
             Some(Fault::Late(wait)) => {
+                let at = Instant::now() + Duration::from_millis(wait);
+                shared.keep_for_later(ask, at);
                 drop(stream);
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                shared.carry_out(ask);
+                tokio::time::sleep_until(at.into()).await;
+                drop(shared.catch_up());
                 return Ok(());
             }
             Some(Fault::Status(401, _)) => Answer::json(401, json!({ "error": "who are you?" })),
@@ -244,6 +276,12 @@ async fn serve<D: Desk>(mut stream: TcpStream, shared: Arc<Shared<D>>) -> std::i
         stream.write_all(head(&answer, answer.body.len()).as_bytes()).await?;
         stream.write_all(&answer.body).await?;
     }
+}
+
+/// The client has closed the connection: while the server was kept from reading it may have repeated its request.
+async fn has_given_up(stream: &TcpStream) -> bool {
+    let look = tokio::time::timeout(Duration::from_millis(1), stream.peek(&mut [0])).await;
+    matches!(look, Ok(Ok(0) | Err(_)))
 }
 
 fn head(answer: &Answer, length: usize) -> String {

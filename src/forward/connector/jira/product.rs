@@ -136,7 +136,7 @@ impl Issues<'_> {
             match class(reply.status) {
                 Class::Success => written(talk, reply)?,
                 // Somebody was faster, or an earlier attempt of our own: look again.
-                Class::Permanent | Class::Gone if reply.status != 403 => {
+                Class::Permanent | Class::Gone => {
                     let now = self.get(talk, &ticket.id)?;
                     if now.as_ref().and_then(|n| n.stage).is_some_and(|s| reached(s, to)) {
                         return Ok(None);

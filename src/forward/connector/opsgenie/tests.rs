@@ -74,6 +74,13 @@ fn a_resolve_closes_and_a_reopening_is_a_new_alert() {
 }
 
 #[test]
+fn a_close_in_doubt_waits_until_the_first_one_cannot_come_late() {
+    assert!(waits(&play(&in_doubt(resolve()), Vec::new()).0));
+    let (done, _) = play(&repeated(resolve()), vec![queued("POST /v2/alerts/sx-a-")]);
+    assert!(matches!(done.outcomes[0], Outcome::Stored { .. }));
+}
+
+#[test]
 fn what_came_and_went_unsent_is_told_and_closed() {
     let mut job = resolve();
     (job.operation, job.acked_rev, job.remote_id) = (Operation::Create, 0, None);

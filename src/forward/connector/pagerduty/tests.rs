@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::effect::Operation;
+use crate::engine::moment::SECOND;
 use crate::engine::option::SecretRef;
 use crate::engine::record::HostRef;
 use crate::forward::connector::fixture::{self, *};
@@ -109,6 +110,18 @@ fn an_end_is_told_once_and_only_of_what_was_told() {
     let mut closed = resolve();
     (closed.rev, closed.acked_rev, closed.body["state"]) = (3, 2, json!("closed"));
     assert_eq!(play("change", &closed, vec![]).0, stored(), "the key may belong to another episode");
+}
+
+#[test]
+fn an_end_in_doubt_waits_until_the_first_one_cannot_come_late() {
+    assert!(waits(&play("change", &in_doubt(resolve()), vec![]).0));
+    let later = Job { claimed_at: Stamp(3 * SECOND), ..in_doubt(resolve()) };
+    assert_eq!(play("change", &later, vec![queued(EVENT)]).0, stored());
+    assert_eq!(
+        play("change", &in_doubt(create()), vec![queued(EVENT)]).0,
+        stored(),
+        "an alarm does not wait"
+    );
 }
 
 #[test]

@@ -80,6 +80,14 @@ fn an_end_clears_and_what_is_past_does_both() {
 }
 
 #[test]
+fn an_end_in_doubt_waits_until_the_first_one_cannot_come_late_and_others_go() {
+    assert!(waits(&play(&[in_doubt(resolve())], vec![]).0));
+    let (done, asked) = play(&[in_doubt(resolve()), in_doubt(named("a"))], vec![queued()]);
+    assert!(matches!(done.outcomes[..], [Outcome::Retry { .. }, Outcome::Stored { .. }]), "{done:?}");
+    assert_eq!(asked[0].json_body()["records"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_problem_is_an_alert_without_action_and_a_link_is_none() {
     let mut problem = create();
     problem.kind = RecordKind::Problem;
@@ -120,11 +128,13 @@ fn trouble_keeps_everything() {
     for (status, pause) in [(401, true), (403, true), (404, true), (429, false), (500, false), (503, false)] {
         let (done, _) = play(&jobs, vec![says(POST, status, json!({}))]);
         let is_pause = done.outcomes.iter().all(|o| matches!(o, Outcome::Pause { .. }));
-        let is_retry = done.outcomes.iter().all(|o| matches!(o, Outcome::Retry { unknown: false, .. }));
+        let lost = status == 500;
+        let is_retry =
+            done.outcomes.iter().all(|o| matches!(o, Outcome::Retry { unknown, .. } if *unknown == lost));
         assert_eq!((is_pause, is_retry), (pause, !pause), "{status}: {:?}", done.outcomes);
     }
     let (done, _) = play(&jobs, vec![fixture::cut(POST, true)]);
-    assert!(done.outcomes.iter().all(|o| matches!(o, Outcome::Retry { unknown: false, .. })));
+    assert!(done.outcomes.iter().all(|o| matches!(o, Outcome::Retry { unknown: true, .. })));
 }
 
 #[test]

@@ -72,6 +72,15 @@ fn states_bring_the_fields_that_they_need() {
 }
 
 #[test]
+fn what_may_still_be_transformed_is_not_staged_again() {
+    for job in [create(), resolve()] {
+        assert!(waits(&play(&in_doubt(job), vec![]).0));
+    }
+    let (done, _) = play(&repeated(create()), vec![staged("updated", "20")]);
+    assert_eq!(done, Outcome::stored(Some("20".into())).into());
+}
+
+#[test]
 fn a_link_names_both_ends_by_key() {
     let mut job = link();
     job.body = json!({"id": "i-p", "incident": "i", "problem": "p"});

@@ -250,6 +250,21 @@ fn a_ticket_without_its_key_pauses_and_is_kept() {
 }
 
 #[test]
+fn a_ticket_without_its_key_of_what_is_over_is_ended_all_the_same() {
+    let mut past = resolve();
+    (past.acked_rev, past.remote_id, past.operation) = (0, None, Operation::Create);
+    let bare = |stage: &str| ok("GET /read/20", json!({"id": "20", "key": "", "stage": stage}));
+    let begin = || vec![made("20"), bare("new"), bare("new")];
+    let end = vec![ok("GET /said/20", json!(false)), told("POST /tell/20")];
+    let (done, asked) = play(&past, [begin(), end].concat());
+    assert_eq!(done.outcomes, [stored("20")]);
+    assert!(done.pause.unwrap().contains("without its key"));
+    assert_eq!(asked.last().unwrap().json_body()["stage"], "resolved");
+    let (done, _) = play(&past, [begin(), vec![says("GET /said/20", 503, json!({}))]].concat());
+    assert_eq!(done.outcomes, [stored("20")], "made again it would be two: {done:?}");
+}
+
+#[test]
 fn a_gone_ticket_is_found_again_or_made_anew_and_never_for_a_record_that_is_over() {
     let gone = || says("GET /read/20", 404, json!({}));
     let over = vec![gone(), none(FIND)];

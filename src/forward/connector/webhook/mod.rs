@@ -13,6 +13,8 @@ mod options;
 mod sample;
 mod template;
 
+use std::time::Duration;
+
 use serde_json::{Map as Object, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -51,6 +53,19 @@ const BATCH_TYPE: &str = "application/cloudevents-batch+json; charset=UTF-8";
 /// How often a 409 is taken for an earlier attempt that is still at work.
 const STILL_AT_WORK: u32 = 10;
 
+/// Answers of so many bytes end a batch: what was not sent yet goes with the next.
+const HEARD_MOST: usize = 1 << 20;
+
+fn heard(exchanges: &[Exchange]) -> usize {
+    let bodies = exchanges.iter().filter_map(|exchange| exchange.result.as_ref().ok());
+    bodies.map(|reply| reply.body.len()).sum()
+}
+
+fn for_the_next() -> Outcome {
+    let reason = "the answers to others before it were too large".to_owned();
+    Outcome::Retry { after: Some(Duration::ZERO), unknown: false, reason }
+}
+
 /// The next request, or the outcomes.
 pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
     let map = Map::of(target);
@@ -84,7 +99,14 @@ pub fn next(target: &Target, jobs: &[Job], exchanges: &[Exchange]) -> Next {
                 continue;
             }
         };
-        let Some(exchange) = said.next() else { return Next::send(request) };
+        let Some(exchange) = said.next() else {
+            if !exchanges.is_empty() && heard(exchanges) > HEARD_MOST {
+                stop = Some(for_the_next());
+                outcomes.extend(stop.clone());
+                continue;
+            }
+            return Next::send(request);
+        };
         let (outcome, flaw) = judge(&map, job, exchange);
         stop = for_the_rest(&outcome, exchange);
         warning = warning.or(flaw);

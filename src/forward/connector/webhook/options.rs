@@ -65,7 +65,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         kind: OptionKind::List(&[]),
         about: "answers that mean stored, [\"200\", \"409\"]; empty: 200 to 299",
     },
-    text("fault", None, "JSON pointer: an answer with something there is a refusal, whatever its status"),
+    text("fault", None, "JSON pointer: a success with something there is a refusal"),
     text(
         "remote_id",
         None,

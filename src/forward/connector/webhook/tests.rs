@@ -275,3 +275,13 @@ fn mistakes_are_found_when_the_configuration_is_read() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+#[test]
+fn large_answers_end_a_batch_and_nothing_is_sent_again_for_them() {
+    let large = || ok("POST /tickets", json!({"ticket": {"id": 7}, "page": "x".repeat(HEARD_MOST * 2 / 3)}));
+    let (done, asked) = play(&rest(), &numbered(4), vec![large(), large()]);
+    assert_eq!(asked.len(), 2);
+    let stored = |o: &Outcome| matches!(o, Outcome::Stored { .. });
+    assert!(done.outcomes[..2].iter().all(stored), "{:?}", done.outcomes);
+    assert_eq!(done.outcomes[2..], [for_the_next(), for_the_next()]);
+}

@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::fixture::{KEY, Step, converse, create, link, ok, repeated, resolve, says};
+use super::super::fixture::{KEY, Step, converse, create, later, link, ok, repeated, resolve, says};
 use super::super::{Done, Place, Request};
 use super::*;
-use crate::engine::effect::{Outcome, Stage};
+use crate::engine::effect::{Operation, Outcome, Stage};
 use crate::engine::moment::Stamp;
 use crate::engine::option::OptionValue;
 use crate::engine::record::HostRef;
@@ -121,6 +121,19 @@ fn a_resolve_says_and_closes_in_one_call_and_once() {
     let (_, asked) = play(&[], &repeated(resolve()), vec![open(), ok(GET, shown(said)), told()]);
     assert_eq!(asked[1].json_body()["ArticleLimit"], 20, "a long ticket is not read whole");
     assert!(asked[2].json_body().get("Article").is_none());
+}
+
+#[test]
+fn a_merged_ticket_is_told_and_stays_merged() {
+    let reopened = || later(Operation::Reopen, Some(("resolved", "new")));
+    for (state, kind, changes) in [("merged", "merged", false), ("closed successful", "closed", true)] {
+        let told = ok(UPDATE, json!({"TicketID": 20, "TicketNumber": "202620"}));
+        let (done, asked) = play(&[], &reopened(), vec![ok(GET, shown(ticket(20, state, kind))), told]);
+        assert_eq!(done.outcomes, [Outcome::stored(Some("20".to_owned()))]);
+        let body = asked[1].json_body();
+        assert!(body.get("Article").is_some(), "{body}");
+        assert_eq!(body.get("Ticket").is_some(), changes, "{body}");
+    }
 }
 
 #[test]

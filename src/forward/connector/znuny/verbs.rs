@@ -129,7 +129,9 @@ impl Product for Znuny<'_> {
         say: &Say,
     ) -> Result<Option<String>, Next> {
         let mut change = json!({});
-        let state = say.stage.map(|stage| self.state(stage));
+        // One that was merged stays so: opened again it would be a husk that nobody works on.
+        let merged = ticket.raw["StateType"] == "merged";
+        let state = say.stage.filter(|_| !merged).map(|stage| self.state(stage));
         if let Some(state) = state.filter(|s| ticket.raw["State"] != *s) {
             change["State"] = json!(state);
             if state == self.names.get("state.hold") {

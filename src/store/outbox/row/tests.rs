@@ -11,6 +11,7 @@ fn record(rev: u64, over: bool) -> OutboxRow {
         rev,
         priority: Priority::P3,
         over,
+        alert_key: None,
         opens: true,
         body: "{}".to_owned(),
         link: None,

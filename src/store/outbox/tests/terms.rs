@@ -75,6 +75,31 @@ async fn a_ticket_that_is_gone_is_looked_for_and_made_anew_with_its_links() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_whose_ticket_is_gone_is_heard_of_and_made_anew() {
+    let bench = Bench::new(1 << 30);
+    let p = Priority::P3;
+    bench.put(vec![row("goes-on", 1, false, p), row("ends", 1, false, p)]).await;
+    bench.store_all().await;
+    bench.put(vec![row("goes-on", 2, false, p), row("ends", 2, true, p), row("never", 1, false, p)]).await;
+    for job in bench.claim().await {
+        bench.settle(&job, Outcome::Refused { reason: "no".to_owned() }, now()).await;
+    }
+    let held = bench.store.held("rt", 0, 9).await.unwrap();
+    let told: Vec<_> = held.iter().map(|h| (h.record.as_str(), h.rev, h.over)).collect();
+    assert_eq!(told, [("goes-on", 2, false)], "of an end that is refused a reading tells nothing new");
+    let fallen = |rev| Terms { fallen: Some(Fallen { rev, over: false }), ..Terms::default() };
+    bench.put(vec![with(row("goes-on", 2, false, p), fallen(1))]).await;
+    assert!(bench.claim().await.is_empty(), "what was refused is not sent again by itself");
+    bench
+        .put(vec![with(row("goes-on", 2, false, p), fallen(0)), with(row("never", 1, false, p), fallen(0))])
+        .await;
+    let jobs = bench.claim().await;
+    assert_eq!(keys(&jobs), ["sx-goes-on-2-c"]);
+    assert!(jobs[0].unknown && jobs[0].remote_id.is_none());
+    bench.check().await;
+}
+
+#[tokio::test]
 async fn a_fallback_gets_what_the_other_never_stored() {
     let bench = Bench::new(1 << 30);
     let p = Priority::P3;
