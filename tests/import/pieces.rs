@@ -90,7 +90,27 @@ fn expressions_become_conditions() {
         ("(time() - node_boot_time_seconds) / 86400 > 100", "host: host.uptime > 100d"),
         (
             "node_load1 * on (instance) group_left (nodename) node_uname_info{nodename=~\".+\"} > 4",
-            "host: load.avg1 > 4\n! selects hosts, or a label that is not known here",
+            "host: load.avg1 > 4",
+        ),
+        ("node_filefd_allocated / node_filefd_maximum * 100 > 80", "host: fd.used > 80%"),
+        ("node_nf_conntrack_entries / node_nf_conntrack_entries_limit > 0.8", "host: conntrack.used > 80%"),
+        ("rate(node_vmstat_pgmajfault[1m]) > 1000", "host: avg(mem.major_faults, 1m) > 1000/s"),
+        (
+            "node_filesystem_avail_bytes{mountpoint=~\"/.*\", mountpoint=\"/data\"} < 1e9",
+            "fs{mount=/data}: fs.avail < 1GB",
+        ),
+        // Sides that meet by object narrow each other, whatever each of them selects.
+        (
+            "node_filesystem_avail_bytes{fstype=\"ext4\"} < 1e9 and on (instance, mountpoint) node_filesystem_readonly{mountpoint=\"/data\"} == 0",
+            "fs{fstype=ext4,mount=/data}: fs.avail < 1GB and not fs.readonly",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=\"/data\"} < 1e9 unless node_filesystem_readonly == 1",
+            "fs{mount=/data}: fs.avail < 1GB and not fs.readonly",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_load1{job=\"node\"} < 1",
+            "host: load.avg5 > 8 and load.avg1 >= 1",
         ),
         ("namedprocess_namegroup_num_procs{groupname=\"sshd\"} < 1", "proc{name=sshd}: proc.count < 1"),
         ("absent(namedprocess_namegroup_num_procs{groupname=\"sshd\"})", "proc{name=sshd}: proc.count < 1"),
@@ -156,6 +176,31 @@ fn what_cannot_be_said_is_told() {
             "node_load1{instance=\"db1:9100\"} > 5",
             "host: load.avg1 > 5\n! selects hosts, or a label that is not known here",
         ),
+        // A rule sees one object at a time.
+        (
+            "node_filesystem_avail_bytes < 1e9 unless node_filesystem_size_bytes{mountpoint=\"/boot\"} > 0",
+            "fs: fs.avail < 1GB OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_systemd_unit_state{name=\"backup.service\",state=\"active\"} == 1",
+            "host: load.avg5 > 8 OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_systemd_unit_state{state=\"failed\",name=\"a.service\"} == 1 and on (instance) node_systemd_unit_state{state=\"active\",name=\"b.service\"} == 1",
+            "unit{unit=a.service}: unit.state == 'failed' OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_uname_info",
+            "host: load.avg5 > 8 OFF\n! only asks whether the series is there",
+        ),
+        (
+            "node_filesystem_avail_bytes < 1e9 and on (instance) node_filesystem_readonly == 1",
+            "fs: fs.avail < 1GB and fs.readonly\n! holds for any object of the host there, for the same one here",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=\"/\"} - on (instance) node_filesystem_avail_bytes{mountpoint=\"/data\"} < 0",
+            "fs: fs.avail - fs.avail < 0B OFF\n! selects other objects than what stands before it",
+        ),
         (
             "node_filesystem_readonly == 1 and rate(node_disk_read_bytes_total[5m]) > 1",
             "fs: fs.readonly OFF\n! a rule is about one kind of object: this is disk, before it was fs",
@@ -174,6 +219,17 @@ fn what_cannot_be_said_is_told() {
 fn a_circle_of_recording_rules_ends() {
     let text = "groups:\n- rules:\n  - {record: 'a:b', expr: 'c:d + 1'}\n  - {record: 'c:d', expr: 'a:b + 1'}\n  - {alert: X, expr: 'a:b > 1'}\n";
     assert!(shown(&of_text(Product::Prometheus, text)).contains("in a circle"));
+}
+
+#[test]
+fn alerts_of_one_name_are_steps_wherever_they_stand() {
+    let alert = |name: &str, limit: u8, severity: &str| {
+        format!("  - {{alert: {name}, expr: node_load1 > {limit}, labels: {{severity: {severity}}}}}\n")
+    };
+    let all = [alert("L", 4, "warning"), alert("Other", 6, "info"), alert("L", 8, "critical")];
+    let made = of_text(Product::Prometheus, &format!("groups:\n- rules:\n{}", all.concat()));
+    assert_eq!(shown(&made), "host: load.avg1 > 4 | load.avg1 > 8\nhost: load.avg1 > 6");
+    assert_eq!(made.count(Fate::Whole), 3);
 }
 
 #[test]
