@@ -232,6 +232,91 @@ fn alerts_of_one_name_are_steps_wherever_they_stand() {
     assert_eq!(made.count(Fate::Whole), 3);
 }
 
+/// What is asked once a minute or so must fail as often here as it had to there.
+#[test]
+fn a_failed_probe_less_than_was_said_raises_nothing() {
+    let ssh = "define host {\n host_name web1\n address 192.0.2.1\n}\ndefine service {\n host_name web1\n service_description SSH\n max_check_attempts 4\n check_interval 5\n retry_interval 1\n check_command check_ssh\n}\n";
+    let port = "set daemon 60\ncheck host a address 192.0.2.1\n if failed port 22 for 4 cycles then alert\n";
+    let some = "set daemon 60\ncheck host a address 192.0.2.1\n if failed port 22 for 4 times within 8 cycles then alert\n";
+    for (product, text, rule) in [
+        (Product::Nagios, ssh, "ssh"),
+        (Product::Monit, port, "a-port-22"),
+        (Product::Monit, some, "a-port-22"),
+    ] {
+        let made = of_text(product, text);
+        assert!(made.toml.contains("interval = \"1m\""), "{}", made.toml);
+        for (failures, incidents) in [(1, 0), (3, 0), (4, 1)] {
+            let test = format!(
+                "[[test]]\nrule = \"{rule}\"\nstep = \"1m\"\nseries = {{ \"check.up{{check={rule},kind=tcp}}\" = \"truex20 falsex{failures} truex20\" }}\nincidents = {incidents}\n"
+            );
+            let config = loaded(&format!("{}\n{test}", made.toml));
+            let own = config.tests.iter().find(|t| !t.place.is_builtin).unwrap();
+            let proof = prove(own, &config.plan);
+            assert!(
+                proof.passed(),
+                "{product:?} {rule}, {failures} failures: {:?}\n{}",
+                proof.trouble,
+                made.toml
+            );
+        }
+    }
+}
+
+#[test]
+fn what_kept_a_service_of_nagios_quiet_keeps_its_rule_off() {
+    let service = |more: &str| {
+        let text = format!(
+            "define host {{\n host_name web1\n}}\ndefine timeperiod {{\n timeperiod_name workhours\n monday 09:00-17:00\n}}\ndefine service {{\n host_name web1\n service_description L\n check_command check_local_load!5,4,3!10,8,6\n {more}\n}}\n"
+        );
+        let made = of_text(Product::Nagios, &text);
+        let item = &made.items[0];
+        (item.losses.iter().map(|l| l.why.clone()).collect::<Vec<_>>().join("; "), item.rules[0].enabled)
+    };
+    for (more, losses, enabled) in [
+        ("check_period 24x7", "", true),
+        ("event_handler null", "", true),
+        ("notifications_enabled 1", "", true),
+        ("notifications_enabled 0", "tells nobody", false),
+        ("notification_options n", "tells nobody", false),
+        ("check_period workhours", "is judged at some hours only", false),
+        ("notification_period workhours", "is told at some hours only", false),
+        ("first_notification_delay 30", "waits before it tells anybody", true),
+        ("event_handler restart-it", "runs a command when the state changes", true),
+    ] {
+        assert_eq!(service(more), (losses.to_owned(), enabled), "{more}");
+    }
+}
+
+#[test]
+fn hosts_of_nagios_are_asked_by_their_addresses_and_keep_their_values() {
+    let service = |entries: &str, command: &str| {
+        let text = format!(
+            "define host {{\n host_name web1\n address 192.0.2.1\n _LIMIT 20%\n hostgroups webs\n}}\ndefine host {{\n host_name web2\n address 192.0.2.2\n _LIMIT 5%\n hostgroups webs\n}}\ndefine hostgroup {{\n hostgroup_name all\n hostgroup_members webs\n}}\ndefine command {{\n command_name disk\n command_line check_disk -E -w $_HOSTLIMIT$ -p /var/\n}}\ndefine service {{\n {entries}\n service_description S\n check_command {command}\n}}\n"
+        );
+        of_text(Product::Nagios, &text)
+    };
+    let addresses = |made: &Imported| {
+        let values = made.toml.lines().filter_map(|l| l.strip_prefix("address = "));
+        values.collect::<Vec<_>>().join(" ")
+    };
+    for (entries, command, asked) in [
+        ("host_name *", "check_ssh", "\"192.0.2.1:22\" \"192.0.2.2:22\""),
+        ("hostgroup_name all", "check_ssh", "\"192.0.2.1:22\" \"192.0.2.2:22\""),
+        ("host_name web1", "check_ssh!-4", "\"192.0.2.1:22\""),
+        ("host_name elsewhere", "check_ssh", ""),
+    ] {
+        assert_eq!(addresses(&service(entries, command)), asked, "{entries} {command}");
+    }
+    assert_eq!(
+        shown(&service("host_name elsewhere", "check_ssh")),
+        "! the address of elsewhere is not in these files"
+    );
+    assert_eq!(
+        shown(&service("host_name *", "disk")),
+        "fs{mount=/var}: fs.used > 80%\n! these are the values of web1; others are on web2"
+    );
+}
+
 #[test]
 fn resources_of_kubernetes_are_read() {
     let text = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n  groups:\n  - name: a\n    rules:\n    - alert: L\n      expr: node_load1 > 4\n      for: 1h30m\n";
@@ -265,6 +350,33 @@ fn tests_of_monit_become_conditions() {
             "check process a matching \"sshd\"\n if uptime < 1 hour then alert\n if does not exist then alert",
             "proc{name=sshd}: proc.age < 1h\nproc{name=sshd}: proc.count < 1",
         ),
+        ("check system a\n if filedescriptors > 80% then alert", "host: fd.used > 80%"),
+        // Whether it answers, and how long its certificate is good, are two things.
+        (
+            "check host a address b.example\n if failed port 443 protocol https certificate valid > 30 days then alert",
+            "check{check=a-port-443}: not check.up\ncheck{check=a-port-443}: check.cert_left < 30d",
+        ),
+        (
+            "check host a address b.example\n if failed port 465 type tcpssl protocol smtps certificate valid > 30 days then alert",
+            "check{check=a-port-465}: not check.up\n! TLS is not spoken by tcp checks: only the port is asked\n! tcp checks see no certificate: a rule with check.cert_left on an http check",
+        ),
+        (
+            "check host a address b.example\n if failed port 389 protocol ldap3 timeout 90 seconds then alert",
+            "check{check=a-port-389}: not check.up\n! this protocol is not spoken by tcp checks: only the port is asked\n! a time-out of no length, or longer than a cycle: the usual one holds",
+        ),
+        ("check network a interface eth1\n if link down then alert", "net{iface=eth1}: not net.up"),
+        (
+            "check network a interface eth1\n if changed link capacity then alert",
+            "! that something has changed is no condition here",
+        ),
+        (
+            "check filesystem a path /var/\n if inode usage > 90% then alert",
+            "fs{mount=/var}: fs.inodes_used > 90%",
+        ),
+        (
+            "check filesystem a path /dev/sda1\n if does not exist then alert",
+            "fs{device=/dev/sda1}: fs.hung\n! that it is not mounted is seen of a path, not of a device: `match` on the mount with `nodata_after`",
+        ),
         ("check system a\n if gremlins > 3 then alert", "! is not understood"),
         (
             "check file a path /x\n if size > 1 MB then alert",
@@ -283,6 +395,7 @@ fn commands_of_nrpe_become_conditions() {
             "host: load.avg1 > 15 or load.avg5 > 10 or load.avg15 > 5 | load.avg1 > 30 or load.avg5 > 25 or load.avg15 > 20",
         ),
         ("check_disk -w 20% -c 10% -p /", "fs{mount=/}: fs.used > 80% | fs.used > 90%"),
+        ("check_disk -E -P -w 20% -c 10% -p /srv/", "fs{mount=/srv}: fs.used > 80% | fs.used > 90%"),
         ("check_disk -w 10 -c 5 -u GB /srv", "fs{mount=/srv}: fs.avail < 10GiB | fs.avail < 5GiB"),
         ("check_procs -c 1:1 -C ntpd", "proc{name=ntpd}: proc.count < 1 or proc.count > 1"),
         ("check_swap -w 50% -c 100MB", "host: swap.free / swap.total < 50% | swap.free < 100MiB"),
