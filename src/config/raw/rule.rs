@@ -263,7 +263,8 @@ pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
         ("set", "say what it changes: set = { severity = \"warning\" }"),
     ] {
         // A key of `set` that stands beside it says so itself.
-        if !walk.has(key) && !(key == "set" && SET.names().any(|name| walk.has(name))) {
+        let is_told = key == "set" && SET.names().any(|name| walk.has(name));
+        if !walk.has(key) && !is_told {
             walk.missing(key, help, report);
         }
     }

@@ -280,6 +280,7 @@ fn extras(site: &Site, service: &Object, item: &mut Item) {
         let place = Place { line: *line, ..service.place.clone() };
         item.losses.push(Loss { widens, ..loss(&place, &format!("{key} {value}"), why, instead) });
     }
+    item.losses.sort_by(|a, b| a.place.cmp(&b.place));
     if item.losses.iter().any(|l| l.widens) {
         item.rules.iter_mut().for_each(|r| r.enabled = false);
     }

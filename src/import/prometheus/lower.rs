@@ -10,6 +10,7 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::slice::from_ref;
 
 use super::super::draft::{Loss, Place, shorten};
 use super::super::say;
@@ -404,7 +405,7 @@ impl<'r> Lower<'r> {
         let of_right = std::mem::replace(&mut self.class, class);
         let chosen = std::mem::replace(&mut self.picks, picks.to_vec());
         self.join(&b.right, of_right)?;
-        let is_new = |p: &&Pick| !picks.iter().any(|known| same_objects(&[known.clone()], &[(*p).clone()]));
+        let is_new = |p: &&Pick| !picks.iter().any(|known| same_objects(from_ref(known), from_ref(p)));
         // A job names no objects.
         let is_narrower = chosen.iter().filter(is_new).any(|(m, ..)| m.label != "job");
         let is_same_object = of_right == Class::Host || b.matching.keeps(aggregate::named_by(of_right));
@@ -413,11 +414,11 @@ impl<'r> Lower<'r> {
             _ => !is_narrower || is_same_object || class == Class::Host,
         };
         if !meets {
-            return self.fail(
-                &b.right,
-                "selects other objects than the left side",
-                "a rule about those, which `suppresses` this one, or a condition in this one",
-            );
+            let instead = match b.op.as_str() {
+                "unless" => "a rule about those, which `suppresses` this one",
+                _ => "two rules, one of which names the other in `depends`",
+            };
+            return self.fail(&b.right, "selects other objects than the left side", instead);
         }
         if !is_same_object && class != Class::Host {
             self.differs(&b.right, "holds for any object of the host there, for the same one here");
