@@ -145,6 +145,20 @@ fn a_rule_file_with_another_ending_is_told_of() {
     assert_eq!((refused.errors, refused.warnings, told(&refused.items).len()), (1, 3, 3));
 }
 
+#[test]
+fn a_test_begins_at_a_date_of_toml_or_a_text() {
+    let start = |written: &str| {
+        let series = "series = { \"cpu.busy\" = \"95%x10\" }\nincidents = 0";
+        let text = format!("[[test]]\nrule = \"load-high\"\nstart = {written}\n{series}\n");
+        texts(&["", &text]).map(|c| c.tests.iter().find(|t| !t.place.is_builtin).unwrap().start.to_string())
+    };
+    for written in ["2025-03-01T12:00:00Z", "2025-03-01T13:00:00+01:00", "\"2025-03-01T12:00:00Z\""] {
+        assert_eq!(start(written).unwrap(), "2025-03-01T12:00:00Z", "{written}");
+    }
+    let said = rendered(&start("2025-03-01").unwrap_err().items);
+    assert!(said.contains("`start`: 2025-03-01 is no time with an offset"), "{said}");
+}
+
 /// The example of what nothing reads yet: it is sound, its test passes, and the doubt about it is that one.
 #[test]
 fn what_is_documented_ahead_is_ready() {

@@ -99,6 +99,20 @@ fn every_alert_service_and_test_of_the_fixtures_is_an_item() {
     assert_eq!(monit.items.len(), count(&text("monit/monitrc"), "if "));
 }
 
+#[test]
+fn an_included_file_may_hold_comments_only() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("conf.d")).unwrap();
+    fs::write(dir.path().join("conf.d/00-empty"), "# nothing yet\n").unwrap();
+    fs::write(dir.path().join("conf.d/10-load"), "check system a\n if swap usage > 25% then alert\n")
+        .unwrap();
+    let main = dir.path().join("monitrc");
+    fs::write(&main, format!("set daemon 30\ninclude {}/conf.d/*\n", dir.path().display())).unwrap();
+    let read = |path: PathBuf| import(Product::Monit, &mut Reader::new(&[path]), &doors(), &facts());
+    assert_eq!(read(main).map(|made| made.items.len()).map_err(|e| e.to_string()), Ok(1));
+    assert!(read(dir.path().join("conf.d/00-empty")).is_err(), "what is named is to be of Monit");
+}
+
 /// The moments that promtool confirms (proof.promtool.yml) are the moments of the imported rules.
 #[test]
 fn imported_rules_raise_when_prometheus_would() {

@@ -14,7 +14,7 @@ use reqwest::{Certificate, Client, Method, Response, Url};
 
 use super::certificate::not_after;
 use super::{Check, Probe, Spec, chain};
-use crate::engine::option::{CheckPlan, DoorSpec, OptionKind, OptionSpec, OptionValue};
+use crate::engine::option::{CheckPlan, DoorSpec, OptionKind, OptionSpec, OptionValue, Options};
 
 /// The check.
 pub const SPEC: Spec = Spec {
@@ -56,7 +56,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["check.up", "check.latency", "check.cert_left"],
-        check: crate::engine::option::any,
+        check: |options| Asked::of(options).map(|_| ()),
     },
     build: |plan| Ok(Box::new(Http::new(plan)?)),
 };
@@ -65,38 +65,50 @@ pub const SPEC: Spec = Spec {
 const BODY_MAX: usize = 256 << 10;
 const REDIRECTS_MAX: usize = 5;
 
-struct Http {
-    client: Client,
+/// What is asked and expected, as the options say.
+struct Asked {
     method: Method,
     url: Url,
+    headers: HeaderMap,
     status: Vec<String>,
-    body_contains: String,
 }
 
-impl Http {
-    fn new(plan: &CheckPlan) -> Result<Self, String> {
-        let options = &plan.options;
-        let url = options.text("url");
-        let url: Url = url.parse().map_err(|e| format!("url {url:?}: {e}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("url {url}: only http and https can be checked"));
+impl Asked {
+    fn of(options: &Options) -> Result<Self, String> {
+        let written = options.text("url");
+        let url = written.parse::<Url>().map_err(|e| format!("url {written:?}: {e}"));
+        let has_scheme = ["http://", "https://"].iter().any(|scheme| {
+            written.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
+        if !has_scheme {
+            return Err(format!("url {written:?} does not begin with http:// or https://"));
         }
         let status = options.list("status").to_vec();
         if let Some(bad) = status.iter().find(|s| !is_status_pattern(s)) {
             return Err(format!("status {bad:?} is not a code such as \"200\" or \"2xx\""));
         }
         let method = options.text("method");
-        Ok(Self {
-            client: client(plan, &url)?,
-            method: method.parse().map_err(|_| format!("method {method:?} is none"))?,
-            url,
-            status,
-            body_contains: options.text("body_contains").to_owned(),
-        })
+        let method = method.parse().map_err(|_| format!("method {method:?} is none"))?;
+        Ok(Self { method, url: url?, headers: headers(options)?, status })
+    }
+}
+
+struct Http {
+    client: Client,
+    asked: Asked,
+    body_contains: String,
+}
+
+impl Http {
+    fn new(plan: &CheckPlan) -> Result<Self, String> {
+        let asked = Asked::of(&plan.options)?;
+        let client = client(&plan.options, &asked)?;
+        Ok(Self { client, asked, body_contains: plan.options.text("body_contains").to_owned() })
     }
 
     async fn talk(&self) -> Probe {
-        let answer = match self.client.request(self.method.clone(), self.url.clone()).send().await {
+        let request = self.client.request(self.asked.method.clone(), self.asked.url.clone());
+        let answer = match request.send().await {
             Ok(answer) => answer,
             Err(e) => return Probe::plain(Err(said(e))),
         };
@@ -107,8 +119,8 @@ impl Http {
 
     async fn judge(&self, answer: Response) -> Result<(), String> {
         let status = answer.status();
-        if !self.status.iter().any(|s| status_matches(s, status.as_u16())) {
-            return Err(format!("status {status}, expected {}", self.status.join(" or ")));
+        if !self.asked.status.iter().any(|s| status_matches(s, status.as_u16())) {
+            return Err(format!("status {status}, expected {}", self.asked.status.join(" or ")));
         }
         if self.body_contains.is_empty() { Ok(()) } else { self.read(answer).await }
     }
@@ -137,12 +149,11 @@ impl Check for Http {
     }
 }
 
-fn client(plan: &CheckPlan, url: &Url) -> Result<Client, String> {
-    let options = &plan.options;
+fn client(options: &Options, asked: &Asked) -> Result<Client, String> {
     let redirects = options.bool("redirects");
     let mut builder = Client::builder()
         .user_agent(concat!("sexton/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers(plan)?)
+        .default_headers(asked.headers.clone())
         .redirect(if redirects { Policy::limited(REDIRECTS_MAX) } else { Policy::none() })
         .referer(false)
         .no_gzip()
@@ -158,20 +169,21 @@ fn client(plan: &CheckPlan, url: &Url) -> Result<Client, String> {
             return Err(format!("{ca} holds no certificate"));
         }
         builder = builder.tls_certs_only(certificates);
-    } else if url.scheme() == "http" && !redirects {
+    } else if asked.url.scheme() == "http" && !redirects {
         // It will never speak TLS: spare the memory of the system's authorities.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|e| format!("cannot make the client: {}", chain(&e)))
 }
 
-fn headers(plan: &CheckPlan) -> Result<HeaderMap, String> {
+fn headers(options: &Options) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    let Some(OptionValue::Map(map)) = plan.options.0.get("headers") else { return Ok(headers) };
+    let Some(OptionValue::Map(map)) = options.0.get("headers") else { return Ok(headers) };
     for (name, value) in map {
-        let key: HeaderName = name.parse().map_err(|_| format!("header name {name:?} is not valid"))?;
+        let key: HeaderName =
+            name.parse().map_err(|_| format!("headers: {name:?} is no name of a header"))?;
         let value: HeaderValue =
-            value.parse().map_err(|_| format!("the value of header {name} is not valid"))?;
+            value.parse().map_err(|_| format!("headers: the value of {name} is not valid"))?;
         headers.insert(key, value);
     }
     Ok(headers)

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Check, Probe, Spec};
-use crate::engine::option::{CheckPlan, DoorSpec, OptionKind, OptionSpec};
+use crate::engine::option::{CheckPlan, DoorSpec, OptionKind, OptionSpec, Options};
 
 /// The check.
 pub const SPEC: Spec = Spec {
@@ -28,7 +28,7 @@ pub const SPEC: Spec = Spec {
             },
         ],
         signals: &["check.up", "check.latency"],
-        check: crate::engine::option::any,
+        check: |options| address(options).map(|_| ()),
     },
     build: |plan| Ok(Box::new(Tcp::new(plan)?)),
 };
@@ -44,14 +44,8 @@ struct Tcp {
 
 impl Tcp {
     fn new(plan: &CheckPlan) -> Result<Self, String> {
-        let address = plan.options.text("address");
-        let port =
-            address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse().ok());
-        if port.is_none_or(|port: u16| port == 0) {
-            return Err(format!("address {address:?} is not host:port"));
-        }
         let text = |key: &str| plan.options.text(key).to_owned();
-        Ok(Self { address: address.to_owned(), send: text("send"), expect: text("expect") })
+        Ok(Self { address: address(&plan.options)?, send: text("send"), expect: text("expect") })
     }
 
     async fn talk(&self) -> Result<(), String> {
@@ -80,6 +74,20 @@ impl Tcp {
             }
         }
     }
+}
+
+/// `host:port`, unless it cannot be one.
+fn address(options: &Options) -> Result<String, String> {
+    let address = options.text("address");
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    if port.parse::<u16>().ok().is_none_or(|port| port == 0) {
+        return Err(format!("address {address:?} is not host:port"));
+    }
+    let is_part = |c: char| c.is_alphanumeric() || "-._:[]%".contains(c);
+    if host.is_empty() || host.starts_with('-') || !host.chars().all(is_part) {
+        return Err(format!("address {address:?}: {host:?} is neither a host name nor an IP address"));
+    }
+    Ok(address.to_owned())
 }
 
 impl Check for Tcp {

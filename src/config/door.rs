@@ -63,7 +63,10 @@ pub fn options(walk: &Walk<'_>, door: &DoorSpec, own: &Keys, report: &mut Report
     if walk.entries().iter().all(|(key, _)| known(&key.value))
         && let Err(reason) = (door.check)(&options)
     {
-        report.add(Finding::error(walk.at, format!("{}: {reason}", walk.what)));
+        // A reason that begins with the name of an option is about its value.
+        let value = reason.split([' ', ':']).next().and_then(|key| walk.get(key));
+        let at = value.map_or(walk.at, |value| walk.at(value));
+        report.add(Finding::error(at, format!("{}: {reason}", walk.what)));
     }
     options
 }

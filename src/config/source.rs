@@ -123,6 +123,11 @@ pub fn drop_in_dir(path: &Path) -> PathBuf {
 fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
+        // A link to what is gone or not mounted is no wish to have no drop-ins: every rule in them would end.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && dir.is_symlink() => {
+            let help = "mount or create what it leads to, or remove the link";
+            return Err(Trouble::new(dir, "is a link that leads nowhere", Some(help)));
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(cannot("list", dir, &e)),
     };
@@ -251,6 +256,22 @@ mod tests {
         let expected = ["sexton.toml", "10.toml", "9.toml", "B.toml", "b.toml"];
         assert_eq!(names(dir.path()), expected);
         assert_eq!(names(&dir.path().join(MAIN)), expected);
+    }
+
+    #[test]
+    fn no_drop_ins_are_fine_but_a_link_to_none_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(MAIN), "").unwrap();
+        let link = dir.path().join(DROP_INS);
+        assert_eq!(files(dir.path()).unwrap().len(), 1);
+        std::os::unix::fs::symlink(dir.path().join("v1"), &link).unwrap();
+        for path in [dir.path(), &dir.path().join(MAIN)] {
+            let trouble = files(path).unwrap_err();
+            assert_eq!((&trouble.path, trouble.message.as_str()), (&link, "is a link that leads nowhere"));
+        }
+        fs::create_dir(dir.path().join("v1")).unwrap();
+        fs::write(link.join("10.toml"), "").unwrap();
+        assert_eq!(files(dir.path()).unwrap().len(), 2);
     }
 
     #[test]

@@ -299,8 +299,13 @@ enum Concern {
 }
 
 impl Override {
-    /// A companion is edited by globs that name companions, which have a `/` in their ids.
+    /// A companion is edited by globs that name companions, which have a `/` in their ids. No rule is edited
+    /// that is about objects without a label named: a host is no mount beside `!/srv`.
     fn concern(&self, rule: &Rule) -> Concern {
+        let class = rule.class.spec();
+        if !self.matches.0.keys().all(|label| class.has_label(label)) {
+            return Concern::None;
+        }
         let Some(of) = &rule.silence.of else {
             return if self.rule.accepts(&rule.id) { Concern::Whole } else { Concern::None };
         };

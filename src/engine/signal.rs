@@ -42,6 +42,13 @@ pub struct ClassSpec {
     pub other: &'static [&'static str],
 }
 
+impl ClassSpec {
+    /// True when its instances have a label of that name.
+    pub fn has_label(&self, name: &str) -> bool {
+        self.identity.iter().chain(self.other).any(|label| *label == name)
+    }
+}
+
 /// Every class of this version, in the order of [`Class`].
 pub const CLASSES: &[ClassSpec] = &[
     ClassSpec { class: Class::Host, name: "host", identity: &[], other: &[] },

@@ -310,6 +310,15 @@ fn unique(wanted: &str, taken: impl Fn(&str) -> bool) -> String {
     (2..).map(|n| format!("{wanted}-{n}")).find(|id| !taken(id)).unwrap_or_default()
 }
 
+/// A mount as the kernel names it: without the `/` that people put behind a directory.
+pub fn mount(path: &str) -> &str {
+    if path.starts_with('/') && path.trim_end_matches('/').is_empty() {
+        "/"
+    } else {
+        path.trim_end_matches('/')
+    }
+}
+
 /// A text on one line, shortened for a message.
 pub fn shorten(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

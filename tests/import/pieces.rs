@@ -90,7 +90,27 @@ fn expressions_become_conditions() {
         ("(time() - node_boot_time_seconds) / 86400 > 100", "host: host.uptime > 100d"),
         (
             "node_load1 * on (instance) group_left (nodename) node_uname_info{nodename=~\".+\"} > 4",
-            "host: load.avg1 > 4\n! selects hosts, or a label that is not known here",
+            "host: load.avg1 > 4",
+        ),
+        ("node_filefd_allocated / node_filefd_maximum * 100 > 80", "host: fd.used > 80%"),
+        ("node_nf_conntrack_entries / node_nf_conntrack_entries_limit > 0.8", "host: conntrack.used > 80%"),
+        ("rate(node_vmstat_pgmajfault[1m]) > 1000", "host: avg(mem.major_faults, 1m) > 1000/s"),
+        (
+            "node_filesystem_avail_bytes{mountpoint=~\"/.*\", mountpoint=\"/data\"} < 1e9",
+            "fs{mount=/data}: fs.avail < 1GB",
+        ),
+        // Sides that meet by object narrow each other, whatever each of them selects.
+        (
+            "node_filesystem_avail_bytes{fstype=\"ext4\"} < 1e9 and on (instance, mountpoint) node_filesystem_readonly{mountpoint=\"/data\"} == 0",
+            "fs{fstype=ext4,mount=/data}: fs.avail < 1GB and not fs.readonly",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=\"/data\"} < 1e9 unless node_filesystem_readonly == 1",
+            "fs{mount=/data}: fs.avail < 1GB and not fs.readonly",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_load1{job=\"node\"} < 1",
+            "host: load.avg5 > 8 and load.avg1 >= 1",
         ),
         ("namedprocess_namegroup_num_procs{groupname=\"sshd\"} < 1", "proc{name=sshd}: proc.count < 1"),
         ("absent(namedprocess_namegroup_num_procs{groupname=\"sshd\"})", "proc{name=sshd}: proc.count < 1"),
@@ -156,6 +176,31 @@ fn what_cannot_be_said_is_told() {
             "node_load1{instance=\"db1:9100\"} > 5",
             "host: load.avg1 > 5\n! selects hosts, or a label that is not known here",
         ),
+        // A rule sees one object at a time.
+        (
+            "node_filesystem_avail_bytes < 1e9 unless node_filesystem_size_bytes{mountpoint=\"/boot\"} > 0",
+            "fs: fs.avail < 1GB OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_systemd_unit_state{name=\"backup.service\",state=\"active\"} == 1",
+            "host: load.avg5 > 8 OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_systemd_unit_state{state=\"failed\",name=\"a.service\"} == 1 and on (instance) node_systemd_unit_state{state=\"active\",name=\"b.service\"} == 1",
+            "unit{unit=a.service}: unit.state == 'failed' OFF\n! selects other objects than the left side",
+        ),
+        (
+            "node_load5 > 8 unless on (instance) node_uname_info",
+            "host: load.avg5 > 8 OFF\n! only asks whether the series is there",
+        ),
+        (
+            "node_filesystem_avail_bytes < 1e9 and on (instance) node_filesystem_readonly == 1",
+            "fs: fs.avail < 1GB and fs.readonly\n! holds for any object of the host there, for the same one here",
+        ),
+        (
+            "node_filesystem_avail_bytes{mountpoint=\"/\"} - on (instance) node_filesystem_avail_bytes{mountpoint=\"/data\"} < 0",
+            "fs: fs.avail - fs.avail < 0B OFF\n! selects other objects than what stands before it",
+        ),
         (
             "node_filesystem_readonly == 1 and rate(node_disk_read_bytes_total[5m]) > 1",
             "fs: fs.readonly OFF\n! a rule is about one kind of object: this is disk, before it was fs",
@@ -174,6 +219,102 @@ fn what_cannot_be_said_is_told() {
 fn a_circle_of_recording_rules_ends() {
     let text = "groups:\n- rules:\n  - {record: 'a:b', expr: 'c:d + 1'}\n  - {record: 'c:d', expr: 'a:b + 1'}\n  - {alert: X, expr: 'a:b > 1'}\n";
     assert!(shown(&of_text(Product::Prometheus, text)).contains("in a circle"));
+}
+
+#[test]
+fn alerts_of_one_name_are_steps_wherever_they_stand() {
+    let alert = |name: &str, limit: u8, severity: &str| {
+        format!("  - {{alert: {name}, expr: node_load1 > {limit}, labels: {{severity: {severity}}}}}\n")
+    };
+    let all = [alert("L", 4, "warning"), alert("Other", 6, "info"), alert("L", 8, "critical")];
+    let made = of_text(Product::Prometheus, &format!("groups:\n- rules:\n{}", all.concat()));
+    assert_eq!(shown(&made), "host: load.avg1 > 4 | load.avg1 > 8\nhost: load.avg1 > 6");
+    assert_eq!(made.count(Fate::Whole), 3);
+}
+
+/// What is asked once a minute or so must fail as often here as it had to there.
+#[test]
+fn a_failed_probe_less_than_was_said_raises_nothing() {
+    let ssh = "define host {\n host_name web1\n address 192.0.2.1\n}\ndefine service {\n host_name web1\n service_description SSH\n max_check_attempts 4\n check_interval 5\n retry_interval 1\n check_command check_ssh\n}\n";
+    let port = "set daemon 60\ncheck host a address 192.0.2.1\n if failed port 22 for 4 cycles then alert\n";
+    let some = "set daemon 60\ncheck host a address 192.0.2.1\n if failed port 22 for 4 times within 8 cycles then alert\n";
+    for (product, text, rule) in [
+        (Product::Nagios, ssh, "ssh"),
+        (Product::Monit, port, "a-port-22"),
+        (Product::Monit, some, "a-port-22"),
+    ] {
+        let made = of_text(product, text);
+        assert!(made.toml.contains("interval = \"1m\""), "{}", made.toml);
+        for (failures, incidents) in [(1, 0), (3, 0), (4, 1)] {
+            let test = format!(
+                "[[test]]\nrule = \"{rule}\"\nstep = \"1m\"\nseries = {{ \"check.up{{check={rule},kind=tcp}}\" = \"truex20 falsex{failures} truex20\" }}\nincidents = {incidents}\n"
+            );
+            let config = loaded(&format!("{}\n{test}", made.toml));
+            let own = config.tests.iter().find(|t| !t.place.is_builtin).unwrap();
+            let proof = prove(own, &config.plan);
+            assert!(
+                proof.passed(),
+                "{product:?} {rule}, {failures} failures: {:?}\n{}",
+                proof.trouble,
+                made.toml
+            );
+        }
+    }
+}
+
+#[test]
+fn what_kept_a_service_of_nagios_quiet_keeps_its_rule_off() {
+    let service = |more: &str| {
+        let text = format!(
+            "define host {{\n host_name web1\n}}\ndefine timeperiod {{\n timeperiod_name workhours\n monday 09:00-17:00\n}}\ndefine service {{\n host_name web1\n service_description L\n check_command check_local_load!5,4,3!10,8,6\n {more}\n}}\n"
+        );
+        let made = of_text(Product::Nagios, &text);
+        let item = &made.items[0];
+        (item.losses.iter().map(|l| l.why.clone()).collect::<Vec<_>>().join("; "), item.rules[0].enabled)
+    };
+    for (more, losses, enabled) in [
+        ("check_period 24x7", "", true),
+        ("event_handler null", "", true),
+        ("notifications_enabled 1", "", true),
+        ("notifications_enabled 0", "tells nobody", false),
+        ("notification_options n", "tells nobody", false),
+        ("check_period workhours", "is judged at some hours only", false),
+        ("notification_period workhours", "is told at some hours only", false),
+        ("first_notification_delay 30", "waits before it tells anybody", true),
+        ("event_handler restart-it", "runs a command when the state changes", true),
+    ] {
+        assert_eq!(service(more), (losses.to_owned(), enabled), "{more}");
+    }
+}
+
+#[test]
+fn hosts_of_nagios_are_asked_by_their_addresses_and_keep_their_values() {
+    let service = |entries: &str, command: &str| {
+        let text = format!(
+            "define host {{\n host_name web1\n address 192.0.2.1\n _LIMIT 20%\n hostgroups webs\n}}\ndefine host {{\n host_name web2\n address 192.0.2.2\n _LIMIT 5%\n hostgroups webs\n}}\ndefine hostgroup {{\n hostgroup_name all\n hostgroup_members webs\n}}\ndefine command {{\n command_name disk\n command_line check_disk -E -w $_HOSTLIMIT$ -p /var/\n}}\ndefine service {{\n {entries}\n service_description S\n check_command {command}\n}}\n"
+        );
+        of_text(Product::Nagios, &text)
+    };
+    let addresses = |made: &Imported| {
+        let values = made.toml.lines().filter_map(|l| l.strip_prefix("address = "));
+        values.collect::<Vec<_>>().join(" ")
+    };
+    for (entries, command, asked) in [
+        ("host_name *", "check_ssh", "\"192.0.2.1:22\" \"192.0.2.2:22\""),
+        ("hostgroup_name all", "check_ssh", "\"192.0.2.1:22\" \"192.0.2.2:22\""),
+        ("host_name web1", "check_ssh!-4", "\"192.0.2.1:22\""),
+        ("host_name elsewhere", "check_ssh", ""),
+    ] {
+        assert_eq!(addresses(&service(entries, command)), asked, "{entries} {command}");
+    }
+    assert_eq!(
+        shown(&service("host_name elsewhere", "check_ssh")),
+        "! the address of elsewhere is not in these files"
+    );
+    assert_eq!(
+        shown(&service("host_name *", "disk")),
+        "fs{mount=/var}: fs.used > 80%\n! these are the values of web1; others are on web2"
+    );
 }
 
 #[test]
@@ -209,6 +350,33 @@ fn tests_of_monit_become_conditions() {
             "check process a matching \"sshd\"\n if uptime < 1 hour then alert\n if does not exist then alert",
             "proc{name=sshd}: proc.age < 1h\nproc{name=sshd}: proc.count < 1",
         ),
+        ("check system a\n if filedescriptors > 80% then alert", "host: fd.used > 80%"),
+        // Whether it answers, and how long its certificate is good, are two things.
+        (
+            "check host a address b.example\n if failed port 443 protocol https certificate valid > 30 days then alert",
+            "check{check=a-port-443}: not check.up\ncheck{check=a-port-443}: check.cert_left < 30d",
+        ),
+        (
+            "check host a address b.example\n if failed port 465 type tcpssl protocol smtps certificate valid > 30 days then alert",
+            "check{check=a-port-465}: not check.up\n! TLS is not spoken by tcp checks: only the port is asked\n! tcp checks see no certificate: a rule with check.cert_left on an http check",
+        ),
+        (
+            "check host a address b.example\n if failed port 389 protocol ldap3 timeout 90 seconds then alert",
+            "check{check=a-port-389}: not check.up\n! this protocol is not spoken by tcp checks: only the port is asked\n! a time-out of no length, or longer than a cycle: the usual one holds",
+        ),
+        ("check network a interface eth1\n if link down then alert", "net{iface=eth1}: not net.up"),
+        (
+            "check network a interface eth1\n if changed link capacity then alert",
+            "! that something has changed is no condition here",
+        ),
+        (
+            "check filesystem a path /var/\n if inode usage > 90% then alert",
+            "fs{mount=/var}: fs.inodes_used > 90%",
+        ),
+        (
+            "check filesystem a path /dev/sda1\n if does not exist then alert",
+            "fs{device=/dev/sda1}: fs.hung\n! that it is not mounted is seen of a path, not of a device: `match` on the mount with `nodata_after`",
+        ),
         ("check system a\n if gremlins > 3 then alert", "! is not understood"),
         (
             "check file a path /x\n if size > 1 MB then alert",
@@ -227,6 +395,7 @@ fn commands_of_nrpe_become_conditions() {
             "host: load.avg1 > 15 or load.avg5 > 10 or load.avg15 > 5 | load.avg1 > 30 or load.avg5 > 25 or load.avg15 > 20",
         ),
         ("check_disk -w 20% -c 10% -p /", "fs{mount=/}: fs.used > 80% | fs.used > 90%"),
+        ("check_disk -E -P -w 20% -c 10% -p /srv/", "fs{mount=/srv}: fs.used > 80% | fs.used > 90%"),
         ("check_disk -w 10 -c 5 -u GB /srv", "fs{mount=/srv}: fs.avail < 10GiB | fs.avail < 5GiB"),
         ("check_procs -c 1:1 -C ntpd", "proc{name=ntpd}: proc.count < 1 or proc.count > 1"),
         ("check_swap -w 50% -c 100MB", "host: swap.free / swap.total < 50% | swap.free < 100MiB"),

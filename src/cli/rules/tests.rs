@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cli::doors::doors;
 use crate::engine::plan::{Plan, Rule};
+use crate::engine::record::Severity;
 use crate::engine::signal::{Class, Instance};
 
 fn facts() -> HostFacts {
@@ -177,6 +178,27 @@ fn what_is_off_is_listed_and_says_where() {
         "{OWN}[[rule]]\nid = \"io\"\nenabled = false\non = \"host\"\nraise = \"cpu.busy > 1%\"\nclear = \"cpu.busy < 1%\"\n"
     ));
     assert!(list(brought_back.path(), &["io"]).unwrap().contains("  off  "));
+}
+
+#[test]
+fn an_override_for_some_mounts_edits_no_rule_that_is_about_something_else() {
+    let all_but =
+        "[[override]]\nrule = \"*\"\nmatch = { mount = [\"!/srv*\"] }\nset = { severity = \"info\" }\n";
+    let dir = home(all_but);
+    let listed = list(dir.path(), &["load-high", "fs-full"]).unwrap();
+    let state = |id: &str| listed.lines().find(|line| line.starts_with(id)).unwrap().to_owned();
+    assert!(state("fs-full").contains("on, edited"), "{listed}");
+    assert!(!state("load-high").contains("edited"), "{listed}");
+    let plan = config::load(dir.path(), &doors(), &facts()).unwrap().plan;
+    for (id, class, labels, edited) in [
+        ("load-high", Class::Host, &[][..], false),
+        ("fs-full", Class::Fs, &[("mount", "/"), ("fstype", "ext4")], true),
+        ("fs-full", Class::Fs, &[("mount", "/srv/a"), ("fstype", "ext4")], false),
+    ] {
+        let severity =
+            plan.effective(rule(&plan, id), &Instance::of(class, labels)).unwrap().steps[0].severity;
+        assert_eq!(severity == Severity::Info, edited, "{id} {labels:?}");
+    }
 }
 
 #[test]

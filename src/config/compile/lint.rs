@@ -292,8 +292,9 @@ pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, re
             report.add(finding.lint(BINDS_NOTHING).label(why.0).help(why.1));
         }
     }
+    // What a companion says twice its rule has said.
     for known in rules.values() {
-        let Some(rule) = &known.plan else { continue };
+        let Some(rule) = known.plan.as_ref().filter(|rule| rule.silence.of.is_none()) else { continue };
         let conditions: Vec<_> = rule.steps.iter().map(|s| s.raise.canonical()).collect();
         let meaning = format!("{:?} {:?} {conditions:?}", rule.class, rule.matches);
         if let Some(other) = seen.get(&meaning) {
@@ -374,15 +375,18 @@ fn binds_nothing(rule: &Rule, config: &Config, doors: &Doors) -> Option<(String,
         }
         Class::Check => {
             let of = |id: &str, kind: &str| Instance::of(Class::Check, &[("check", id), ("kind", kind)]);
-            let bound = config.checks.iter().any(|c| rule.matches.accepts(&of(&c.id, c.kind)));
+            let bound = config.checks.iter().filter(|c| rule.matches.accepts(&of(&c.id, c.kind)));
+            let kinds: Vec<_> = bound.map(|c| c.kind).collect();
+            if !kinds.is_empty() {
+                return unseen(rule, &kinds, doors);
+            }
             let ids: Vec<_> = config.checks.iter().map(|c| c.id.as_str()).collect();
             let known = if ids.is_empty() {
                 "there is none".to_owned()
             } else {
                 format!("there are {}", shorten(&ids.join(", ")))
             };
-            (!bound)
-                .then(|| ("no [[check]] matches".to_owned(), format!("{known}: write one, or mend `match`")))
+            Some(("no [[check]] matches".to_owned(), format!("{known}: write one, or mend `match`")))
         }
         Class::Proc => {
             let watched = config.collectors.iter().flat_map(|c| {
@@ -400,6 +404,23 @@ fn binds_nothing(rule: &Rule, config: &Config, doors: &Doors) -> Option<(String,
         }
         _ => None,
     }
+}
+
+/// A signal that no check of these kinds has, and nothing else of a check is asked: `check.cert_left` of tcp.
+fn unseen(rule: &Rule, kinds: &[&str], doors: &Doors) -> Option<(String, String)> {
+    let has = |name: &str, kind: &str| {
+        doors.checks.iter().any(|door| door.kind == kind && door.signals.contains(&name))
+    };
+    let metrics = rule.steps.iter().flat_map(|s| s.raise.metrics());
+    let mut own = metrics.filter(|m| m.spec().class == Class::Check).map(|m| m.name()).peekable();
+    let first = *own.peek()?;
+    if own.any(|name| kinds.iter().any(|kind| has(name, kind))) {
+        return None;
+    }
+    let able: Vec<_> =
+        doors.checks.iter().filter(|door| door.signals.contains(&first)).map(|d| d.kind).collect();
+    let why = format!("no check that it matches has {first}");
+    Some((why, format!("checks of kind {} have it", one_of(able))))
 }
 
 fn signals(rule: &Rule) -> String {

@@ -21,7 +21,11 @@ pub fn compile(raws: &[RawOverride], rules: &BTreeMap<String, Known>, report: &m
         }
         let edited: Vec<_> = rules.values().filter(|k| globs.accepts(&k.id.0)).collect();
         labels(raw, &edited, report);
-        titles(raw, &edited, report);
+        let has_labels = |k: &Known| {
+            raw.matches.iter().all(|(l, _)| k.class.is_some_and(|c| c.spec().has_label(&l.value)))
+        };
+        let bound: Vec<_> = edited.iter().copied().filter(|k| has_labels(k)).collect();
+        titles(raw, if bound.is_empty() { &edited } else { &bound }, report);
         let matches = raw.matches.iter().map(|(label, globs)| (label.value.clone(), globs.clone()));
         overrides.push(Override { rule: globs, matches: Match(matches.collect()), set: raw.set.clone() });
     }

@@ -138,8 +138,13 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
         );
     }
     let (named, is_whole) = templates.lay(&named, report);
-    let enabled = named.flag("enabled", report).unwrap_or(true);
-    let retires = !enabled && named.entries().iter().all(|(k, _)| k.value == "id" || k.value == "enabled");
+    let enabled = named.flag("enabled", report);
+    // `enabled` that is no true or false is one mistake, and says so itself.
+    let retires = named.has("enabled")
+        && enabled != Some(true)
+        && named.entries().iter().all(|(k, _)| k.value == "id" || k.value == "enabled");
+    let edits = !retires && is_whole && id.as_ref().is_some_and(|id| edits(&named, &id.value, report));
+    let is_whole = is_whole && !edits;
     let class = on(&named, is_whole && !retires, report);
     if let Some(labels) = named.within("labels").filter(|labels| labels.has("severity")) {
         let message = "`labels.severity` is a label only: it does not say how bad the rule is";
@@ -172,10 +177,26 @@ pub fn rule<'t>(walk: &Walk<'t>, templates: &Templates<'t>, report: &mut Report)
         places: places::wanted(&named, report),
         depends: relations::read(&named, "depends", report),
         suppresses: relations::read(&named, "suppresses", report),
-        enabled,
+        enabled: enabled.unwrap_or(true),
         retires,
         id: id.map(|id| (id.value, id.at))?,
     })
+}
+
+/// Nothing but keys that an `[[override]]` sets: not a rule, but a change of one.
+fn edits(walk: &Walk<'_>, id: &str, report: &mut Report) -> bool {
+    let keys: Vec<_> = walk.entries().into_iter().map(|(k, _)| k.value).filter(|k| k != "id").collect();
+    let Some(key) = keys.first().filter(|_| keys.iter().all(|k| SET.names().any(|name| name == k))) else {
+        return false;
+    };
+    let message = format!("{} has neither `on` nor `raise`", walk.what);
+    let finding = Finding::error(walk.at, message).help(format!(
+        "to change a rule that there is:\n[[override]]\nrule = \"{id}\"\nset = {{ {key} = … }}"
+    ));
+    report.add(finding.help(
+        "a new rule says what it watches and when it is a breach: on = \"fs\", raise = \"fs.used > 90%\"",
+    ));
+    true
 }
 
 /// Reads a template for its mistakes only: it need not be whole, and conditions wait for a rule.
@@ -241,7 +262,9 @@ pub fn override_(walk: &Walk<'_>, report: &mut Report) -> Option<RawOverride> {
         ("rule", "name the rules it edits: rule = \"disk-full\", or globs: rule = [\"disk-*\"]"),
         ("set", "say what it changes: set = { severity = \"warning\" }"),
     ] {
-        if !walk.has(key) {
+        // A key of `set` that stands beside it says so itself.
+        let is_told = key == "set" && SET.names().any(|name| walk.has(name));
+        if !walk.has(key) && !is_told {
             walk.missing(key, help, report);
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::de::DeValue;
+
 use super::names;
 use super::routing::PRIORITIES;
 use super::rule::SEVERITIES;
@@ -96,13 +98,7 @@ pub fn test(walk: &Walk<'_>, report: &mut Report) -> Option<RawTest> {
     } else {
         Some(10 * SECOND)
     };
-    let start = if walk.has("start") {
-        let parse =
-            |t: &str| t.parse::<Stamp>().map_err(|_| "is no time; write \"2024-01-01T00:00:00Z\"".to_owned());
-        walk.text_that("start", parse, report).map(|s| s.value)
-    } else {
-        Some(START)
-    };
+    let start = start(walk, report);
     let series = series(walk, report);
     let tables = walk.tables("expect", "a line of `expect`", report);
     if tables.len() > MOST_EXPECTED {
@@ -113,6 +109,20 @@ pub fn test(walk: &Walk<'_>, report: &mut Report) -> Option<RawTest> {
     let incidents = walk.int("incidents", INCIDENTS, report).map(|Sp { value, .. }| value as u64);
     let series = series?;
     Some(RawTest { at: walk.at, name, rule: rule?, step: step?, start: start?, series, expect, incidents })
+}
+
+/// When it begins: a date of TOML, or the same as text.
+fn start(walk: &Walk<'_>, report: &mut Report) -> Option<Stamp> {
+    let Some(value) = walk.get("start") else { return Some(START) };
+    let parse = |t: &str| {
+        let why = "is no time with an offset; write start = 2024-01-01T00:00:00Z";
+        t.parse::<Stamp>().map_err(|_| why.to_owned())
+    };
+    let DeValue::Datetime(date) = value.get_ref() else {
+        return walk.text_that("start", parse, report).map(|s| s.value);
+    };
+    let stamp = parse(&date.to_string());
+    stamp.map_err(|why| report.add(Finding::error(walk.at(value), format!("`start`: {date} {why}")))).ok()
 }
 
 fn expect(walk: &Walk<'_>, report: &mut Report) -> Option<Expect> {

@@ -202,6 +202,12 @@ impl Walk<'_> {
             let message = format!("`{key}`: {:?} looks like a regular expression", shorten(&text.value));
             report.add(Finding::warning(text.at, message).help(GLOBS));
         }
+        let ends_in_slash = |text: &&Text| text.value.len() > 2 && text.value.ends_with('/');
+        for text in texts.iter().filter(|_| key == "mount").filter(ends_in_slash) {
+            let finding = Finding::warning(text.at, "`mount`: no mount ends in `/`");
+            let path = text.value.trim_end_matches('/');
+            report.add(finding.label("matches nothing").help(format!("write \"{}\"", shorten(path))));
+        }
         let before = texts.len();
         let good: Vec<_> = texts
             .into_iter()

@@ -66,7 +66,8 @@ pub struct Window {
     pub origin: String,
 }
 
-/// What a window is about: whatever every list lets pass; an empty list lets all pass.
+/// What a window is about: whatever every list lets pass; an empty list lets all pass. What has no service,
+/// or lacks a label that is named, passes no list of them, be it `*` or one of exclusions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Covers {
     /// Globs on rule ids.
@@ -113,11 +114,11 @@ impl Covers {
 
     /// True when the window is about it.
     pub fn accepts(&self, subject: &Subject<'_>) -> bool {
-        let label = |name: &str| subject.labels.get(name).map_or("", String::as_str);
+        let label = |name: &str| subject.labels.get(name);
         self.rule.accepts(subject.rule)
-            && self.service.accepts(subject.service.unwrap_or_default())
+            && (self.service.0.is_empty() || subject.service.is_some_and(|name| self.service.accepts(name)))
             && (self.severity.is_empty() || self.severity.contains(&subject.severity))
-            && self.labels.iter().all(|(name, globs)| globs.accepts(label(name)))
+            && self.labels.iter().all(|(name, globs)| label(name).is_some_and(|value| globs.accepts(value)))
     }
 
     /// In words, for a list: `rule web-*, service shop`; `everything`.
@@ -190,7 +191,14 @@ mod tests {
                 "service web*",
             ),
             (Covers { service: globs(&["web*"]), ..Covers::default() }, "web", None, false, "service web*"),
-            (Covers { service: globs(&["!web*"]), ..Covers::default() }, "web", None, true, "service !web*"),
+            (Covers { service: globs(&["!web*"]), ..Covers::default() }, "web", None, false, "service !web*"),
+            (
+                Covers { service: globs(&["!web*"]), ..Covers::default() },
+                "web",
+                Some("mail"),
+                true,
+                "service !web*",
+            ),
             (
                 Covers { severity: vec![Severity::Critical], ..Covers::default() },
                 "web",
@@ -208,6 +216,9 @@ mod tests {
             (label("mount", &["/d*"]), "web", None, true, "mount /d*"),
             (label("mount", &["/srv"]), "web", None, false, "mount /srv"),
             (label("rack", &["a*"]), "web", None, false, "rack a*"),
+            (label("mount", &["*", "!/srv"]), "web", None, true, "mount * !/srv"),
+            (label("rack", &["*"]), "web", None, false, "rack *"),
+            (label("rack", &["!a*"]), "web", None, false, "rack !a*"),
         ] {
             assert_eq!(covers.accepts(&subject(rule, service)), accepts, "{words} {rule} {service:?}");
             assert_eq!(covers.words(), words);

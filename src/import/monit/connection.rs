@@ -4,6 +4,7 @@ use super::lex::Word;
 use super::service::{Kind, Service};
 use super::test::{Lost, STRANGE, Verdict};
 use crate::engine::record::Severity;
+use crate::engine::signal::Class;
 use crate::import::draft::Check;
 use crate::import::say;
 use crate::import::write::quoted;
@@ -49,7 +50,7 @@ pub fn read(service: &Service, words: &[Word], cycle: i64) -> Result<Verdict, Lo
     if service.kind == Kind::Network {
         return Verdict::new("link", "NAME has lost its link", "not net.up", Severity::Critical);
     }
-    let asked = ask(service, words);
+    let mut asked = ask(service, words);
     if let Some(lost) = asked.refused {
         return Err(lost);
     }
@@ -57,22 +58,29 @@ pub fn read(service: &Service, words: &[Word], cycle: i64) -> Result<Verdict, Lo
     if !is_http && asked.port.is_none() {
         return Err(Lost { why: "is no connection that can be asked here", instead: "a plugin rule" });
     }
-    let mut check = if is_http { http(&asked) } else { tcp(&asked)? };
+    let mut check = if is_http { http(&asked) } else { tcp(&mut asked)? };
     let timeout = asked.timeout.filter(|t| *t >= 0.001 && *t * 1e9 <= cycle as f64);
+    if timeout.is_none() && asked.timeout.is_some() {
+        asked.lost.push("a time-out of no length, or longer than a cycle: the usual one holds");
+    }
     check.keys.push(("interval", quoted(&say::span(cycle))));
     if let Some(timeout) = timeout {
         check.keys.push(("timeout", quoted(&say::span((timeout * 1e9) as i64))));
     }
     let port = asked.port.map_or_else(|| "http".to_owned(), |p| format!("port-{p}"));
-    let mut verdict = match asked.cert_days {
-        Some(days) => {
-            let limit = crate::engine::cond::expr::literal(days * 86_400.0, say::SECONDS);
-            let title = "NAME: the certificate ends in {check.cert_left}";
-            Verdict::new("certificate", title, &format!("check.cert_left < {limit}"), Severity::Warning)?
-        }
-        None => Verdict::new(&port, "NAME does not answer ({check})", "not check.up", Severity::Critical)?,
-    };
-    verdict.class = Some(crate::engine::signal::Class::Check);
+    let title = "NAME does not answer ({check})";
+    let mut verdict = Verdict::new(&port, title, "not check.up", Severity::Critical)?;
+    verdict.class = Some(Class::Check);
+    if let Some(days) = asked.cert_days.filter(|_| is_http) {
+        let limit = crate::engine::cond::expr::literal(days * 86_400.0, say::SECONDS);
+        let title = "NAME: the certificate ends in {check.cert_left}";
+        let ends = format!("check.cert_left < {limit}");
+        let mut more = Verdict::new("certificate", title, &ends, Severity::Warning)?;
+        more.class = Some(Class::Check);
+        verdict.more = Some(Box::new(more));
+    } else if asked.cert_days.is_some() {
+        asked.lost.push("tcp checks see no certificate: a rule with check.cert_left on an http check");
+    }
     verdict.differs = asked.lost;
     verdict.check = Some(check);
     Ok(verdict)
@@ -198,7 +206,7 @@ fn http(asked: &Asked) -> Check {
     Check { id: String::new(), kind: "http", keys }
 }
 
-fn tcp(asked: &Asked) -> Result<Check, Lost> {
+fn tcp(asked: &mut Asked) -> Result<Check, Lost> {
     let port = asked.port.ok_or(STRANGE)?;
     let host = match asked.host.contains(':') && !asked.host.starts_with('[') {
         true => format!("[{}]", asked.host),
@@ -212,6 +220,11 @@ fn tcp(asked: &Asked) -> Result<Check, Lost> {
         }
         _ => (String::new(), String::new()),
     };
+    if asked.is_tls {
+        asked.lost.push("TLS is not spoken by tcp checks: only the port is asked");
+    } else if send.is_empty() && expect.is_empty() && !["", "default"].contains(&asked.protocol.as_str()) {
+        asked.lost.push("this protocol is not spoken by tcp checks: only the port is asked");
+    }
     let mut keys = vec![("address", quoted(&format!("{host}:{port}")))];
     for (key, value) in [("send", send), ("expect", expect)] {
         if !value.is_empty() {

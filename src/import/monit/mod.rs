@@ -72,7 +72,8 @@ fn gather(
 ) -> Result<(), Refused> {
     let statements = lex::statements(file)?;
     let is_monit = statements.iter().any(|s| matches!(s.keyword(), "check" | "set" | "include"));
-    if !is_monit && !file.text.trim().is_empty() {
+    // What is included may be a file of comments only.
+    if depth == 0 && !is_monit && !file.text.trim().is_empty() {
         let why = format!("{}: no `check` and no `set` in it: this is no control file of Monit", file.name);
         return Err(Refused { place: None, why });
     }

@@ -63,10 +63,12 @@ impl Service {
         let noise = ["with", "path", "address", "pidfile", "matching", "match", "interface", "is", "as"];
         let subject = words.iter().skip(3).find(|w| w.is_quoted || !noise.contains(&w.text.as_str()));
         let by = words.iter().skip(3).find(|w| ["pidfile", "matching", "match"].contains(&w.text.as_str()));
+        let subject = subject.map(|w| w.raw.as_str()).unwrap_or_default();
+        let subject = if kind == Kind::Filesystem { super::super::draft::mount(subject) } else { subject };
         Self {
             kind,
             name,
-            subject: subject.map(|w| w.raw.clone()).unwrap_or_default(),
+            subject: subject.to_owned(),
             by: by.map(|w| w.text.clone()).unwrap_or_default(),
             place,
             text: shorten(&statement.text(), PIECE),
@@ -224,29 +226,38 @@ impl Service {
             item.losses.push(self.loss(place, text, why, ""));
         }
         verdict.remarks.iter().for_each(|r| item.remark(*r));
-        let id = format!("{}-{}", kebab(&self.name), verdict.id);
-        let Ok(step) = verdict.step() else {
+        let Some(mut rule) = self.rule(place, text, &verdict) else {
             item.losses.push(self.loss(place, text, "is too large for a rule", ""));
             return item;
         };
-        let mut rule = Rule::new(&id, place, verdict.class.unwrap_or(self.class()), vec![step]);
-        (rule.nature, rule.category, rule.outage) = super::super::subject::of(&verdict.raise);
-        rule.title = Some(verdict.title.replace("NAME", &self.name.replace('{', "{{").replace('}', "}}")));
-        rule.nodata_after = verdict.nodata_after;
         if verdict.class.is_none()
             && let Some((label, value)) = selects.filter(|(_, v)| !v.is_empty())
         {
             rule.matches.insert(label.to_owned(), vec![value]);
         }
-        if let Some(check) = verdict.check {
-            let check = Check { id: kebab(&format!("{}-{}", self.name, verdict.id)), ..check };
+        if let Some(check) = &verdict.check {
+            let check = Check { id: kebab(&format!("{}-{}", self.name, verdict.id)), ..check.clone() };
             rule.matches.insert("check".to_owned(), vec![check.id.clone()]);
             item.checks.push(check);
         }
-        rule.description = Some(format!("Was in Monit: {}", shorten(text, 200)));
         rule.action = programs.of_action(does.unwrap_or(""), &mut item, place);
+        let more = verdict.more.as_ref().and_then(|more| self.rule(place, text, more));
+        let more = more.map(|r| Rule { matches: rule.matches.clone(), action: rule.action.clone(), ..r });
         item.rules.push(rule);
+        item.rules.extend(more);
         item
+    }
+
+    /// The rule of a verdict, yet without `match`; `None`: it is too large.
+    fn rule(&self, place: &Place, text: &str, verdict: &Verdict) -> Option<Rule> {
+        let id = format!("{}-{}", kebab(&self.name), verdict.id);
+        let class = verdict.class.unwrap_or(self.class());
+        let mut rule = Rule::new(&id, place, class, vec![verdict.step().ok()?]);
+        (rule.nature, rule.category, rule.outage) = super::super::subject::of(&verdict.raise);
+        rule.title = Some(verdict.title.replace("NAME", &self.name.replace('{', "{{").replace('}', "}}")));
+        rule.nodata_after = verdict.nodata_after;
+        rule.description = Some(format!("Was in Monit: {}", shorten(text, 200)));
+        Some(rule)
     }
 
     /// Statements that are neither tests nor programs.

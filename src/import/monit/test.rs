@@ -34,6 +34,8 @@ pub struct Verdict {
     pub class: Option<Class>,
     /// The check it is about.
     pub check: Option<Check>,
+    /// What else is judged of that check.
+    pub more: Option<Box<Verdict>>,
     /// For what is expected to be there.
     pub nodata_after: Option<&'static str>,
     /// What is different.
@@ -54,6 +56,7 @@ impl Verdict {
             severity,
             class: None,
             check: None,
+            more: None,
             nodata_after: None,
             differs: Vec::new(),
             remarks: Vec::new(),
@@ -120,13 +123,20 @@ pub fn count(words: &[Word]) -> (&[Word], Count) {
 
 /// Makes cycles time.
 pub fn often(mut verdict: Verdict, count: Count, cycle: i64) -> Result<Verdict, Lost> {
+    if let Some(more) = verdict.more.take() {
+        verdict.more = Some(Box::new(often(*more, count, cycle)?));
+    }
+    // A check is asked once a cycle, and its last word holds until the next: half a cycle more lets that one
+    // speak, or one failure less than was said would do.
+    let asked = if verdict.class == Some(Class::Check) && count.times > 1 { cycle / 2 } else { 0 };
+    let as_long = (count.times - 1).saturating_mul(cycle).saturating_add(asked);
     let Some(of) = count.of.filter(|of| *of > 1) else {
-        verdict.for_ = (count.times - 1).saturating_mul(cycle);
+        verdict.for_ = as_long;
         return Ok(verdict);
     };
     if verdict.raise.to_string().contains('(') {
         verdict.differs.push("so many times of so many cycles there; here it must hold for as long");
-        verdict.for_ = (count.times - 1).saturating_mul(cycle);
+        verdict.for_ = as_long;
         return Ok(verdict);
     }
     let window = say::span(of.saturating_mul(cycle));
@@ -145,10 +155,14 @@ pub fn missing(service: &Service) -> Result<Verdict, Lost> {
         Kind::Filesystem => {
             let mut verdict =
                 Verdict::new("missing", "NAME hangs or is not mounted", "fs.hung", Severity::Critical)?;
-            verdict.nodata_after = Some("2m");
-            verdict
-                .remarks
-                .push("that the mount is away is told by the companion of this rule (nodata_after)");
+            if service.subject.starts_with("/dev/") {
+                let why = "that it is not mounted is seen of a path, not of a device: `match` on the mount with `nodata_after`";
+                verdict.differs.push(why);
+            } else {
+                verdict.nodata_after = Some("2m");
+                let told = "that the mount is away is told by the companion of this rule (nodata_after)";
+                verdict.remarks.push(told);
+            }
             Ok(verdict)
         }
         _ => Err(Lost {
@@ -171,7 +185,7 @@ pub fn read(service: &Service, words: &[Word]) -> Result<Verdict, Lost> {
     }
     match (service.kind, plain.first().copied()) {
         (Kind::Program, Some("status")) => return program(words),
-        (Kind::Network, Some("link")) | (Kind::Network, Some("changed")) if has("down") || has("changed") => {
+        (Kind::Network, Some("link")) if has("down") => {
             return Verdict::new("link", "NAME has lost its link", "not net.up", Severity::Critical);
         }
         (_, Some("changed")) => {
@@ -316,8 +330,11 @@ fn system(l: &Limit) -> Result<Verdict, Lost> {
         }
         "swap" => ("swap", "swap: {swap.free} free", l.says("swap.total - swap.free", BYTES)?),
         "uptime" => ("uptime", "up for {host.uptime}", l.says("host.uptime", say::SECONDS)?),
+        "filedescriptors" if l.is_share() => {
+            ("files", "{fd.used} of all file handles in use", l.says("fd.used", say::RATIO)?)
+        }
         "filedescriptors" => {
-            return Err(Lost { why: "open files have no signal in this version", instead: "a plugin rule" });
+            return Err(Lost { why: "open files have a signal only as share", instead: "fd.used > 80%" });
         }
         _ => return Err(STRANGE),
     };

@@ -9,6 +9,7 @@ use super::plugin::{BYTES, Made, Outcome, steps};
 use crate::engine::cond::expr::literal;
 use crate::engine::record::Severity;
 use crate::engine::signal::Class;
+use crate::import::draft::mount;
 use crate::import::say::RATIO;
 
 /// Types that `-l` (local only) leaves out.
@@ -16,17 +17,21 @@ const REMOTE: [&str; 4] = ["!nfs*", "!cifs", "!smb*", "!fuse.sshfs"];
 
 /// Its arguments as rules.
 pub fn read(words: &[String], target: &Target) -> Option<Outcome> {
-    let options = Options::read(words, "wcWKpxXNuPEgRrIit");
+    // `-E` says that paths are to be taken as they are, which is what `match` does.
+    let options = Options::read(words, "wcWKpxXNugRrIit");
     let mut outcome = Outcome::default();
     let mut matches = BTreeMap::new();
     let (mut mounts, mut types): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    mounts.extend(options.each("p").into_iter().filter(|p| !p.is_empty()).map(str::to_owned));
-    mounts.extend(options.rest.iter().filter(|r| r.starts_with('/')).cloned());
+    let paths = options.each("p").into_iter().filter(|p| !p.is_empty());
+    mounts.extend(paths.map(|p| mount(p).to_owned()));
+    mounts.extend(options.rest.iter().filter(|r| r.starts_with('/')).map(|r| mount(r).to_owned()));
     if options.each("p").iter().any(|p| p.starts_with("/dev/")) {
         let devices = std::mem::take(&mut mounts);
         matches.insert("device".to_owned(), devices);
     }
-    mounts.extend(options.each("x").into_iter().filter(|p| p.starts_with('/')).map(|p| format!("!{p}")));
+    mounts.extend(
+        options.each("x").into_iter().filter(|p| p.starts_with('/')).map(|p| format!("!{}", mount(p))),
+    );
     types.extend(options.each("N").into_iter().map(str::to_owned));
     types.extend(options.each("X").into_iter().map(|t| format!("!{t}")));
     if options.get("l").is_some() || options.get("L").is_some() {
@@ -42,7 +47,7 @@ pub fn read(words: &[String], target: &Target) -> Option<Outcome> {
             matches.insert(label.to_owned(), globs);
         }
     }
-    for letter in ["r", "R", "i", "I", "g", "E"] {
+    for letter in ["r", "R", "i", "I", "g"] {
         if options.get(letter).is_some() {
             outcome.losses.push((
                 format!("-{letter}"),

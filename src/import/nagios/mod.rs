@@ -6,6 +6,7 @@
 
 mod command;
 mod disk;
+mod hosts;
 mod network;
 mod objects;
 mod options;
@@ -17,16 +18,20 @@ use super::draft::{Aside, Check, Item, Loss, Place, Rule, Step, kebab, shorten};
 use super::input::{Reader, Refused};
 use super::{Found, say, subject};
 use command::{Line, Target};
+use hosts::Hosts;
 use objects::{Object, Site};
 use plugin::Made;
 
 use crate::engine::moment::SECOND;
 use crate::engine::record::Severity;
+use crate::engine::signal::Class;
 
 /// Longest piece in a message.
 const PIECE: usize = 90;
 /// Most hosts that a check of the network is written out for.
 const MOST_HOSTS: usize = 32;
+/// Most hosts whose values are looked at.
+const MOST_COMPARED: usize = 1000;
 
 /// Reads all files.
 ///
@@ -36,8 +41,9 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
     let site = objects::read(reader)?;
     let mut found = Found::default();
     let mut used = BTreeSet::new();
+    let hosts = Hosts::of(&site);
     for service in site.objects.iter().filter(|o| o.kind == "service" && !o.is_template()) {
-        found.items.push(self::service(&site, service, &mut used));
+        found.items.push(self::service(&site, &hosts, service, &mut used));
     }
     let alone: Vec<_> = site.nrpe.iter().filter(|(name, _)| !used.contains(*name)).collect();
     for (name, (line, place)) in alone {
@@ -52,11 +58,11 @@ pub fn read(reader: &mut Reader) -> Result<Found, Refused> {
 }
 
 /// One service on its hosts.
-fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
+fn service(site: &Site, all: &Hosts<'_>, service: &Object, used: &mut BTreeSet<String>) -> Item {
     let description =
         if service.get("service_description").is_empty() { "?" } else { service.get("service_description") };
-    let hosts = hosts(site, service);
-    let shown = if hosts.len() == 1 { hosts[0].clone() } else { format!("{} hosts", hosts.len()) };
+    let hosts = all.of_service(service);
+    let shown = if let [one] = hosts[..] { one.to_owned() } else { format!("{} hosts", hosts.len()) };
     let mut item = Item {
         what: format!("service {} on {}", shorten(description, 50), shorten(&shown, 40)),
         place: service.place.clone(),
@@ -69,93 +75,103 @@ fn service(site: &Site, service: &Object, used: &mut BTreeSet<String>) -> Item {
         item.losses.push(loss(&command_place, description, "names no check_command", ""));
         return item;
     }
-    let minutes = site.settings.iter().find(|(_, k, _)| k == "interval_length");
-    let length = minutes
-        .and_then(|(_, _, v)| v.parse::<f64>().ok())
-        .filter(|l| *l >= 1.0 && *l <= 3600.0)
-        .unwrap_or(60.0);
-    let attempts = service.number("max_check_attempts").unwrap_or(1.0).max(1.0);
-    let retry = service.number("retry_interval").or(service.number("retry_check_interval")).unwrap_or(1.0);
-    let wait = ((attempts - 1.0) * retry * length * SECOND as f64).min(86_400e9) as i64;
-    let every = service.number("check_interval").or(service.number("normal_check_interval")).unwrap_or(5.0);
-    let interval = ((every * length).clamp(1.0, 86_400.0) * SECOND as f64) as i64;
-    let mut is_network = false;
-    for host in hosts.iter().take(MOST_HOSTS) {
-        let mut target = target(site, service, host);
+    let pace = Pace::of(site, service);
+    let (mut asked, mut known, mut others) = (0, None, Vec::new());
+    for host in hosts.iter().take(MOST_COMPARED) {
+        if asked == MOST_HOSTS {
+            let why = format!("is on {} hosts: checks are written out for {MOST_HOSTS}", hosts.len());
+            item.losses.push(loss(&command_place, &given, &why, "write the others by hand"));
+            break;
+        }
+        let mut target = all.target(service, host);
         target.name = description.to_owned();
-        target.interval = interval;
+        target.interval = pace.interval;
         target.has_many = hosts.len() > 1;
         let line = Line::of_service(site, &given, &target);
         let mut one = Item { what: item.what.clone(), place: command_place.clone(), ..Item::default() };
-        make(site, &line, &target, wait, &mut one, used);
-        is_network = !one.checks.is_empty();
+        make(site, &line, &target, pace.wait, &mut one, used);
+        if one.checks.is_empty() && !one.rules.is_empty() {
+            let rules = outline(&one.rules);
+            if let Some((_, first)) = &known {
+                if *first != rules {
+                    others.push(*host);
+                }
+                continue;
+            }
+            known = Some((*host, rules));
+        }
         let is_asked = |c: &Check| item.checks.iter().any(|k| k.kind == c.kind && k.keys == c.keys);
-        if is_network && one.checks.iter().all(is_asked) {
+        if !one.checks.is_empty() && one.checks.iter().all(is_asked) {
             // The same address for all of them, such as a name that the balancer has.
             item.remark("the same is asked for each of its hosts: once is enough");
             continue;
         }
+        asked += usize::from(!one.checks.is_empty());
         item.checks.append(&mut one.checks);
         item.rules.append(&mut one.rules);
         one.losses.retain(|l| !item.losses.contains(l));
         item.losses.append(&mut one.losses);
         one.remarks.into_iter().for_each(|r| item.remark(r));
-        if !is_network {
-            break;
+    }
+    if let Some((first, _)) = known {
+        if !others.is_empty() {
+            let why = format!("these are the values of {first}; others are on {}", others.join(", "));
+            let instead = "on each of those hosts the rule with its own values";
+            item.losses.push(loss(&command_place, &given, &why, instead));
         }
-    }
-    if is_network && hosts.len() > MOST_HOSTS {
-        let why = format!("is on {} hosts: checks are written out for {MOST_HOSTS}", hosts.len());
-        item.losses.push(loss(&command_place, &given, &why, "write the others by hand"));
-    }
-    if !is_network && !item.rules.is_empty() {
         let names = shorten(&hosts.join(", "), 60);
         item.remark(format!("of {names}: a rule holds on the host where its file stands"));
     }
-    extras(service, &mut item);
+    if asked > 0 && pace.is_retry {
+        let every = say::span(pace.interval);
+        item.remark(format!(
+            "asked every {every}, as there after a first failure: max_check_attempts of them count"
+        ));
+    }
+    extras(site, service, &mut item);
     item
+}
+
+/// How often a service is asked, and how long it must fail.
+struct Pace {
+    /// In nanoseconds.
+    interval: i64,
+    /// From the first failure to the last that it takes, in nanoseconds.
+    wait: i64,
+    /// The interval is that of retries.
+    is_retry: bool,
+}
+
+impl Pace {
+    /// A service that is to fail more than once is asked as often as it is retried there: one failure that
+    /// nothing follows for five minutes would be a breach of five minutes here.
+    fn of(site: &Site, service: &Object) -> Self {
+        let minutes = site.settings.iter().find(|(_, k, _)| k == "interval_length");
+        let length = minutes
+            .and_then(|(_, _, v)| v.parse::<f64>().ok())
+            .filter(|l| *l >= 1.0 && *l <= 3600.0)
+            .unwrap_or(60.0);
+        let number =
+            |key: &str, old: &str, usual| service.number(key).or(service.number(old)).unwrap_or(usual);
+        let span = |n: f64| ((n * length).clamp(1.0, 86_400.0) * SECOND as f64) as i64;
+        let attempts = service.number("max_check_attempts").unwrap_or(1.0).max(1.0);
+        let retry = number("retry_interval", "retry_check_interval", 1.0);
+        let every = span(number("check_interval", "normal_check_interval", 5.0));
+        let is_retry = attempts > 1.0 && span(retry) < every;
+        let wait = ((attempts - 1.0) * retry * length * SECOND as f64).min(86_400e9) as i64;
+        Self { interval: if is_retry { span(retry) } else { every }, wait, is_retry }
+    }
+}
+
+/// What rules say, without their names.
+fn outline(rules: &[Rule]) -> Vec<String> {
+    let raises = |r: &Rule| r.steps.iter().map(|s| s.raise.to_string()).collect::<Vec<_>>().join(" | ");
+    rules.iter().map(|r| format!("{} {:?} {}", r.class.name(), r.matches, raises(r))).collect()
 }
 
 fn loss(place: &Place, piece: &str, why: &str, instead: &str) -> Loss {
     let (piece, why, instead) = (shorten(piece, PIECE), why.to_owned(), instead.to_owned());
     Loss { place: place.clone(), piece, why, instead, widens: false }
-}
-
-/// The hosts of a service, by name and by group.
-fn hosts(site: &Site, service: &Object) -> Vec<String> {
-    let mut all: Vec<String> = service.list("host_name").into_iter().map(str::to_owned).collect();
-    let groups = service.list("hostgroup_name");
-    for object in site.objects.iter().filter(|o| !o.is_template()) {
-        let name = object.get("host_name").to_owned();
-        let is_member = object.kind == "host" && object.list("hostgroups").iter().any(|g| groups.contains(g));
-        if is_member && !all.contains(&name) {
-            all.push(name);
-        }
-        if object.kind == "hostgroup" && groups.contains(&object.get("hostgroup_name")) {
-            let members = object.list("members").into_iter().map(str::to_owned);
-            all.extend(members.collect::<Vec<_>>().into_iter().filter(|m| !groups.contains(&m.as_str())));
-        }
-    }
-    let out: Vec<String> = all.iter().filter_map(|h| h.strip_prefix('!').map(str::to_owned)).collect();
-    all.retain(|h| !h.starts_with('!') && !out.contains(h));
-    let mut seen = BTreeSet::new();
-    all.retain(|h| seen.insert(h.clone()));
-    if all.is_empty() { vec!["?".to_owned()] } else { all }
-}
-
-/// What macros of a service on a host stand for.
-fn target(site: &Site, service: &Object, host: &str) -> Target {
-    let object = site.objects.iter().find(|o| o.kind == "host" && o.get("host_name") == host);
-    let mut custom = BTreeMap::new();
-    for (prefix, object) in [("_HOST", object), ("_SERVICE", Some(service))] {
-        for (key, (value, _)) in object.into_iter().flat_map(|o| &o.entries) {
-            if let Some(name) = key.strip_prefix('_') {
-                custom.insert(format!("{prefix}{}", name.to_ascii_uppercase()), value.clone());
-            }
-        }
-    }
-    let address = object.map(|o| o.get("address")).filter(|a| !a.is_empty()).unwrap_or(host);
-    Target { host: host.to_owned(), address: address.to_owned(), custom, ..Target::default() }
 }
 
 /// Rules of a command line.
@@ -168,6 +184,12 @@ fn make(site: &Site, line: &Line, target: &Target, wait: i64, item: &mut Item, u
             return;
         }
     };
+    if line.lost.iter().any(|text| text.starts_with("$HOSTADDRESS")) {
+        let why = format!("the address of {} is not in these files", target.host);
+        let instead = "import it together with the file that defines the host";
+        item.losses.push(loss(&place, &line.words.join(" "), &why, instead));
+        return;
+    }
     for text in &line.lost {
         item.losses.push(loss(&place, text, "a macro without a value", "write the value into the rule"));
     }
@@ -179,6 +201,9 @@ fn make(site: &Site, line: &Line, target: &Target, wait: i64, item: &mut Item, u
     made.remarks.into_iter().for_each(|r| item.remark(r));
     item.checks.extend(made.checks);
     for rule in made.rules {
+        // What is asked once an interval holds until the next answer: half of one more lets that one speak.
+        let asked = matches!(rule.class, Class::Check | Class::Plugin) && wait > 0;
+        let wait = if asked { wait.saturating_add(target.interval / 2) } else { wait };
         if let Ok(rule) = finish(rule, &place, wait, &shown) {
             item.rules.push(rule);
         } else {
@@ -225,21 +250,51 @@ fn finish(made: Made, place: &Place, wait: i64, line: &str) -> say::Built<Rule> 
     Ok(rule)
 }
 
-/// Options of a service that have another place here.
-fn extras(service: &Object, item: &mut Item) {
-    let told = ["event_handler", "flap_detection_enabled", "freshness_threshold"];
-    for (key, (value, line)) in service.entries.iter().filter(|(k, _)| told.contains(&k.as_str())) {
-        let place = Place { line: *line, ..service.place.clone() };
-        let (why, instead) = match key.as_str() {
-            "event_handler" => ("runs a command when the state changes", "[rule.action] run = […]"),
-            "freshness_threshold" => ("a passive result that stays away", "a heartbeat: `nodata_after`"),
+/// Options of a service that have another place here; what kept it quiet there keeps its rules off.
+fn extras(site: &Site, service: &Object, item: &mut Item) {
+    for (key, (value, line)) in service.entries.iter().filter(|(_, (value, _))| value != "null") {
+        let hours = "a [[window]] with `every` for the other hours";
+        let is_always = || value.is_empty() || is_always(site, value);
+        let (why, instead, widens) = match key.as_str() {
+            "event_handler" => ("runs a command when the state changes", "[rule.action] run = […]", false),
+            "freshness_threshold" => {
+                ("a passive result that stays away", "a heartbeat: `nodata_after`", false)
+            }
+            "first_notification_delay" if service.number(key).is_some_and(|n| n > 0.0) => {
+                ("waits before it tells anybody", "a longer `for`", false)
+            }
+            "notifications_enabled" if value == "0" => (
+                "tells nobody",
+                "`match` of the [[destination]] keeps it from people: docs/forwarding.md",
+                true,
+            ),
+            "notification_options" if value == "n" || value == "none" => (
+                "tells nobody",
+                "`match` of the [[destination]] keeps it from people: docs/forwarding.md",
+                true,
+            ),
+            "check_period" if !is_always() => ("is judged at some hours only", hours, true),
+            "notification_period" if !is_always() => ("is told at some hours only", hours, true),
             _ => continue,
         };
-        item.losses.push(loss(&place, &format!("{key} {value}"), why, instead));
+        let place = Place { line: *line, ..service.place.clone() };
+        item.losses.push(Loss { widens, ..loss(&place, &format!("{key} {value}"), why, instead) });
+    }
+    item.losses.sort_by(|a, b| a.place.cmp(&b.place));
+    if item.losses.iter().any(|l| l.widens) {
+        item.rules.iter_mut().for_each(|r| r.enabled = false);
     }
     if matches!(service.get("active_checks_enabled"), "0") && !item.rules.is_empty() {
         item.remark("only passive results there");
     }
+}
+
+/// Whether a time period is all hours of all days.
+fn is_always(site: &Site, name: &str) -> bool {
+    const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let defined = |o: &&Object| o.kind == "timeperiod" && o.get("timeperiod_name") == name;
+    let is_whole = |o: &Object| DAYS.iter().all(|day| o.get(day) == "00:00-24:00");
+    name == "24x7" || site.objects.iter().find(defined).is_some_and(is_whole)
 }
 
 /// What is no service.

@@ -42,7 +42,8 @@ pub fn http(words: &[String], target: &Target, plugin: &str) -> Option<Outcome> 
     let host = named
         .or_else(|| options.get("I"))
         .or(options.rest.first().map(String::as_str))
-        .unwrap_or(&target.address);
+        .or(Some(&target.address))
+        .filter(|h| !h.is_empty())?;
     if let (Some(_), Some(address)) = (named, options.get("I").filter(|a| Some(*a) != named)) {
         outcome.losses.push((
             format!("-I {address}"),
@@ -109,7 +110,8 @@ pub fn tcp(words: &[String], target: &Target, plugin: &str) -> Option<Outcome> {
         .get("H")
         .filter(|h| !h.is_empty())
         .or(options.rest.first().map(String::as_str))
-        .unwrap_or(&target.address);
+        .or(Some(&target.address))
+        .filter(|h| !h.is_empty())?;
     let mut keys = vec![("address", quoted(&format!("{}:{port}", bracketed(host))))];
     if let Some(send) = options.get("s").filter(|s| !s.is_empty() && plugin == "check_tcp") {
         keys.push(("send", quoted(send)));

@@ -17,6 +17,15 @@ const LONG: &[(&str, &str)] = &[
     ("icritical", "K"),
     ("path", "p"),
     ("partition", "p"),
+    ("ereg-path", "r"),
+    ("ereg-partition", "r"),
+    ("eregi-path", "R"),
+    ("eregi-partition", "R"),
+    ("ignore-ereg-path", "i"),
+    ("ignore-ereg-partition", "i"),
+    ("ignore-eregi-path", "I"),
+    ("ignore-eregi-partition", "I"),
+    ("group", "g"),
     ("port", "p"),
     ("exclude_device", "x"),
     ("exclude-type", "X"),
@@ -60,7 +69,10 @@ impl Options {
                 found.all.push((short.to_owned(), value.unwrap_or_default()));
                 continue;
             }
-            let letters = word.strip_prefix('-').filter(|l| l.starts_with(|c: char| c.is_ascii_alphabetic()));
+            // `-4` and `-6` choose a family of addresses; `-5` is a number.
+            let is_option =
+                |l: &&str| l.starts_with(|c: char| c.is_ascii_alphabetic()) || ["4", "6"].contains(l);
+            let letters = word.strip_prefix('-').filter(is_option);
             let Some(letters) = letters else {
                 found.rest.push(word.clone());
                 continue;
@@ -118,11 +130,12 @@ mod tests {
     #[test]
     fn options_are_read_as_getopt_does() {
         let words: Vec<String> =
-            "-w 20% -c10% --path=/ -Sl --warning 5 rest -H".split(' ').map(str::to_owned).collect();
+            "-w 20% -c10% --path=/ -Sl -4 --warning 5 rest -H".split(' ').map(str::to_owned).collect();
         let options = Options::read(&words, "wcpH");
         assert_eq!(options.each("w"), ["20%", "5"]);
         assert_eq!((options.get("c"), options.get("p")), (Some("10%"), Some("/")));
         assert!(options.get("S").is_some() && options.get("l").is_some());
+        assert!(options.get("4").is_some());
         assert_eq!(options.rest, ["rest"]);
         assert_eq!(options.get("H"), Some(""));
     }

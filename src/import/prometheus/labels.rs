@@ -67,6 +67,13 @@ pub fn pick(class: Class, picks: &[(Matcher, Place, String)], place: &Place, pie
             instead: instead.to_owned(),
             widens,
         };
+        let (mut globs, is_exact) =
+            if m.is_regex { globs(&m.value) } else { (vec![literal(&m.value)], true) };
+        let says_all = m.is_negative && m.value.is_empty()
+            || !m.is_negative && globs.iter().any(|g| g == "*" || g == "?*");
+        if says_all {
+            continue;
+        }
         if class == Class::Check && (is_host(&m.label) || m.label == "target") && !m.is_negative {
             targets(&mut picked, m, &lose);
             continue;
@@ -75,13 +82,7 @@ pub fn pick(class: Class, picks: &[(Matcher, Place, String)], place: &Place, pie
             elsewhere(&mut picked, m, &lose);
             continue;
         };
-        let (globs, is_exact) = if m.is_regex { globs(&m.value) } else { (vec![literal(&m.value)], true) };
-        let says_all = m.is_negative && m.value.is_empty()
-            || !m.is_negative && globs.iter().any(|g| g == "*" || g == "?*");
-        if says_all {
-            continue;
-        }
-        let globs: Vec<String> = globs.into_iter().filter(|g| !g.is_empty()).collect();
+        globs.retain(|g| !g.is_empty());
         if globs.is_empty() || globs.iter().any(|g| g.starts_with('!')) {
             picked.losses.push(lose(
                 "this regular expression has no form as globs",
@@ -98,7 +99,15 @@ pub fn pick(class: Class, picks: &[(Matcher, Place, String)], place: &Place, pie
             let out = excluded.entry(label.to_owned()).or_default();
             out.extend(globs.iter().map(|g| format!("!{g}")));
         } else if let Some(known) = picked.matches.get_mut(label) {
+            // What both take: globs of the one that the other takes as they are.
+            globs.retain(|g| !known.contains(g) && known.iter().any(|k| glob_matches(k, g)));
             known.retain(|g| takes(m, g));
+            known.append(&mut globs);
+            if known.is_empty() {
+                picked.matches.remove(label);
+                let why = "selects other objects than what stands before it";
+                picked.losses.push(lose(why, "a rule for each, one of which names the other", true));
+            }
         } else {
             picked.matches.insert(label.to_owned(), globs);
         }
@@ -127,7 +136,7 @@ fn elsewhere(picked: &mut Picked, m: &Matcher, lose: &dyn Fn(&str, &str, bool) -
         if !picked.remarks.contains(&text) {
             picked.remarks.push(text);
         }
-    } else if m.label == "memtype" || m.is_negative && m.value.is_empty() {
+    } else if m.label == "memtype" {
         // Resident memory is what proc.rss is.
     } else {
         picked.losses.push(lose(

@@ -220,15 +220,17 @@ fn memory_that_can_be_had(sum: Expr) -> Built {
 /// Quotients that are a signal as a whole.
 fn known_quotient(l: &Expr, r: &Expr) -> Done<Option<Linear>> {
     let (left, right) = (l.to_string(), r.to_string());
-    let used = || say::name("fs.inodes_used");
-    match (left.as_str(), right.as_str()) {
-        ("there.inodes_free", "there.inodes") => {
-            return Ok(Some(Linear { b: 1.0, ..Linear::of(used()?, RATIO, -1.0) }));
-        }
-        ("there.inodes - there.inodes_free", "there.inodes") => {
-            return Ok(Some(Linear::of(used()?, RATIO, 1.0)));
-        }
-        _ => {}
+    let share = match (left.as_str(), right.as_str()) {
+        ("there.inodes_free", "there.inodes") => Some(("fs.inodes_used", -1.0)),
+        ("there.inodes - there.inodes_free", "there.inodes") => Some(("fs.inodes_used", 1.0)),
+        ("there.files", "there.files_limit") => Some(("fd.used", 1.0)),
+        ("there.connections", "there.connections_limit") => Some(("conntrack.used", 1.0)),
+        _ => None,
+    };
+    if let Some((used, a)) = share {
+        // What is free is 1 - what is used.
+        let b = if a < 0.0 { 1.0 } else { 0.0 };
+        return Ok(Some(Linear { b, ..Linear::of(say::name(used)?, RATIO, a) }));
     }
     if let Node::Math(Math::Multiply, inner, count) = &l.node
         && count.to_string() == right

@@ -10,6 +10,7 @@ mod window;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::slice::from_ref;
 
 use super::super::draft::{Loss, Place, shorten};
 use super::super::say;
@@ -50,6 +51,9 @@ impl Written {
 
 /// Recording rules by name.
 pub type Records = BTreeMap<String, Rc<Written>>;
+
+/// A label matcher, where it stands, and as written.
+pub type Pick = (Matcher, Place, String);
 
 /// What was lost, on its way up.
 pub type Lowered<T> = Result<T, Box<Loss>>;
@@ -105,7 +109,7 @@ pub struct Lower<'r> {
     /// The class that its signals are of.
     pub class: Class,
     /// Label matchers, each with its place.
-    pub picks: Vec<(Matcher, Place, String)>,
+    pub picks: Vec<Pick>,
     /// What is lost while something is left.
     pub losses: Vec<Loss>,
     /// What is good to know.
@@ -374,12 +378,15 @@ impl<'r> Lower<'r> {
             return self.either(e, b);
         }
         let left = self.lower(&b.left)?;
-        let (class, picks, losses) = (self.class, self.picks.clone(), self.losses.clone());
+        let (class, losses) = (self.class, self.losses.clone());
+        let picks = std::mem::take(&mut self.picks);
+        self.class = Class::Host;
         let right = self.lower(&b.right).and_then(|v| match (v.when, v.value) {
             (Some(when), _) => Ok(Some(when)),
-            (None, Value::Info) => Ok(None),
+            (None, Value::Info) if b.op == "and" => Ok(None),
             _ => self.fail(&b.right, "only asks whether the series is there", "a comparison"),
         });
+        let right = right.and_then(|cond| self.meet(b, class, &picks).map(|()| cond));
         let right = match right {
             Ok(Some(cond)) if b.op == "unless" => Some(self.built(e, say::not(cond))?),
             Ok(cond) => cond,
@@ -390,6 +397,34 @@ impl<'r> Lower<'r> {
             }
         };
         Ok(Vector { when: self.both(e, left.when, right)?, ..left })
+    }
+
+    /// Joins what the right side of `and` or `unless` selects, which is in `self` now, to what the left does;
+    /// unless it is about other objects: a rule sees one at a time.
+    fn meet(&mut self, b: &Binary, class: Class, picks: &[Pick]) -> Lowered<()> {
+        let of_right = std::mem::replace(&mut self.class, class);
+        let chosen = std::mem::replace(&mut self.picks, picks.to_vec());
+        self.join(&b.right, of_right)?;
+        let is_new = |p: &&Pick| !picks.iter().any(|known| same_objects(from_ref(known), from_ref(p)));
+        // A job names no objects.
+        let is_narrower = chosen.iter().filter(is_new).any(|(m, ..)| m.label != "job");
+        let is_same_object = of_right == Class::Host || b.matching.keeps(aggregate::named_by(of_right));
+        let meets = match b.op.as_str() {
+            "unless" => !is_narrower && is_same_object && (of_right == Class::Host || of_right == class),
+            _ => !is_narrower || is_same_object || class == Class::Host,
+        };
+        if !meets {
+            let instead = match b.op.as_str() {
+                "unless" => "a rule about those, which `suppresses` this one",
+                _ => "two rules, one of which names the other in `depends`",
+            };
+            return self.fail(&b.right, "selects other objects than the left side", instead);
+        }
+        if !is_same_object && class != Class::Host {
+            self.differs(&b.right, "holds for any object of the host there, for the same one here");
+        }
+        self.picks.extend(chosen.iter().filter(is_new).cloned());
+        Ok(())
     }
 
     fn either(&mut self, e: &Prom, b: &Binary) -> Lowered<Vector> {
@@ -440,8 +475,8 @@ impl<'r> Lower<'r> {
 }
 
 /// Whether two lists of matchers select the same.
-pub fn same_objects(a: &[(Matcher, Place, String)], b: &[(Matcher, Place, String)]) -> bool {
-    let meaning = |list: &[(Matcher, Place, String)]| {
+pub fn same_objects(a: &[Pick], b: &[Pick]) -> bool {
+    let meaning = |list: &[Pick]| {
         let each = list.iter().map(|(m, ..)| (m.label.clone(), m.is_negative, m.is_regex, m.value.clone()));
         each.collect::<std::collections::BTreeSet<_>>()
     };

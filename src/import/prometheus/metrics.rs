@@ -85,6 +85,11 @@ pub const ROWS: &[Row] = &[
     row("node_memory_SwapFree_bytes", Host, Gauge("swap.free", 1.0)),
     row("node_vmstat_pswpin", Host, Flow("swap.in", 1.0 / 4096.0)),
     row("node_vmstat_pswpout", Host, Flow("swap.out", 1.0 / 4096.0)),
+    row("node_vmstat_pgmajfault", Host, Flow("mem.major_faults", 1.0)),
+    row("node_filefd_allocated", Host, Gauge("there.files", 1.0)),
+    row("node_filefd_maximum", Host, Gauge("there.files_limit", 1.0)),
+    row("node_nf_conntrack_entries", Host, Gauge("there.connections", 1.0)),
+    row("node_nf_conntrack_entries_limit", Host, Gauge("there.connections_limit", 1.0)),
     row("node_vmstat_oom_kill", Host, Counter("kernel.oom_kills")),
     row("node_cpu_seconds_total", Host, Cpu),
     row("node_cpu", Host, Cpu),
@@ -145,8 +150,7 @@ const NONE: &[(&str, &str, &str)] = &[
     ("node_md_", "software RAID has no signal in this version", "a plugin rule with check_raid, or mdadm --monitor"),
     ("node_timex_", "the clock has no signal in this version", "the built-in rule sexton-clock sees steps; unit-failed sees chronyd or systemd-timesyncd fail"),
     ("node_ntp_", "the clock has no signal in this version", "the built-in rule sexton-clock sees steps; unit-failed sees chronyd or systemd-timesyncd fail"),
-    ("node_nf_conntrack_", "connection tracking has no signal in this version", "a plugin rule"),
-    ("node_filefd_", "open files have no signal in this version", "a plugin rule"),
+    ("node_nf_conntrack_", "this part of connection tracking has no signal", "conntrack.used: the share of the table that is in use"),
     ("node_hwmon_", "sensors have no signal in this version", "a plugin rule with check_sensors"),
     ("node_thermal_", "sensors have no signal in this version", "a plugin rule with check_sensors"),
     ("node_edac_", "memory errors have no signal in this version", "a plugin rule, or a rule on kernel messages"),
@@ -155,7 +159,6 @@ const NONE: &[(&str, &str, &str)] = &[
     ("node_scrape_", "speaks of node_exporter itself", "the built-in rule sexton-collector watches our own collectors"),
     ("node_systemd_system_running", "is one state for all units", "the built-in rule unit-failed names the unit"),
     ("node_systemd_timer_", "timers have no signal in this version", "a rule on the timer's service: unit-failed sees it fail"),
-    ("node_vmstat_pgmajfault", "page faults have no signal", "psi.mem.some: the time that tasks wait for memory, see the built-in rule mem-pressure"),
     ("node_memory_", "this part of memory has no signal", "mem.available: what can be had without swapping"),
     ("node_netstat_", "protocol counters have no signal in this version", "a plugin rule"),
     ("node_sockstat_", "socket counters have no signal in this version", "a plugin rule"),
@@ -198,6 +201,10 @@ pub fn alone(name: &str) -> (&'static str, &'static str) {
     match name {
         "there.inodes_free" | "there.inodes" => {
             ("inodes have a signal only as share", "fs.inodes_used > 95%")
+        }
+        "there.files" | "there.files_limit" => ("open files have a signal only as share", "fd.used > 80%"),
+        "there.connections" | "there.connections_limit" => {
+            ("tracked connections have a signal only as share", "conntrack.used > 80%")
         }
         "there.read_time" | "there.write_time" | "there.reads" | "there.writes" => (
             "requests of a disk have a signal only as time per request",

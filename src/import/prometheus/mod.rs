@@ -139,20 +139,21 @@ fn source(file: &str, node: &Node) -> Result<Written, (Place, String)> {
     }
 }
 
-/// Adds an alert: to the rule of the alert of the same name when only limit and severity differ.
+/// Adds an alert: to the rule of an alert of the same name when only limit and severity differ.
 fn merge(items: &mut Vec<Item>, mut item: Item) {
-    if let Some(before) = items.last_mut().filter(|b| b.what == item.what)
+    let takes = |before: &&mut Item| {
+        before.what == item.what
+            && matches!((&before.rules[..], &item.rules[..]), ([old], [new]) if is_step_of(old, new))
+    };
+    if let Some(before) = items.iter_mut().find(takes)
         && let ([old], [new]) = (before.rules.as_mut_slice(), item.rules.as_slice())
-        && is_step_of(old, new)
     {
         old.steps.extend(new.steps.iter().cloned());
         old.steps.sort_by_key(|s| s.severity);
         old.has_margin |= new.has_margin;
         old.enabled &= new.enabled;
-        let text = format!(
-            "a step of the rule above, which is the alert of the same name ({})",
-            before.place.short()
-        );
+        let text =
+            format!("a step of a rule above, which is the alert of the same name ({})", before.place.short());
         before.remark(format!("{} is a step of this rule", item.place.short()));
         item.merged_into = Some(before.place.clone());
         item.remark(text);

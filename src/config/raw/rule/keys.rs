@@ -184,7 +184,20 @@ pub const OVERRIDE: Keys = Keys {
     ],
     later: &[],
     instead: LATER,
-    renamed: &[("id", "rule"), ("rules", "rule")],
+    renamed: &[
+        ("id", "rule"),
+        ("rules", "rule"),
+        ("enabled", "set = { enabled = … }"),
+        ("severity", "set = { severity = … }"),
+        ("impact", "set = { impact = … }"),
+        ("urgency", "set = { urgency = … }"),
+        ("for", "set = { for = … }"),
+        ("keep", "set = { keep = … }"),
+        ("reopen", "set = { reopen = … }"),
+        ("title", "set = { title = … }"),
+        ("runbook", "set = { runbook = … }"),
+        ("labels", "set = { labels = … }"),
+    ],
 };
 
 /// `set` of `[[override]]`.

@@ -69,14 +69,7 @@ impl Lower<'_> {
 
     /// Says what is judged for each object here that was one figure there.
     fn objects(&mut self, e: &Prom, a: &Aggregate) {
-        let labels: &[&str] = match self.class {
-            Class::Fs => &["mountpoint", "device"],
-            Class::Disk | Class::Net => &["device", "interface"],
-            Class::Unit => &["name"],
-            Class::Proc => &["groupname"],
-            Class::Check => &HOST,
-            _ => &[],
-        };
+        let labels = named_by(self.class);
         if labels.is_empty() {
             self.hosts(e, a);
         } else if !labels.iter().any(|l| a.keeps(l)) {
@@ -93,6 +86,18 @@ impl Lower<'_> {
         if !HOST.iter().any(|l| a.keeps(l)) && matches!(a.op.as_str(), "sum" | "avg") {
             self.differs(e, "over all hosts there, this host by itself here");
         }
+    }
+}
+
+/// The labels by which objects of a class are told apart there, any of them.
+pub(super) fn named_by(class: Class) -> &'static [&'static str] {
+    match class {
+        Class::Fs => &["mountpoint", "device"],
+        Class::Disk | Class::Net => &["device", "interface"],
+        Class::Unit => &["name"],
+        Class::Proc => &["groupname"],
+        Class::Check => &HOST,
+        _ => &[],
     }
 }
 

@@ -103,10 +103,36 @@ pub struct Binary {
     pub op: String,
     /// `bool` stands behind it.
     pub is_bool: bool,
+    /// Which series of the two sides meet.
+    pub matching: Matching,
     /// Left.
     pub left: Expr,
     /// Right.
     pub right: Expr,
+}
+
+/// By which labels two sides meet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Matching {
+    /// By all.
+    #[default]
+    All,
+    /// By these: `on (…)`.
+    On(Vec<String>),
+    /// By all but these: `ignoring (…)`.
+    Ignoring(Vec<String>),
+}
+
+impl Matching {
+    /// Whether series of different objects stay apart, which one of these labels names.
+    pub fn keeps(&self, names: &[&str]) -> bool {
+        let has = |list: &[String], name: &str| list.iter().any(|label| label == name);
+        match self {
+            Matching::All => true,
+            Matching::On(list) => names.iter().any(|name| has(list, name)),
+            Matching::Ignoring(list) => !names.iter().all(|name| has(list, name)),
+        }
+    }
 }
 
 /// What is wrong.

@@ -1,7 +1,7 @@
 //! Tokens to a tree, by the precedence of PromQL: `or`, `and unless`, comparisons, `+ -`, `* / % atan2`, `^`.
 
 use super::lex::{Kind as Lexed, Token, tokens};
-use super::{Aggregate, Binary, DEPTH, Expr, Kind, Matcher, SOURCE, Selector, Wrong};
+use super::{Aggregate, Binary, DEPTH, Expr, Kind, Matcher, Matching, SOURCE, Selector, Wrong};
 
 const AGGREGATORS: [&str; 14] = [
     "sum",
@@ -128,28 +128,32 @@ impl Parser {
             if is_bool {
                 self.step();
             }
-            self.matching()?;
+            let matching = self.matching()?;
             // `^` binds to the right, all others to the left.
             let right = self.binary(if op == "^" { level - 1 } else { level })?;
             let span = left.span.start..right.span.end;
-            let binary = Binary { op, is_bool, left, right };
+            let binary = Binary { op, is_bool, matching, left, right };
             left = Expr { kind: Kind::Binary(Box::new(binary)), span };
         }
         self.level -= 1;
         Ok(left)
     }
 
-    /// `on (…) group_left (…)`: which series meet. On one host they are those of the same object.
-    fn matching(&mut self) -> Result<(), Wrong> {
+    /// `on (…) group_left (…)`: which series meet.
+    fn matching(&mut self) -> Result<Matching, Wrong> {
+        let mut matching = Matching::All;
         for words in [["on", "ignoring"], ["group_left", "group_right"]] {
-            if self.word().is_some_and(|w| words.contains(&w.as_str())) {
-                self.step();
-                if matches!(self.peek(), Lexed::Sign("(")) {
-                    self.labels()?;
-                }
+            let Some(word) = self.word().filter(|w| words.contains(&w.as_str())) else { continue };
+            self.step();
+            let is_list = matches!(self.peek(), Lexed::Sign("("));
+            let labels = if is_list { self.labels()? } else { Vec::new() };
+            match word.as_str() {
+                "on" => matching = Matching::On(labels),
+                "ignoring" => matching = Matching::Ignoring(labels),
+                _ => {}
             }
         }
-        Ok(())
+        Ok(matching)
     }
 
     fn labels(&mut self) -> Result<Vec<String>, Wrong> {
