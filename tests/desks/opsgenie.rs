@@ -261,6 +261,24 @@ fn each_incident_is_an_alert_in_its_true_state_under_faults_and_crashes() {
 }
 
 #[test]
+fn the_end_of_an_episode_does_not_close_the_alert_of_the_next() {
+    let mut world = World::new(&PRODUCT, 5);
+    world.start();
+    let mut first = Truth::incident(1);
+    world.commit(vec![first.row(&world.plan)]);
+    world.settle();
+    world.server.script().next = vec![Fault::Status(503, false)];
+    first.step(Step::Resolve);
+    let mut second = Truth::incident(2);
+    second.body["alert_key"] = first.body["alert_key"].clone();
+    second.body["priority"] = json!("P1");
+    world.commit(vec![first.row(&world.plan), second.row(&world.plan)]);
+    world.settle();
+    let open: Vec<bool> = world.server.desk().alerts.iter().map(|alert| alert.open).collect();
+    assert_eq!(open, [false, true], "{}", world.story());
+}
+
+#[test]
 fn what_people_did_comes_back() {
     alert_read_back(&PRODUCT);
 }

@@ -36,7 +36,9 @@ impl<O: Outbox + Clone + 'static> Pump<O> {
 
     /// Draws the conclusions for the destination as a whole.
     pub(super) fn judge(&mut self, landing: &Landing, by_job: bool) {
-        if landing.own_fault {
+        // Once it is parked nothing is left of what the destination was paused for.
+        let parked = matches!(landing.done.outcomes[..], [Outcome::Refused { .. }]);
+        if landing.own_fault && !parked {
             return;
         }
         if let Some(reason) = landing.pause() {
