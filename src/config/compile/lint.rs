@@ -116,8 +116,8 @@ fn named(finding: Finding, text: &Text, part: String) -> Finding {
 
 fn units(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
     for compared in cond.program().comparisons() {
-        let part = compared.compare.text();
         let Some((why, help)) = odd(compared.metric, compared.relation, compared.limit) else { continue };
+        let part = compared.compare.text();
         let finding =
             Finding::warning(place(text, &part), format!("rule `{rule}`: {why}")).lint(UNIT_MISTAKE);
         report.add(named(finding, text, part).help(help));
@@ -127,8 +127,8 @@ fn units(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
 /// What is odd about a limit of a signal, and what to write instead.
 fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String)> {
     let (name, ty) = (metric.name(), metric.spec().ty);
-    let value = human(limit, ty);
-    let said = |help: String| Some((format!("{value} is an odd limit for {name}"), help));
+    let value = || human(limit, ty);
+    let said = |help: String| Some((format!("{} is an odd limit for {name}", value()), help));
     match ty.base {
         _ if ty.per_second => None,
         Base::Ratio if BEYOND_ONE.contains(&name) => None,
@@ -141,7 +141,7 @@ fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String
                 _ => false,
             };
             if never {
-                let why = format!("{name} {} {value} is never true", relation.sign());
+                let why = format!("{name} {} {} is never true", relation.sign(), value());
                 return Some((why, format!("{name} goes from 0 % to 100 %")));
             }
             let meant = limit * 10_000.0;
@@ -235,9 +235,12 @@ fn limit_behind(rest: &str) -> Option<i64> {
 /// The calls of a function in a canonical condition: the call, its arguments, what follows.
 fn calls<'c>(canonical: &'c str, name: &str) -> Vec<(&'c str, Vec<&'c str>, &'c str)> {
     let mut all = Vec::new();
-    for (start, _) in canonical.match_indices(&format!("{name}(")) {
-        let is_other = canonical[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
+    for (start, _) in canonical.match_indices(name) {
         let open = start + name.len() + 1;
+        if !canonical[start + name.len()..].starts_with('(') {
+            continue;
+        }
+        let is_other = canonical[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
         let (mut depth, mut args, mut from) = (1, Vec::new(), open);
         for (at, c) in canonical[open..].char_indices().map(|(i, c)| (open + i, c)) {
             match c {
@@ -278,7 +281,6 @@ pub fn replaced(old: &(String, At), new: &(String, At), report: &mut Report) {
 
 /// Looks at all rules together with what they watch.
 pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, report: &mut Report) {
-    let mut seen: BTreeMap<String, &Known> = BTreeMap::new();
     for known in rules.values() {
         let Some(rule) = &known.plan else { continue };
         steps(rule, known.id.1, report);
@@ -292,10 +294,12 @@ pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, re
             report.add(finding.lint(BINDS_NOTHING).label(why.0).help(why.1));
         }
     }
+    let mut seen: BTreeMap<_, &Known> = BTreeMap::new();
     for known in rules.values() {
         let Some(rule) = &known.plan else { continue };
         let conditions: Vec<_> = rule.steps.iter().map(|s| s.raise.canonical()).collect();
-        let meaning = format!("{:?} {:?} {conditions:?}", rule.class, rule.matches);
+        let matches: Vec<_> = rule.matches.0.iter().map(|(label, globs)| (label, &globs.0)).collect();
+        let meaning = (rule.class, matches, conditions);
         if let Some(other) = seen.get(&meaning) {
             let message = format!("rules `{}` and `{}` raise on the same condition", other.id.0, rule.id);
             let finding =
@@ -427,6 +431,9 @@ fn switched_off(rule: &Rule, config: &Config, doors: &Doors) -> Option<&'static 
 
 /// No text that one of its own globs takes gets through.
 fn accepts_nothing(globs: &Globs) -> bool {
+    if !globs.0.iter().any(|g| g.starts_with('!')) {
+        return false;
+    }
     let positive: Vec<&String> = globs.0.iter().filter(|g| !g.starts_with('!')).collect();
     let mut samples = ["x", "/x", ""].map(str::to_owned).to_vec();
     samples.extend(
