@@ -96,7 +96,7 @@ pub fn compile(
     let host = host(&layers.host, tier(&layers, &below), facts, report);
     let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
     let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
-    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).map(Arc::new).collect();
+    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).collect();
     layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
         declared: companion::declared(&plans, &layers.checks),
@@ -144,7 +144,7 @@ pub struct Known {
     /// It is built in, or takes the place of one that is.
     is_shipped: bool,
     /// `None`: switched off, or wrong.
-    plan: Option<Rule>,
+    plan: Option<Arc<Rule>>,
     depends: Vec<RawRelation>,
     suppresses: Vec<RawRelation>,
 }
@@ -222,7 +222,7 @@ fn take(
         }
         return;
     }
-    let mut plan = rule::compile(&raw, chain, report);
+    let mut plan = rule::compile(&raw, chain, report).map(Arc::new);
     if !raw.enabled
         && let Some(plan) = plan.take().filter(|_| report.wants_origins)
     {

@@ -28,7 +28,7 @@ pub fn add(rules: &mut BTreeMap<String, Known>) {
                 id,
                 class: known.class,
                 is_shipped: known.is_shipped,
-                plan: Some(plan),
+                plan: Some(Arc::new(plan)),
                 depends: Vec::new(),
                 suppresses: Vec::new(),
             })
@@ -69,7 +69,7 @@ fn companion(rule: &Rule) -> Option<Rule> {
             let title = format!("{name}no data for {time}, rule {} is blind", rule.id);
             (cond::missing(&metrics, ns), cond::known(&metrics, false), title, what)
         }
-        None if named_by(rule).is_empty() => return None,
+        None if identities(rule).is_empty() => return None,
         None => {
             let what = format!("The rule names it, and nothing was ever seen of it ({signals})");
             let title = format!("{name}never seen, rule {} is blind", rule.id);
@@ -85,22 +85,29 @@ fn companion(rule: &Rule) -> Option<Rule> {
         for_: 0,
         keep: 0,
     };
-    let id = format!("{}{SUFFIX}", rule.id);
     let mut companion = Rule {
+        id: format!("{}{SUFFIX}", rule.id),
+        hash: String::new(),
+        origin: rule.origin.clone(),
+        class: rule.class,
+        matches: rule.matches.clone(),
         title,
         description: description(&rule.id, &what),
+        runbook: rule.runbook.clone(),
         nature: Nature::Monitoring,
         category: "monitoring/nodata".to_owned(),
         outage: false,
+        service: rule.service.clone(),
+        labels: rule.labels.clone(),
         reopen: default_reopen(Nature::Monitoring),
+        stale: rule.stale,
+        min_coverage: rule.min_coverage,
         steps: vec![step],
         lets: Vec::new(),
         silence: Silence { of: Some(rule.id.clone()), ..Silence::default() },
         every: 0,
         cause_hint: None,
         action: None,
-        id,
-        ..rule.clone()
     };
     companion.hash = hash::rule(&companion);
     Some(companion)
@@ -127,14 +134,25 @@ fn blind_without(rule: &Rule) -> Vec<Metric> {
     if own.is_empty() { all } else { own }
 }
 
-/// The objects that a rule names outright: every identity label has a list of names without globs.
+/// The objects that a rule names outright.
 fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
-    let spec = rule.class.spec();
-    let plain = |globs: &Globs| globs.0.iter().all(|g| !g.starts_with('!') && !g.contains(['*', '?']));
-    let names = |label: &str| rule.matches.0.get(label).filter(|g| plain(g)).map(|g| &g.0);
+    // A label that describes it and has one possible value is part of what is declared.
+    let other = rule.class.spec().other.iter();
+    let other = other.filter_map(|l| Some((*l, names(rule, l).filter(|v| v.len() == 1)?[0].as_str())));
+    let other: Vec<_> = other.collect();
+    let of = |labels: &Vec<(&str, &str)>| Instance::of(rule.class, &[&labels[..], &other].concat());
+    identities(rule).iter().map(of).collect()
+}
+
+/// Their identity labels: every one has a list of names without globs.
+fn identities(rule: &Rule) -> Vec<Vec<(&'static str, &str)>> {
+    let identity = rule.class.spec().identity;
+    if identity.is_empty() {
+        return Vec::new();
+    }
     let mut named: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
-    for label in spec.identity {
-        let Some(values) = names(label) else { return Vec::new() };
+    for label in identity {
+        let Some(values) = names(rule, label) else { return Vec::new() };
         if named.len().saturating_mul(values.len()) > MOST_DECLARED {
             return Vec::new();
         }
@@ -143,11 +161,11 @@ fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
             .flat_map(|labels| values.iter().map(|v| [&labels[..], &[(*label, v.as_str())]].concat()))
             .collect();
     }
-    if spec.identity.is_empty() {
-        return Vec::new();
-    }
-    // A label that describes it and has one possible value is part of what is declared.
-    let other = spec.other.iter().filter_map(|l| Some((*l, names(l).filter(|v| v.len() == 1)?[0].as_str())));
-    let other: Vec<_> = other.collect();
-    named.iter().map(|labels| Instance::of(rule.class, &[&labels[..], &other].concat())).collect()
+    named
+}
+
+/// What a rule names of a label, when none of it is a glob.
+fn names<'r>(rule: &'r Rule, label: &str) -> Option<&'r [String]> {
+    let plain = |globs: &&Globs| globs.0.iter().all(|g| !g.starts_with('!') && !g.contains(['*', '?']));
+    rule.matches.0.get(label).filter(plain).map(|globs| &globs.0[..])
 }

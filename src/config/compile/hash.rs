@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::engine::cond::Cond;
-use crate::engine::plan::{Action, Rule, StepPlan};
+use crate::engine::plan::{Action, Rule};
 use crate::engine::suppress::Ancestor;
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
@@ -25,11 +25,11 @@ pub fn host_id(machine_id: &str) -> String {
 
 /// The version of a rule. Conditions count in their canonical spelling.
 pub fn rule(rule: &Rule) -> String {
-    let step = |s: &StepPlan| {
-        let conditions = (s.raise.canonical().to_owned(), s.clear.canonical().to_owned());
+    let steps = rule.steps.iter().map(|s| {
+        let conditions = (s.raise.canonical(), s.clear.canonical());
         (s.severity, s.impact, s.urgency, s.for_, s.keep, conditions)
-    };
-    let steps: Vec<_> = rule.steps.iter().map(step).collect();
+    });
+    let steps: Vec<_> = steps.collect();
     let lets: Vec<_> = rule.lets.iter().map(|(name, cond)| (name, cond.canonical())).collect();
     let identity = (&rule.id, rule.class.name(), &rule.matches, rule.nature, &rule.category, rule.outage);
     let words = (&rule.title, &rule.description, &rule.runbook, &rule.service, &rule.labels);
