@@ -155,7 +155,7 @@ fn gather(
     report: &mut Report,
 ) -> (Layers, BTreeMap<String, Known>, Below) {
     let (mut layers, mut below) = (Layers::default(), Below::default());
-    let mut rules = BTreeMap::new();
+    let (mut rules, mut shared) = (BTreeMap::new(), rule::Shared::default());
     // The defaults of the main file stand for all files, also for the one below it.
     let mut with_own = Vec::with_capacity(files.len());
     for (role, mut file) in files {
@@ -181,7 +181,7 @@ fn gather(
             if report.wants_origins && !raw.retires {
                 origins.rule(&raw, &chain, report);
             }
-            take(raw, &chain, &mut rules, origins, report);
+            take(raw, &chain, &mut rules, &mut shared, origins, report);
         }
         layers.host.extend(file.host);
         layers.collect.extend(file.collect);
@@ -204,6 +204,7 @@ fn take(
     raw: RawRule,
     chain: &[&RawDefaults],
     rules: &mut BTreeMap<String, Known>,
+    shared: &mut rule::Shared,
     origins: &mut Origins,
     report: &mut Report,
 ) {
@@ -222,7 +223,7 @@ fn take(
         }
         return;
     }
-    let mut plan = rule::compile(&raw, chain, report).map(Arc::new);
+    let mut plan = rule::compile(&raw, chain, shared, report).map(Arc::new);
     if !raw.enabled
         && let Some(plan) = plan.take().filter(|_| report.wants_origins)
     {

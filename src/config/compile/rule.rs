@@ -19,9 +19,21 @@ const KEEP: i64 = 5 * MINUTE;
 /// Share of expected samples that a window needs when no layer says.
 const MIN_COVERAGE: f64 = 0.5;
 
+/// Conditions that were compiled: rules that say the same share one program.
+#[derive(Default)]
+pub struct Shared(BTreeMap<Said, Cond>);
+
+/// What the meaning of a condition depends on: the class, the `let` expressions with their names, its text.
+type Said = (Class, Vec<(String, String)>, String);
+
 /// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with
 /// it.
-pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) -> Option<Rule> {
+pub fn compile(
+    raw: &RawRule,
+    defaults: &[&RawDefaults],
+    shared: &mut Shared,
+    report: &mut Report,
+) -> Option<Rule> {
     let class = raw.class?;
     let mut conditions = Conditions::new(&raw.id.0, class);
     for (name, text) in &raw.lets {
@@ -34,7 +46,7 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
 
     let written: Vec<&RawStep> =
         if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
-    let compiled = written.iter().map(|step| conditions.step(step, raw, defaults, report));
+    let compiled = written.iter().map(|step| conditions.step(step, raw, defaults, shared, report));
     let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
     let action = raw.action.as_ref().map(|action| action::compile(action, class, &conditions, report));
     let lets = conditions.lets;
@@ -135,8 +147,15 @@ impl<'r> Conditions<'r> {
         }
     }
 
-    fn condition(&self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
-        self.compiled(key, text, cond::compile, report)
+    fn condition(&self, key: &str, text: &Text, shared: &mut Shared, report: &mut Report) -> Option<Cond> {
+        let lets = self.lets.iter().map(|(name, cond)| (name.clone(), cond.source.clone()));
+        let said = (self.class, lets.collect(), text.value.clone());
+        if let Some(cond) = shared.0.get(&said) {
+            return Some(cond.clone());
+        }
+        let compiled = self.compiled(key, text, cond::compile, report)?;
+        shared.0.insert(said, compiled.clone());
+        Some(compiled)
     }
 
     /// Compiles a text by one of the ways to compile a condition.
@@ -174,6 +193,7 @@ impl<'r> Conditions<'r> {
         step: &RawStep,
         raw: &RawRule,
         defaults: &[&RawDefaults],
+        shared: &mut Shared,
         report: &mut Report,
     ) -> Option<StepPlan> {
         let layers = || [step, &raw.own].into_iter().chain(defaults.iter().filter_map(|d| d.step.as_ref()));
@@ -183,20 +203,21 @@ impl<'r> Conditions<'r> {
             Severity::Warning | Severity::Info => 3,
         };
         let raise_text = step.raise.as_ref();
-        let raise = raise_text.and_then(|text| self.condition("raise", text, report));
+        let raise = raise_text.and_then(|text| self.condition("raise", text, shared, report));
         if let (Some(cond), Some(text)) = (&raise, raise_text) {
             lint::raise(self.rule, text, cond, report);
         }
         let clear_text = step.clear.as_ref().or(raw.own.clear.as_ref());
         let clear = match (clear_text, &raise, raise_text) {
             (Some(text), ..) => {
-                let clear = self.condition("clear", text, report);
+                let clear = self.condition("clear", text, shared, report);
                 clear.iter().for_each(|cond| lint::clear(self.rule, text, cond, raise.as_ref(), report));
                 clear
             }
             (None, Some(raise), Some(text)) => {
-                report.add(no_clear(self.rule, text, raise));
-                Some(cond::default_clear(raise))
+                let clear = cond::default_clear(raise);
+                report.add(no_clear(self.rule, text, &clear));
+                Some(clear)
             }
             _ => None,
         };
@@ -212,8 +233,7 @@ impl<'r> Conditions<'r> {
     }
 }
 
-fn no_clear(rule: &str, text: &Text, raise: &Cond) -> Finding {
-    let clear = cond::default_clear(raise);
+fn no_clear(rule: &str, text: &Text, clear: &Cond) -> Finding {
     Finding::warning(text.at, format!("rule `{rule}` has no `clear`"))
         .lint(lint::MISSING_CLEAR)
         .label(format!("ends when: {}", shorten(clear.canonical())))
