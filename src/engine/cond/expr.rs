@@ -323,6 +323,11 @@ fn largest<'a>(value: f64, units: &[(f64, &'a str)]) -> Option<(f64, &'a str)> {
 
 /// Twelve significant digits, no trailing zeros: hides the last bit of `0.07 * 100`.
 fn significant(value: f64) -> String {
+    // Nearly all limits are whole numbers; to round those takes no text.
+    let whole = value.round();
+    if (1.0..1e11).contains(&whole.abs()) && (value - whole).abs() < 1e-13 * whole.abs() {
+        return (whole as i64).to_string();
+    }
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     format!("{rounded}")
 }
