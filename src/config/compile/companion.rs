@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Known, hash};
 use crate::config::raw::RawCheck;
-use crate::engine::cond;
+use crate::engine::cond::{self, Cond};
 use crate::engine::moment::human;
 use crate::engine::plan::{EXPECTED_WITHIN, Globs, OnMissing, Rule, Silence, StepPlan, default_reopen};
 use crate::engine::record::{Nature, Severity};
@@ -17,12 +17,16 @@ const SUFFIX: &str = "/nodata";
 /// Most objects that one rule declares.
 const MOST_DECLARED: usize = 1_000;
 
+/// Conditions of companions, by what they say: the signals of a rule, and how long it bears their silence.
+type Shared = BTreeMap<(Vec<Metric>, Option<i64>), (Cond, Cond)>;
+
 /// Adds the companion of every rule that has one.
 pub fn add(rules: &mut BTreeMap<String, Known>) {
+    let mut shared = Shared::new();
     let made: Vec<_> = rules
         .values()
         .filter_map(|known| {
-            let plan = companion(known.plan.as_ref()?)?;
+            let plan = companion(known.plan.as_ref()?, &mut shared)?;
             let id = (plan.id.clone(), known.id.1);
             Some(Known {
                 id,
@@ -53,7 +57,7 @@ pub fn declared(rules: &[Arc<Rule>], checks: &[RawCheck]) -> Vec<Arc<Instance>> 
     all
 }
 
-fn companion(rule: &Rule) -> Option<Rule> {
+fn companion(rule: &Rule, shared: &mut Shared) -> Option<Rule> {
     let metrics = blind_without(rule);
     if metrics.is_empty() {
         return None;
@@ -61,27 +65,32 @@ fn companion(rule: &Rule) -> Option<Rule> {
     let name = rule.class.spec().identity.first().map_or(String::new(), |label| format!("{{{label}}}: "));
     let signals: Vec<_> = metrics.iter().map(|m| m.name()).collect();
     let signals = signals.join(", ");
-    let (raise, clear, title, what) = match rule.silence.nodata_after {
+    let (title, what) = match rule.silence.nodata_after {
         Some(0) => return None,
         Some(ns) => {
             let time = human(ns);
             let what = format!("For {time} there has been no value of a signal that it needs ({signals})");
             let title = format!("{name}no data for {time}, rule {} is blind", rule.id);
-            (cond::missing(&metrics, ns), cond::known(&metrics, false), title, what)
+            (title, what)
         }
         None if identities(rule).is_empty() => return None,
         None => {
             let what = format!("The rule names it, and nothing was ever seen of it ({signals})");
             let title = format!("{name}never seen, rule {} is blind", rule.id);
-            (cond::unseen(&metrics, EXPECTED_WITHIN), cond::known(&metrics, true), title, what)
+            (title, what)
         }
     };
+    let conditions = shared.entry((metrics, rule.silence.nodata_after));
+    let (raise, clear) = conditions.or_insert_with_key(|(metrics, nodata_after)| match nodata_after {
+        Some(ns) => (cond::missing(metrics, *ns), cond::known(metrics, false)),
+        None => (cond::unseen(metrics, EXPECTED_WITHIN), cond::known(metrics, true)),
+    });
     let step = StepPlan {
         severity: Severity::Warning,
         impact: rule.steps.iter().filter_map(|s| s.impact).min(),
         urgency: 3,
-        raise,
-        clear,
+        raise: raise.clone(),
+        clear: clear.clone(),
         for_: 0,
         keep: 0,
     };

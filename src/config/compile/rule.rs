@@ -21,7 +21,11 @@ const MIN_COVERAGE: f64 = 0.5;
 
 /// Conditions that were compiled: rules that say the same share one program.
 #[derive(Default)]
-pub struct Shared(BTreeMap<Said, Cond>);
+pub struct Shared {
+    conditions: BTreeMap<Said, Cond>,
+    /// Those of `let`, which may be of any type.
+    lets: BTreeMap<Said, Cond>,
+}
 
 /// What the meaning of a condition depends on: the class, the `let` expressions with their names, its text.
 type Said = (Class, Vec<(String, String)>, String);
@@ -37,7 +41,7 @@ pub fn compile(
     let class = raw.class?;
     let mut conditions = Conditions::new(&raw.id.0, class);
     for (name, text) in &raw.lets {
-        conditions.add_let(name, text, report);
+        conditions.add_let(name, text, shared, report);
     }
     let titled = raw.title.as_ref().map(|t| title::check(t, class, &conditions.lets, &conditions.failed));
     let wrong = titled.unwrap_or_default();
@@ -137,9 +141,17 @@ impl<'r> Conditions<'r> {
         Self { rule, class, lets: Vec::new(), failed: Vec::new() }
     }
 
-    fn add_let(&mut self, name: &Text, text: &Text, report: &mut Report) {
-        match cond::compile_any(&text.value, self.class, &self.lets) {
-            Ok(compiled) => self.lets.push((name.value.clone(), compiled)),
+    fn add_let(&mut self, name: &Text, text: &Text, shared: &mut Shared, report: &mut Report) {
+        let said = self.said(text);
+        let compiled = match shared.lets.get(&said) {
+            Some(cond) => Ok(cond.clone()),
+            None => cond::compile_any(&text.value, self.class, &self.lets),
+        };
+        match compiled {
+            Ok(compiled) => {
+                shared.lets.entry(said).or_insert_with(|| compiled.clone());
+                self.lets.push((name.value.clone(), compiled));
+            }
             Err(error) => {
                 self.refuse(&format!("let.{}", name.value), text, error, report);
                 self.failed.push(name.value.clone());
@@ -148,14 +160,18 @@ impl<'r> Conditions<'r> {
     }
 
     fn condition(&self, key: &str, text: &Text, shared: &mut Shared, report: &mut Report) -> Option<Cond> {
-        let lets = self.lets.iter().map(|(name, cond)| (name.clone(), cond.source.clone()));
-        let said = (self.class, lets.collect(), text.value.clone());
-        if let Some(cond) = shared.0.get(&said) {
+        let said = self.said(text);
+        if let Some(cond) = shared.conditions.get(&said) {
             return Some(cond.clone());
         }
         let compiled = self.compiled(key, text, cond::compile, report)?;
-        shared.0.insert(said, compiled.clone());
+        shared.conditions.insert(said, compiled.clone());
         Some(compiled)
+    }
+
+    fn said(&self, text: &Text) -> Said {
+        let lets = self.lets.iter().map(|(name, cond)| (name.clone(), cond.source.clone()));
+        (self.class, lets.collect(), text.value.clone())
     }
 
     /// Compiles a text by one of the ways to compile a condition.
