@@ -69,26 +69,36 @@ pub fn config(config: &Config) -> String {
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {
-    let mut hasher = Hasher(Sha256::new());
+    let mut hasher = Hasher { hash: Sha256::new(), text: String::with_capacity(2 * CHUNK) };
     // Writing into a hasher cannot fail.
     let _ = hasher.write_fmt(text);
-    hex16(&hasher.0.finalize())
+    hasher.hash.update(&hasher.text);
+    hex16(&hasher.hash.finalize())
 }
 
-struct Hasher(Sha256);
+/// Bytes of text that are hashed at once: text comes in crumbs.
+const CHUNK: usize = 1024;
+
+struct Hasher {
+    hash: Sha256,
+    /// What is not hashed yet.
+    text: String,
+}
 
 impl Write for Hasher {
     fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        self.0.update(s.as_bytes());
+        self.text.push_str(s);
+        if self.text.len() >= CHUNK {
+            self.hash.update(&self.text);
+            self.text.clear();
+        }
         Ok(())
     }
 }
 
 fn hex16(bytes: &[u8]) -> String {
-    bytes.iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    let first = bytes.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
 
 #[cfg(test)]
