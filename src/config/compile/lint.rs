@@ -170,6 +170,7 @@ fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String
 /// neither.
 pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
     const USED: Metric = metric("fs.used");
+    const AVAIL: Metric = metric("fs.avail");
     const RELIEVED: [&str; 6] = ["fs.avail", "fs.size", "eta(", "forecast(", "deriv(", "delta("];
     if raises.iter().any(|(_, cond)| RELIEVED.iter().any(|r| cond.canonical().contains(r))) {
         return;
@@ -182,7 +183,7 @@ pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
         let Some(share) = comparisons.iter().find(|c| is_share(c)) else { continue };
         let part = share.compare.text();
         let message = format!("rule `{rule}`: a share alone says little about a large file system");
-        let left = human((1.0 - share.limit).max(0.0) * 20.0 * TIB, metric("fs.avail").spec().ty);
+        let left = human((1.0 - share.limit).max(0.0) * 20.0 * TIB, AVAIL.spec().ty);
         let finding = Finding::warning(place(text, &part), message).lint(PERCENT_ONLY);
         report.add(finding.label(format!("of 20 TiB, {left} would be left")).help(format!(
             "add the space that is left or when it will be full:\n{part} and fs.avail < 50GiB\n{part} and \
@@ -193,6 +194,9 @@ pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
 }
 
 fn forecasts(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    if cond.windows().is_empty() {
+        return;
+    }
     let canonical = cond.canonical();
     for (name, window_at) in [("eta", 2), ("forecast", 1)] {
         for (call, args, rest) in calls(canonical, name) {
@@ -314,7 +318,8 @@ pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, re
 /// A line through a handful of samples follows every jitter.
 fn few_samples(rule: &Rule, at: At, interval: i64, report: &mut Report) {
     for (name, window_at) in [("eta", 2), ("forecast", 1), ("deriv", 1)] {
-        for canonical in rule.steps.iter().map(|s| s.raise.canonical()) {
+        let looking_back = rule.steps.iter().filter(|s| !s.raise.windows().is_empty());
+        for canonical in looking_back.map(|s| s.raise.canonical()) {
             for (call, args, _) in calls(canonical, name) {
                 let window = args.get(window_at).and_then(|a| value::duration(a).ok()).filter(|w| *w > 0);
                 let Some(window) = window.filter(|w| *w < FEWEST * interval) else { continue };
