@@ -175,8 +175,7 @@ fn gather(
     }
     for (own, file) in with_own {
         let chain: Vec<_> = own.iter().chain([&below.main, &below.builtin]).collect();
-        let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
-        door::unique("rule", in_file.iter(), report);
+        door::unique("rule", file.rules.iter().map(|r| &r.id), report);
         for raw in file.rules {
             if report.wants_origins && !raw.retires {
                 origins.rule(&raw, &chain, report);

@@ -23,22 +23,22 @@ type Shared = BTreeMap<(Vec<Metric>, Option<i64>), (Cond, Cond)>;
 /// Adds the companion of every rule that has one.
 pub fn add(rules: &mut BTreeMap<String, Known>) {
     let mut shared = Shared::new();
-    let made: Vec<_> = rules
+    let mut made: BTreeMap<_, _> = rules
         .values()
         .filter_map(|known| {
             let plan = companion(known.plan.as_ref()?, &mut shared)?;
-            let id = (plan.id.clone(), known.id.1);
-            Some(Known {
-                id,
+            let made = Known {
+                id: (plan.id.clone(), known.id.1),
                 class: known.class,
                 is_shipped: known.is_shipped,
                 plan: Some(Arc::new(plan)),
                 depends: Vec::new(),
                 suppresses: Vec::new(),
-            })
+            };
+            Some((made.id.0.clone(), made))
         })
         .collect();
-    rules.extend(made.into_iter().map(|known| (known.id.0.clone(), known)));
+    rules.append(&mut made);
 }
 
 /// Every object that is declared: each check, and what rules that would miss it name without a glob.
@@ -49,8 +49,14 @@ pub fn declared(rules: &[Arc<Rule>], checks: &[RawCheck]) -> Vec<Arc<Instance>> 
         rule.silence.of.is_none()
             && (watched.contains(&rule.id) || rule.silence.on_missing == OnMissing::Raise)
     };
-    let named = rules.iter().filter(misses).flat_map(|rule| named_by(rule));
-    let mut all: Vec<_> = checks.iter().map(check).chain(named).collect();
+    // Many rules name the same object: the first of them says what it is like.
+    let mut named = BTreeMap::new();
+    for rule in rules.iter().filter(misses) {
+        for labels in identities(rule) {
+            named.entry((rule.class, labels)).or_insert_with_key(|(_, labels)| object(rule, labels));
+        }
+    }
+    let mut all: Vec<_> = checks.iter().map(check).chain(named.into_values()).collect();
     // A check that a rule names as well is told apart by its kind: the first is the [[check]].
     all.sort_by(|a, b| a.key().cmp(b.key()));
     all.dedup_by(|later, first| later.key() == first.key());
@@ -143,17 +149,14 @@ fn blind_without(rule: &Rule) -> Vec<Metric> {
     if own.is_empty() { all } else { own }
 }
 
-/// The objects that a rule names outright.
-fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
-    // A label that describes it and has one possible value is part of what is declared.
+/// An object that a rule names outright. A label that describes it and has one possible value is part of it.
+fn object(rule: &Rule, identity: &[(&str, &str)]) -> Arc<Instance> {
     let other = rule.class.spec().other.iter();
     let other = other.filter_map(|l| Some((*l, names(rule, l).filter(|v| v.len() == 1)?[0].as_str())));
-    let other: Vec<_> = other.collect();
-    let of = |labels: &Vec<(&str, &str)>| Instance::of(rule.class, &[&labels[..], &other].concat());
-    identities(rule).iter().map(of).collect()
+    Instance::of(rule.class, &[identity, &other.collect::<Vec<_>>()].concat())
 }
 
-/// Their identity labels: every one has a list of names without globs.
+/// The identity labels of the objects that a rule names outright: each has a list of names without globs.
 fn identities(rule: &Rule) -> Vec<Vec<(&'static str, &str)>> {
     let identity = rule.class.spec().identity;
     if identity.is_empty() {
