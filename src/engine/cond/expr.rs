@@ -331,3 +331,18 @@ fn significant(value: f64) -> String {
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     format!("{rounded}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_written_as_rounding_to_twelve_digits_writes_them() {
+        for value in [0.07_f64 * 100.0, 0.29 * 100.0, -85.0, 0.0, 0.4999, 1.000_000_000_004_9, 1e11, 1e15] {
+            for value in [value, value.next_up(), value.next_down(), value * 1.000_000_000_001] {
+                let rounded: f64 = format!("{value:.11e}").parse().unwrap();
+                assert_eq!(literal(value, Type::of(Base::Number)), rounded.to_string(), "{value:e}");
+            }
+        }
+    }
+}
