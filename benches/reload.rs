@@ -4,12 +4,15 @@
 //! of the swap needs no engine; swap is what the engine does with the new plan while it watches 200 or 1 000
 //! instances with the old one, which is all that the loop waits for, beside the copy on which the outlook is
 //! tried out. `whole` is the sum without the outlook when the limits of all rules have changed.
+//!
+//! `SEXTON_LOADS=1` only parses and compiles, as often as it says: for callgrind, which counts instructions
+//! and does not mind how busy the machine is.
 
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group};
 use sexton::config::{self, Config, HostFacts};
 use sexton::engine::core::Engine;
 use sexton::engine::effect::Step;
@@ -120,4 +123,13 @@ fn reload_on(c: &mut Criterion, instances: usize) {
 }
 
 criterion_group!(benches, reload);
-criterion_main!(benches);
+
+fn main() {
+    if let Some(loads) = std::env::var("SEXTON_LOADS").ok().and_then(|n| n.parse::<usize>().ok()) {
+        let texts = files(1, INSTANCES[0]);
+        (0..loads).for_each(|_| drop(black_box(load(&texts))));
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -96,7 +96,7 @@ pub fn compile(
     let host = host(&layers.host, tier(&layers, &below), facts, report);
     let windows = windows::compile(&layers.windows, &rules, &host.host.name, report);
     let tests = test::compile(std::mem::take(&mut layers.tests), &rules, report);
-    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).map(Arc::new).collect();
+    let plans: Vec<_> = rules.values().filter_map(|r| r.plan.clone()).collect();
     layers.overrides.iter().for_each(|raw| origins.override_(raw, report));
     let plan = Plan {
         declared: companion::declared(&plans, &layers.checks),
@@ -144,7 +144,7 @@ pub struct Known {
     /// It is built in, or takes the place of one that is.
     is_shipped: bool,
     /// `None`: switched off, or wrong.
-    plan: Option<Rule>,
+    plan: Option<Arc<Rule>>,
     depends: Vec<RawRelation>,
     suppresses: Vec<RawRelation>,
 }
@@ -155,7 +155,7 @@ fn gather(
     report: &mut Report,
 ) -> (Layers, BTreeMap<String, Known>, Below) {
     let (mut layers, mut below) = (Layers::default(), Below::default());
-    let mut rules = BTreeMap::new();
+    let (mut rules, mut shared) = (BTreeMap::new(), rule::Shared::default());
     // The defaults of the main file stand for all files, also for the one below it.
     let mut with_own = Vec::with_capacity(files.len());
     for (role, mut file) in files {
@@ -175,13 +175,12 @@ fn gather(
     }
     for (own, file) in with_own {
         let chain: Vec<_> = own.iter().chain([&below.main, &below.builtin]).collect();
-        let in_file = file.rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
-        door::unique("rule", in_file.iter(), report);
+        door::unique("rule", file.rules.iter().map(|r| &r.id), report);
         for raw in file.rules {
             if report.wants_origins && !raw.retires {
                 origins.rule(&raw, &chain, report);
             }
-            take(raw, &chain, &mut rules, origins, report);
+            take(raw, &chain, &mut rules, &mut shared, origins, report);
         }
         layers.host.extend(file.host);
         layers.collect.extend(file.collect);
@@ -204,6 +203,7 @@ fn take(
     raw: RawRule,
     chain: &[&RawDefaults],
     rules: &mut BTreeMap<String, Known>,
+    shared: &mut rule::Shared,
     origins: &mut Origins,
     report: &mut Report,
 ) {
@@ -222,7 +222,7 @@ fn take(
         }
         return;
     }
-    let mut plan = rule::compile(&raw, chain, report);
+    let mut plan = rule::compile(&raw, chain, shared, report).map(Arc::new);
     if !raw.enabled
         && let Some(plan) = plan.take().filter(|_| report.wants_origins)
     {

@@ -42,13 +42,23 @@ pub struct Source {
     pub name: String,
     /// Its text, without a byte order mark.
     pub text: Arc<str>,
+    /// How origins call it.
+    short: String,
     starts: OnceCell<Vec<u32>>,
 }
 
 impl Source {
     /// A source from text in memory.
     pub fn new(role: Role, name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { role, name: name.into(), text: text.into(), starts: OnceCell::new() }
+        let name = name.into();
+        let parts = match role {
+            Role::Builtin => usize::MAX,
+            Role::Main => 1,
+            Role::DropIn => 2,
+        };
+        let mut short: Vec<_> = name.rsplit('/').take(parts).collect();
+        short.reverse();
+        Self { role, short: short.join("/"), name, text: text.into(), starts: OnceCell::new() }
     }
 
     /// Zero-based line of a byte offset, and the bytes of that line without its end.
@@ -63,19 +73,12 @@ impl Source {
 
     /// `rules.d/10-disk.toml:12`: the last two parts of the path when it is a drop-in, else the last.
     pub fn origin(&self, offset: usize) -> String {
-        if self.role == Role::Builtin {
-            return format!("{}:{}", self.name, self.line(offset).0 + 1);
-        }
-        let parts: Vec<_> =
-            self.name.rsplit('/').take(if self.role == Role::DropIn { 2 } else { 1 }).collect();
-        let short: Vec<_> = parts.into_iter().rev().collect();
-        format!("{}:{}", short.join("/"), self.line(offset).0 + 1)
+        format!("{}:{}", self.short, self.line(offset).0 + 1)
     }
 }
 
 fn line_starts(text: &str) -> Vec<u32> {
-    let after_newline = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1);
-    std::iter::once(0).chain(after_newline).collect()
+    std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i as u32 + 1)).collect()
 }
 
 /// Why a file could not be taken.

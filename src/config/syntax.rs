@@ -17,7 +17,7 @@ const MOST_ERRORS: usize = 200;
 
 /// Parses a file; what could not be understood is reported and missing from the table.
 pub fn parse<'t>(file: u32, text: &'t str, report: &mut Report) -> Spanned<DeTable<'t>> {
-    if let Some(span) = too_deep(text) {
+    if let Some(span) = has_many_dots(text).then(|| too_deep(text)).flatten() {
         let message = format!("a key with more than {MOST_DOTS} dots");
         report.add(Finding::syntax(At::new(file, span), message).help("no key here needs more than two"));
         return Spanned::new(0..0, DeTable::new());
@@ -106,6 +106,19 @@ fn on_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
         true => start..start,
         false => start..span.end.min(text.len()),
     }
+}
+
+/// A key stands on one line: where none has more dots than that, whatever they are, there is nothing to lex.
+fn has_many_dots(text: &str) -> bool {
+    let mut dots = 0;
+    text.bytes().any(|byte| {
+        match byte {
+            b'\n' => dots = 0,
+            b'.' => dots += 1,
+            _ => {}
+        }
+        dots > MOST_DOTS
+    })
 }
 
 fn too_deep(text: &str) -> Option<std::ops::Range<usize>> {

@@ -75,7 +75,7 @@ impl<'t> Walk<'t> {
 
     /// The same table under another name in messages.
     pub fn named(&self, what: &str) -> Walk<'t> {
-        Walk { what: what.to_owned(), ..self.clone() }
+        Walk { at: self.at, what: what.to_owned(), items: self.items, below: self.below.clone() }
     }
 
     /// Reports every key that does not belong here; `more` are known keys beside those of `keys`. What lies
@@ -124,19 +124,17 @@ impl<'t> Walk<'t> {
 
     /// The value of a key, whatever it is.
     pub fn get(&self, key: &str) -> Option<Item<'t>> {
-        self.owner(key).and_then(|w| w.items.get(key).map(|v| w.own(v)))
+        self.find(key).map(|(owner, _, value)| owner.own(value))
     }
 
     /// True when the key stands here, right or wrong.
     pub fn has(&self, key: &str) -> bool {
-        self.owner(key).is_some()
+        self.find(key).is_some()
     }
 
     /// Where the key's name stands.
     pub fn key_at(&self, key: &str) -> At {
-        let owner = self.owner(key);
-        let found = owner.and_then(|w| w.items.get_key_value(key).map(|(k, _)| At::new(w.at.file, k.span())));
-        found.unwrap_or(self.at)
+        self.find(key).map_or(self.at, |(owner, key, _)| At::new(owner.at.file, key.span()))
     }
 
     /// Where a value stands.

@@ -338,11 +338,14 @@ impl Instance {
     /// An instance from its class and labels; a missing identity label counts as empty.
     pub fn new(class: Class, labels: BTreeMap<String, String>) -> Self {
         let mut key = class.name().to_owned();
+        for (i, label) in class.spec().identity.iter().enumerate() {
+            key.push(if i == 0 { '{' } else { ',' });
+            key.push_str(label);
+            key.push('=');
+            key.push_str(labels.get(*label).map_or("", String::as_str));
+        }
         if !class.spec().identity.is_empty() {
-            let named = class.spec().identity.iter();
-            let parts: Vec<_> =
-                named.map(|l| format!("{l}={}", labels.get(*l).map_or("", String::as_str))).collect();
-            key = format!("{key}{{{}}}", parts.join(","));
+            key.push('}');
         }
         Self { class, labels, key }
     }

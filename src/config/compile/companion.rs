@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Known, hash};
 use crate::config::raw::RawCheck;
-use crate::engine::cond;
+use crate::engine::cond::{self, Cond};
 use crate::engine::moment::human;
 use crate::engine::plan::{EXPECTED_WITHIN, Globs, OnMissing, Rule, Silence, StepPlan, default_reopen};
 use crate::engine::record::{Nature, Severity};
@@ -17,24 +17,28 @@ const SUFFIX: &str = "/nodata";
 /// Most objects that one rule declares.
 const MOST_DECLARED: usize = 1_000;
 
+/// Conditions of companions, by what they say: the signals of a rule, and how long it bears their silence.
+type Shared = BTreeMap<(Vec<Metric>, Option<i64>), (Cond, Cond)>;
+
 /// Adds the companion of every rule that has one.
 pub fn add(rules: &mut BTreeMap<String, Known>) {
-    let made: Vec<_> = rules
+    let mut shared = Shared::new();
+    let mut made: BTreeMap<_, _> = rules
         .values()
         .filter_map(|known| {
-            let plan = companion(known.plan.as_ref()?)?;
-            let id = (plan.id.clone(), known.id.1);
-            Some(Known {
-                id,
+            let plan = companion(known.plan.as_ref()?, &mut shared)?;
+            let made = Known {
+                id: (plan.id.clone(), known.id.1),
                 class: known.class,
                 is_shipped: known.is_shipped,
-                plan: Some(plan),
+                plan: Some(Arc::new(plan)),
                 depends: Vec::new(),
                 suppresses: Vec::new(),
-            })
+            };
+            Some((made.id.0.clone(), made))
         })
         .collect();
-    rules.extend(made.into_iter().map(|known| (known.id.0.clone(), known)));
+    rules.append(&mut made);
 }
 
 /// Every object that is declared: each check, and what rules that would miss it name without a glob.
@@ -45,15 +49,21 @@ pub fn declared(rules: &[Arc<Rule>], checks: &[RawCheck]) -> Vec<Arc<Instance>> 
         rule.silence.of.is_none()
             && (watched.contains(&rule.id) || rule.silence.on_missing == OnMissing::Raise)
     };
-    let named = rules.iter().filter(misses).flat_map(|rule| named_by(rule));
-    let mut all: Vec<_> = checks.iter().map(check).chain(named).collect();
+    // Many rules name the same object: the first of them says what it is like.
+    let mut named = BTreeMap::new();
+    for rule in rules.iter().filter(misses) {
+        for labels in identities(rule) {
+            named.entry((rule.class, labels)).or_insert_with_key(|(_, labels)| object(rule, labels));
+        }
+    }
+    let mut all: Vec<_> = checks.iter().map(check).chain(named.into_values()).collect();
     // A check that a rule names as well is told apart by its kind: the first is the [[check]].
     all.sort_by(|a, b| a.key().cmp(b.key()));
     all.dedup_by(|later, first| later.key() == first.key());
     all
 }
 
-fn companion(rule: &Rule) -> Option<Rule> {
+fn companion(rule: &Rule, shared: &mut Shared) -> Option<Rule> {
     let metrics = blind_without(rule);
     if metrics.is_empty() {
         return None;
@@ -61,46 +71,58 @@ fn companion(rule: &Rule) -> Option<Rule> {
     let name = rule.class.spec().identity.first().map_or(String::new(), |label| format!("{{{label}}}: "));
     let signals: Vec<_> = metrics.iter().map(|m| m.name()).collect();
     let signals = signals.join(", ");
-    let (raise, clear, title, what) = match rule.silence.nodata_after {
+    let (title, what) = match rule.silence.nodata_after {
         Some(0) => return None,
         Some(ns) => {
             let time = human(ns);
             let what = format!("For {time} there has been no value of a signal that it needs ({signals})");
             let title = format!("{name}no data for {time}, rule {} is blind", rule.id);
-            (cond::missing(&metrics, ns), cond::known(&metrics, false), title, what)
+            (title, what)
         }
-        None if named_by(rule).is_empty() => return None,
+        None if identities(rule).is_empty() => return None,
         None => {
             let what = format!("The rule names it, and nothing was ever seen of it ({signals})");
             let title = format!("{name}never seen, rule {} is blind", rule.id);
-            (cond::unseen(&metrics, EXPECTED_WITHIN), cond::known(&metrics, true), title, what)
+            (title, what)
         }
     };
+    let conditions = shared.entry((metrics, rule.silence.nodata_after));
+    let (raise, clear) = conditions.or_insert_with_key(|(metrics, nodata_after)| match nodata_after {
+        Some(ns) => (cond::missing(metrics, *ns), cond::known(metrics, false)),
+        None => (cond::unseen(metrics, EXPECTED_WITHIN), cond::known(metrics, true)),
+    });
     let step = StepPlan {
         severity: Severity::Warning,
         impact: rule.steps.iter().filter_map(|s| s.impact).min(),
         urgency: 3,
-        raise,
-        clear,
+        raise: raise.clone(),
+        clear: clear.clone(),
         for_: 0,
         keep: 0,
     };
-    let id = format!("{}{SUFFIX}", rule.id);
     let mut companion = Rule {
+        id: format!("{}{SUFFIX}", rule.id),
+        hash: String::new(),
+        origin: rule.origin.clone(),
+        class: rule.class,
+        matches: rule.matches.clone(),
         title,
         description: description(&rule.id, &what),
+        runbook: rule.runbook.clone(),
         nature: Nature::Monitoring,
         category: "monitoring/nodata".to_owned(),
         outage: false,
+        service: rule.service.clone(),
+        labels: rule.labels.clone(),
         reopen: default_reopen(Nature::Monitoring),
+        stale: rule.stale,
+        min_coverage: rule.min_coverage,
         steps: vec![step],
         lets: Vec::new(),
         silence: Silence { of: Some(rule.id.clone()), ..Silence::default() },
         every: 0,
         cause_hint: None,
         action: None,
-        id,
-        ..rule.clone()
     };
     companion.hash = hash::rule(&companion);
     Some(companion)
@@ -127,14 +149,22 @@ fn blind_without(rule: &Rule) -> Vec<Metric> {
     if own.is_empty() { all } else { own }
 }
 
-/// The objects that a rule names outright: every identity label has a list of names without globs.
-fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
-    let spec = rule.class.spec();
-    let plain = |globs: &Globs| globs.0.iter().all(|g| !g.starts_with('!') && !g.contains(['*', '?']));
-    let names = |label: &str| rule.matches.0.get(label).filter(|g| plain(g)).map(|g| &g.0);
+/// An object that a rule names outright. A label that describes it and has one possible value is part of it.
+fn object(rule: &Rule, identity: &[(&str, &str)]) -> Arc<Instance> {
+    let other = rule.class.spec().other.iter();
+    let other = other.filter_map(|l| Some((*l, names(rule, l).filter(|v| v.len() == 1)?[0].as_str())));
+    Instance::of(rule.class, &[identity, &other.collect::<Vec<_>>()].concat())
+}
+
+/// The identity labels of the objects that a rule names outright: each has a list of names without globs.
+fn identities(rule: &Rule) -> Vec<Vec<(&'static str, &str)>> {
+    let identity = rule.class.spec().identity;
+    if identity.is_empty() {
+        return Vec::new();
+    }
     let mut named: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
-    for label in spec.identity {
-        let Some(values) = names(label) else { return Vec::new() };
+    for label in identity {
+        let Some(values) = names(rule, label) else { return Vec::new() };
         if named.len().saturating_mul(values.len()) > MOST_DECLARED {
             return Vec::new();
         }
@@ -143,11 +173,11 @@ fn named_by(rule: &Rule) -> Vec<Arc<Instance>> {
             .flat_map(|labels| values.iter().map(|v| [&labels[..], &[(*label, v.as_str())]].concat()))
             .collect();
     }
-    if spec.identity.is_empty() {
-        return Vec::new();
-    }
-    // A label that describes it and has one possible value is part of what is declared.
-    let other = spec.other.iter().filter_map(|l| Some((*l, names(l).filter(|v| v.len() == 1)?[0].as_str())));
-    let other: Vec<_> = other.collect();
-    named.iter().map(|labels| Instance::of(rule.class, &[&labels[..], &other].concat())).collect()
+    named
+}
+
+/// What a rule names of a label, when none of it is a glob.
+fn names<'r>(rule: &'r Rule, label: &str) -> Option<&'r [String]> {
+    let plain = |globs: &&Globs| globs.0.iter().all(|g| !g.starts_with('!') && !g.contains(['*', '?']));
+    rule.matches.0.get(label).filter(plain).map(|globs| &globs.0[..])
 }

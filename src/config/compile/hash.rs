@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::engine::cond::Cond;
-use crate::engine::plan::{Action, Rule, StepPlan};
+use crate::engine::plan::{Action, Rule};
 use crate::engine::suppress::Ancestor;
 
 /// The host id: first 16 hex digits of HMAC-SHA256(machine-id, "sexton").
@@ -25,11 +25,11 @@ pub fn host_id(machine_id: &str) -> String {
 
 /// The version of a rule. Conditions count in their canonical spelling.
 pub fn rule(rule: &Rule) -> String {
-    let step = |s: &StepPlan| {
-        let conditions = (s.raise.canonical().to_owned(), s.clear.canonical().to_owned());
+    let steps = rule.steps.iter().map(|s| {
+        let conditions = (s.raise.canonical(), s.clear.canonical());
         (s.severity, s.impact, s.urgency, s.for_, s.keep, conditions)
-    };
-    let steps: Vec<_> = rule.steps.iter().map(step).collect();
+    });
+    let steps: Vec<_> = steps.collect();
     let lets: Vec<_> = rule.lets.iter().map(|(name, cond)| (name, cond.canonical())).collect();
     let identity = (&rule.id, rule.class.name(), &rule.matches, rule.nature, &rule.category, rule.outage);
     let words = (&rule.title, &rule.description, &rule.runbook, &rule.service, &rule.labels);
@@ -69,26 +69,36 @@ pub fn config(config: &Config) -> String {
 }
 
 fn digest(text: std::fmt::Arguments<'_>) -> String {
-    let mut hasher = Hasher(Sha256::new());
+    let mut hasher = Hasher { hash: Sha256::new(), text: String::with_capacity(2 * CHUNK) };
     // Writing into a hasher cannot fail.
     let _ = hasher.write_fmt(text);
-    hex16(&hasher.0.finalize())
+    hasher.hash.update(&hasher.text);
+    hex16(&hasher.hash.finalize())
 }
 
-struct Hasher(Sha256);
+/// Bytes of text that are hashed at once: text comes in crumbs.
+const CHUNK: usize = 1024;
+
+struct Hasher {
+    hash: Sha256,
+    /// What is not hashed yet.
+    text: String,
+}
 
 impl Write for Hasher {
     fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        self.0.update(s.as_bytes());
+        self.text.push_str(s);
+        if self.text.len() >= CHUNK {
+            self.hash.update(&self.text);
+            self.text.clear();
+        }
         Ok(())
     }
 }
 
 fn hex16(bytes: &[u8]) -> String {
-    bytes.iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    let first = bytes.iter().take(8).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
 
 #[cfg(test)]

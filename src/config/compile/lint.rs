@@ -116,8 +116,8 @@ fn named(finding: Finding, text: &Text, part: String) -> Finding {
 
 fn units(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
     for compared in cond.program().comparisons() {
-        let part = compared.compare.text();
         let Some((why, help)) = odd(compared.metric, compared.relation, compared.limit) else { continue };
+        let part = compared.compare.text();
         let finding =
             Finding::warning(place(text, &part), format!("rule `{rule}`: {why}")).lint(UNIT_MISTAKE);
         report.add(named(finding, text, part).help(help));
@@ -127,8 +127,8 @@ fn units(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
 /// What is odd about a limit of a signal, and what to write instead.
 fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String)> {
     let (name, ty) = (metric.name(), metric.spec().ty);
-    let value = human(limit, ty);
-    let said = |help: String| Some((format!("{value} is an odd limit for {name}"), help));
+    let value = || human(limit, ty);
+    let said = |help: String| Some((format!("{} is an odd limit for {name}", value()), help));
     match ty.base {
         _ if ty.per_second => None,
         Base::Ratio if BEYOND_ONE.contains(&name) => None,
@@ -141,7 +141,7 @@ fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String
                 _ => false,
             };
             if never {
-                let why = format!("{name} {} {value} is never true", relation.sign());
+                let why = format!("{name} {} {} is never true", relation.sign(), value());
                 return Some((why, format!("{name} goes from 0 % to 100 %")));
             }
             let meant = limit * 10_000.0;
@@ -170,6 +170,7 @@ fn odd(metric: Metric, relation: Relation, limit: f64) -> Option<(String, String
 /// neither.
 pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
     const USED: Metric = metric("fs.used");
+    const AVAIL: Metric = metric("fs.avail");
     const RELIEVED: [&str; 6] = ["fs.avail", "fs.size", "eta(", "forecast(", "deriv(", "delta("];
     if raises.iter().any(|(_, cond)| RELIEVED.iter().any(|r| cond.canonical().contains(r))) {
         return;
@@ -182,7 +183,7 @@ pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
         let Some(share) = comparisons.iter().find(|c| is_share(c)) else { continue };
         let part = share.compare.text();
         let message = format!("rule `{rule}`: a share alone says little about a large file system");
-        let left = human((1.0 - share.limit).max(0.0) * 20.0 * TIB, metric("fs.avail").spec().ty);
+        let left = human((1.0 - share.limit).max(0.0) * 20.0 * TIB, AVAIL.spec().ty);
         let finding = Finding::warning(place(text, &part), message).lint(PERCENT_ONLY);
         report.add(finding.label(format!("of 20 TiB, {left} would be left")).help(format!(
             "add the space that is left or when it will be full:\n{part} and fs.avail < 50GiB\n{part} and \
@@ -193,6 +194,9 @@ pub fn percent(rule: &str, raises: &[(&Text, &Cond)], report: &mut Report) {
 }
 
 fn forecasts(rule: &str, text: &Text, cond: &Cond, report: &mut Report) {
+    if cond.windows().is_empty() {
+        return;
+    }
     let canonical = cond.canonical();
     for (name, window_at) in [("eta", 2), ("forecast", 1)] {
         for (call, args, rest) in calls(canonical, name) {
@@ -235,9 +239,12 @@ fn limit_behind(rest: &str) -> Option<i64> {
 /// The calls of a function in a canonical condition: the call, its arguments, what follows.
 fn calls<'c>(canonical: &'c str, name: &str) -> Vec<(&'c str, Vec<&'c str>, &'c str)> {
     let mut all = Vec::new();
-    for (start, _) in canonical.match_indices(&format!("{name}(")) {
-        let is_other = canonical[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
+    for (start, _) in canonical.match_indices(name) {
         let open = start + name.len() + 1;
+        if !canonical[start + name.len()..].starts_with('(') {
+            continue;
+        }
+        let is_other = canonical[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
         let (mut depth, mut args, mut from) = (1, Vec::new(), open);
         for (at, c) in canonical[open..].char_indices().map(|(i, c)| (open + i, c)) {
             match c {
@@ -278,7 +285,6 @@ pub fn replaced(old: &(String, At), new: &(String, At), report: &mut Report) {
 
 /// Looks at all rules together with what they watch.
 pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, report: &mut Report) {
-    let mut seen: BTreeMap<String, &Known> = BTreeMap::new();
     for known in rules.values() {
         let Some(rule) = &known.plan else { continue };
         steps(rule, known.id.1, report);
@@ -293,10 +299,12 @@ pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, re
         }
     }
     // What a companion says twice its rule has said.
+    let mut seen: BTreeMap<_, &Known> = BTreeMap::new();
     for known in rules.values() {
         let Some(rule) = known.plan.as_ref().filter(|rule| rule.silence.of.is_none()) else { continue };
         let conditions: Vec<_> = rule.steps.iter().map(|s| s.raise.canonical()).collect();
-        let meaning = format!("{:?} {:?} {conditions:?}", rule.class, rule.matches);
+        let matches: Vec<_> = rule.matches.0.iter().map(|(label, globs)| (label, &globs.0)).collect();
+        let meaning = (rule.class, matches, conditions);
         if let Some(other) = seen.get(&meaning) {
             let message = format!("rules `{}` and `{}` raise on the same condition", other.id.0, rule.id);
             let finding =
@@ -311,7 +319,8 @@ pub fn rules(rules: &BTreeMap<String, Known>, config: &Config, doors: &Doors, re
 /// A line through a handful of samples follows every jitter.
 fn few_samples(rule: &Rule, at: At, interval: i64, report: &mut Report) {
     for (name, window_at) in [("eta", 2), ("forecast", 1), ("deriv", 1)] {
-        for canonical in rule.steps.iter().map(|s| s.raise.canonical()) {
+        let looking_back = rule.steps.iter().filter(|s| !s.raise.windows().is_empty());
+        for canonical in looking_back.map(|s| s.raise.canonical()) {
             for (call, args, _) in calls(canonical, name) {
                 let window = args.get(window_at).and_then(|a| value::duration(a).ok()).filter(|w| *w > 0);
                 let Some(window) = window.filter(|w| *w < FEWEST * interval) else { continue };
@@ -448,6 +457,9 @@ fn switched_off(rule: &Rule, config: &Config, doors: &Doors) -> Option<&'static 
 
 /// No text that one of its own globs takes gets through.
 fn accepts_nothing(globs: &Globs) -> bool {
+    if !globs.0.iter().any(|g| g.starts_with('!')) {
+        return false;
+    }
     let positive: Vec<&String> = globs.0.iter().filter(|g| !g.starts_with('!')).collect();
     let mut samples = ["x", "/x", ""].map(str::to_owned).to_vec();
     samples.extend(

@@ -2,6 +2,7 @@
 //! it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::diagnose::{At, Report};
 use crate::config::raw::{Place, RawDefaults, RawOverride, RawRelation, RawRule};
@@ -34,7 +35,7 @@ pub struct Relations {
 #[derive(Clone, Debug)]
 pub struct SwitchedOff {
     /// What it would be.
-    pub rule: Rule,
+    pub rule: Arc<Rule>,
     /// Where that is written.
     pub place: String,
 }
@@ -105,7 +106,7 @@ impl Origins {
     }
 
     /// Remembers a rule that is switched off where `at` stands.
-    pub(in crate::config) fn switch_off(&mut self, rule: Rule, at: At, report: &Report) {
+    pub(in crate::config) fn switch_off(&mut self, rule: Arc<Rule>, at: At, report: &Report) {
         let (file, line) = (self.file(at.file), line(at, report));
         self.off.insert(rule.id.clone(), SwitchedOff { rule, place: format!("{file}:{line}") });
     }

@@ -4,6 +4,7 @@
 //! of the way ask for. A rule that is switched off explains nothing and nothing leads through it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Known, hash};
 use crate::config::diagnose::{At, Finding, Report};
@@ -39,7 +40,8 @@ pub fn compile(rules: &mut BTreeMap<String, Known>, report: &mut Report) -> BTre
     for rule in edges.keys() {
         let ancestors = ancestors(rule, &edges, report);
         if let Some(plan) = rules.get_mut(rule).and_then(|known| known.plan.as_mut()) {
-            plan.hash = hash::related(&plan.hash, &ancestors);
+            let hash = hash::related(&plan.hash, &ancestors);
+            Arc::make_mut(plan).hash = hash;
             all.insert(rule.clone(), ancestors);
         }
     }

@@ -19,13 +19,29 @@ const KEEP: i64 = 5 * MINUTE;
 /// Share of expected samples that a window needs when no layer says.
 const MIN_COVERAGE: f64 = 0.5;
 
+/// Conditions that were compiled: rules that say the same share one program.
+#[derive(Default)]
+pub struct Shared {
+    conditions: BTreeMap<Said, Cond>,
+    /// Those of `let`, which may be of any type.
+    lets: BTreeMap<Said, Cond>,
+}
+
+/// What the meaning of a condition depends on: the class, the `let` expressions with their names, its text.
+type Said = (Class, Vec<(String, String)>, String);
+
 /// Compiles a rule; `defaults` are the layers below it, nearest first. `None` when something is wrong with
 /// it.
-pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) -> Option<Rule> {
+pub fn compile(
+    raw: &RawRule,
+    defaults: &[&RawDefaults],
+    shared: &mut Shared,
+    report: &mut Report,
+) -> Option<Rule> {
     let class = raw.class?;
     let mut conditions = Conditions::new(&raw.id.0, class);
     for (name, text) in &raw.lets {
-        conditions.add_let(name, text, report);
+        conditions.add_let(name, text, shared, report);
     }
     let titled = raw.title.as_ref().map(|t| title::check(t, class, &conditions.lets, &conditions.failed));
     let wrong = titled.unwrap_or_default();
@@ -34,7 +50,7 @@ pub fn compile(raw: &RawRule, defaults: &[&RawDefaults], report: &mut Report) ->
 
     let written: Vec<&RawStep> =
         if raw.steps.is_empty() { vec![&raw.own] } else { raw.steps.iter().collect() };
-    let compiled = written.iter().map(|step| conditions.step(step, raw, defaults, report));
+    let compiled = written.iter().map(|step| conditions.step(step, raw, defaults, shared, report));
     let steps: Option<Vec<_>> = compiled.collect::<Vec<_>>().into_iter().collect();
     let action = raw.action.as_ref().map(|action| action::compile(action, class, &conditions, report));
     let lets = conditions.lets;
@@ -125,9 +141,17 @@ impl<'r> Conditions<'r> {
         Self { rule, class, lets: Vec::new(), failed: Vec::new() }
     }
 
-    fn add_let(&mut self, name: &Text, text: &Text, report: &mut Report) {
-        match cond::compile_any(&text.value, self.class, &self.lets) {
-            Ok(compiled) => self.lets.push((name.value.clone(), compiled)),
+    fn add_let(&mut self, name: &Text, text: &Text, shared: &mut Shared, report: &mut Report) {
+        let said = self.said(text);
+        let compiled = match shared.lets.get(&said) {
+            Some(cond) => Ok(cond.clone()),
+            None => cond::compile_any(&text.value, self.class, &self.lets),
+        };
+        match compiled {
+            Ok(compiled) => {
+                shared.lets.entry(said).or_insert_with(|| compiled.clone());
+                self.lets.push((name.value.clone(), compiled));
+            }
             Err(error) => {
                 self.refuse(&format!("let.{}", name.value), text, error, report);
                 self.failed.push(name.value.clone());
@@ -135,8 +159,19 @@ impl<'r> Conditions<'r> {
         }
     }
 
-    fn condition(&self, key: &str, text: &Text, report: &mut Report) -> Option<Cond> {
-        self.compiled(key, text, cond::compile, report)
+    fn condition(&self, key: &str, text: &Text, shared: &mut Shared, report: &mut Report) -> Option<Cond> {
+        let said = self.said(text);
+        if let Some(cond) = shared.conditions.get(&said) {
+            return Some(cond.clone());
+        }
+        let compiled = self.compiled(key, text, cond::compile, report)?;
+        shared.conditions.insert(said, compiled.clone());
+        Some(compiled)
+    }
+
+    fn said(&self, text: &Text) -> Said {
+        let lets = self.lets.iter().map(|(name, cond)| (name.clone(), cond.source.clone()));
+        (self.class, lets.collect(), text.value.clone())
     }
 
     /// Compiles a text by one of the ways to compile a condition.
@@ -174,6 +209,7 @@ impl<'r> Conditions<'r> {
         step: &RawStep,
         raw: &RawRule,
         defaults: &[&RawDefaults],
+        shared: &mut Shared,
         report: &mut Report,
     ) -> Option<StepPlan> {
         let layers = || [step, &raw.own].into_iter().chain(defaults.iter().filter_map(|d| d.step.as_ref()));
@@ -183,20 +219,21 @@ impl<'r> Conditions<'r> {
             Severity::Warning | Severity::Info => 3,
         };
         let raise_text = step.raise.as_ref();
-        let raise = raise_text.and_then(|text| self.condition("raise", text, report));
+        let raise = raise_text.and_then(|text| self.condition("raise", text, shared, report));
         if let (Some(cond), Some(text)) = (&raise, raise_text) {
             lint::raise(self.rule, text, cond, report);
         }
         let clear_text = step.clear.as_ref().or(raw.own.clear.as_ref());
         let clear = match (clear_text, &raise, raise_text) {
             (Some(text), ..) => {
-                let clear = self.condition("clear", text, report);
+                let clear = self.condition("clear", text, shared, report);
                 clear.iter().for_each(|cond| lint::clear(self.rule, text, cond, raise.as_ref(), report));
                 clear
             }
             (None, Some(raise), Some(text)) => {
-                report.add(no_clear(self.rule, text, raise));
-                Some(cond::default_clear(raise))
+                let clear = cond::default_clear(raise);
+                report.add(no_clear(self.rule, text, &clear));
+                Some(clear)
             }
             _ => None,
         };
@@ -212,8 +249,7 @@ impl<'r> Conditions<'r> {
     }
 }
 
-fn no_clear(rule: &str, text: &Text, raise: &Cond) -> Finding {
-    let clear = cond::default_clear(raise);
+fn no_clear(rule: &str, text: &Text, clear: &Cond) -> Finding {
     Finding::warning(text.at, format!("rule `{rule}` has no `clear`"))
         .lint(lint::MISSING_CLEAR)
         .label(format!("ends when: {}", shorten(clear.canonical())))

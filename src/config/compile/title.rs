@@ -12,7 +12,9 @@ const MOST: usize = 8;
 /// wrong expressions: that they are unknown here follows from that.
 pub fn check(title: &Text, class: Class, lets: &Lets, failed: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
-    if let Some(at) = ["{{ $", "{{$", "{{ .", "{{."].iter().find_map(|sign| title.value.find(sign)) {
+    if title.value.contains("{{")
+        && let Some(at) = ["{{ $", "{{$", "{{ .", "{{."].iter().find_map(|sign| title.value.find(sign))
+    {
         let message = "`title`: `{{` is a brace here, not a template";
         let finding = Finding::warning(title.part(at..at + 2), message);
         found.push(finding.help("placeholders have one brace: {mount} is {fs.used} full"));

@@ -76,6 +76,9 @@ const ON_FAIL: [(&str, OnFail); 2] = [("escalate", OnFail::Escalate), ("note", O
 
 /// Reads `action` of a rule, or with `is_piece` of a template, which need not be whole.
 pub fn action(rule: &Walk<'_>, is_piece: bool, report: &mut Report) -> Option<RawAction> {
+    if !rule.has("action") {
+        return None;
+    }
     let walk = rule.table("action", &format!("the action of {}", rule.what), report)?;
     walk.check(&ACTION, &[], report);
     if !walk.has("run") && !is_piece {

@@ -354,6 +354,9 @@ fn step(walk: &Walk<'_>, report: &mut Report) -> RawStep {
 }
 
 fn steps(walk: &Walk<'_>, called: &str, own: &RawStep, report: &mut Report) -> Vec<RawStep> {
+    if !walk.has("step") {
+        return Vec::new();
+    }
     let tables = walk.tables("step", &format!("a step of {called}"), report);
     let is_list = walk.get("step").is_some_and(|v| matches!(v.get_ref(), toml::de::DeValue::Array(_)));
     if is_list {

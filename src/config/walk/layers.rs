@@ -3,10 +3,13 @@
 use std::ops::Deref;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeString, DeValue};
 
 use super::{Text, Walk};
 use crate::config::diagnose::{At, Report};
+
+/// A key and where it stands.
+type Key<'t> = Spanned<DeString<'t>>;
 
 /// A value and the file it stands in.
 #[derive(Clone, Copy)]
@@ -71,8 +74,7 @@ impl<'t> Walk<'t> {
 
     /// A table, over those of the same key below.
     pub fn table(&self, key: &str, what: &str, report: &mut Report) -> Option<Walk<'t>> {
-        let owner = self.owner(key)?;
-        let value = owner.items.get(key)?;
+        let (owner, _, value) = self.find(key)?;
         let table = self.table_of(key, owner.own(value), what, report)?;
         let below = owner.below.as_ref().and_then(|w| w.table(key, what, report));
         Some(table.over(below))
@@ -80,8 +82,8 @@ impl<'t> Walk<'t> {
 
     /// The table of a key over those of the same key below, without a word about what is none.
     pub fn within(&self, key: &str) -> Option<Walk<'t>> {
-        let owner = self.owner(key)?;
-        let value = owner.own(owner.items.get(key)?);
+        let (owner, _, value) = self.find(key)?;
+        let value = owner.own(value);
         let DeValue::Table(items) = value.get_ref() else { return None };
         let below = owner.below.as_ref().and_then(|w| w.within(key));
         Some(Walk::new(value.at(), owner.what.clone(), items).over(below))
@@ -89,14 +91,14 @@ impl<'t> Walk<'t> {
 
     /// How messages call the table that has the key.
     pub fn owner_name(&self, key: &str) -> &str {
-        self.owner(key).map_or("", |owner| owner.what.as_str())
+        self.find(key).map_or("", |(owner, ..)| owner.what.as_str())
     }
 
-    /// The uppermost table that has the key.
-    pub(super) fn owner(&self, key: &str) -> Option<&Walk<'t>> {
-        match self.items.contains_key(key) {
-            true => Some(self),
-            false => self.below.as_ref()?.owner(key),
+    /// The uppermost table that has the key, the key there and its value.
+    pub(super) fn find(&self, key: &str) -> Option<(&Walk<'t>, &'t Key<'t>, &'t Spanned<DeValue<'t>>)> {
+        match self.items.get_key_value(key) {
+            Some((key, value)) => Some((self, key, value)),
+            None => self.below.as_ref()?.find(key),
         }
     }
 

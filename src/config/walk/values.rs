@@ -232,6 +232,12 @@ const GLOBS: &str =
 /// A text with what only regular expressions have.
 fn is_expression(glob: &str) -> bool {
     let text = glob.strip_prefix('!').unwrap_or(glob);
+    // One look at most globs, which have none of what expressions are made of.
+    let has_sign = text.contains(['.', '(', '\\', '|', '^', '$']);
+    has_sign && holds_expression(text)
+}
+
+fn holds_expression(text: &str) -> bool {
     text.starts_with('^')
         || text.ends_with('$')
         || [".*/", "(.*", ".*)", "/.*$", ".+", "\\d", "\\.", "\\w", "(?", "|"]

@@ -323,6 +323,26 @@ fn largest<'a>(value: f64, units: &[(f64, &'a str)]) -> Option<(f64, &'a str)> {
 
 /// Twelve significant digits, no trailing zeros: hides the last bit of `0.07 * 100`.
 fn significant(value: f64) -> String {
+    // Nearly all limits are whole numbers; to round those takes no text.
+    let whole = value.round();
+    if (1.0..1e11).contains(&whole.abs()) && (value - whole).abs() < 1e-13 * whole.abs() {
+        return (whole as i64).to_string();
+    }
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     format!("{rounded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_written_as_rounding_to_twelve_digits_writes_them() {
+        for value in [0.07_f64 * 100.0, 0.29 * 100.0, -85.0, 0.0, 0.4999, 1.000_000_000_004_9, 1e11, 1e15] {
+            for value in [value, value.next_up(), value.next_down(), value * 1.000_000_000_001] {
+                let rounded: f64 = format!("{value:.11e}").parse().unwrap();
+                assert_eq!(literal(value, Type::of(Base::Number)), rounded.to_string(), "{value:e}");
+            }
+        }
+    }
 }

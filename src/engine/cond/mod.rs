@@ -130,6 +130,9 @@ pub fn compile_any(source: &str, class: Class, lets: &Lets) -> Result<Cond, Cond
 }
 
 fn expanded(source: &str, lets: &Lets) -> Result<Expr, CondError> {
+    if lets.is_empty() {
+        return parse::parse(source);
+    }
     let find = |name: &str| {
         let (_, cond) = lets.iter().rev().find(|(n, _)| n == name)?;
         cond.expr.as_deref().cloned()

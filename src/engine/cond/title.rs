@@ -58,8 +58,9 @@ impl Title {
                 pieces.push(placeholder(&rest[1..end], class, lets, &error)?);
                 at += end + 1;
             } else {
-                text.push(c);
-                at += c.len_utf8();
+                let end = rest.find(['{', '}']).unwrap_or(rest.len());
+                text.push_str(&rest[..end]);
+                at += end;
             }
         }
         if !text.is_empty() {
