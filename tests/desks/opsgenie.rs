@@ -4,7 +4,8 @@
 use serde_json::{Value as Json, json};
 use sexton::engine::effect::{RecordKind, Stage};
 
-use crate::world::records::Truth;
+use crate::world::records::{Step, Truth};
+use crate::world::server::Fault;
 use crate::world::{Act, Answer, Ask, Desk, Product, Unfit, View, World, alert_read_back, episodes, is_fit};
 
 /// An alert.
