@@ -13,9 +13,9 @@ use super::error::HistoryError;
 use super::group::{Group, Merge};
 use super::log::Entries;
 use super::merge::Wanted;
-use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series};
-use super::rollup::{self, Rows, STEP};
-use super::spread::Spread;
+use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series, Table};
+use super::rollup::{self, Rollup, Rows, STEP};
+use super::spread::{Spread, Steps};
 use crate::engine::moment::{Moment, SECOND, Stamp};
 use crate::engine::signal::{Class, Instance, Kind, Metric, Observation, Value, metric};
 
@@ -67,6 +67,8 @@ pub struct Stream {
     paces: BTreeMap<u32, i64>,
     pieces: VecDeque<Piece>,
     body: Body,
+    /// Steps of segments read before of which a later one has another part, by series.
+    left: BTreeMap<u32, Vec<Rollup>>,
     /// Starts of the daemon that have not been told, by number.
     starts: VecDeque<(i64, i64)>,
     /// The last moment of each run of which there are samples, by its number.
@@ -79,6 +81,8 @@ pub struct Stream {
     coarse: Option<Coarse>,
     /// Observations left out, as their clock ran ahead of a later one.
     pub dropped: u64,
+    /// Those of them that are of the host.
+    pub dropped_of_host: u64,
 }
 
 /// A part with its place in time.
@@ -106,14 +110,15 @@ impl Stream {
         let Ask { from, to, wants, before } = ask;
         let longest = before.values().copied().max().unwrap_or(0);
         let oldest = from.plus(longest.saturating_neg());
-        let raw = reader.parts(RAW, oldest, Stamp(i64::MAX))?;
+        // All of it: what a run's clock said last may lie outside of what is asked for.
+        let raw = reader.parts(RAW, Stamp(i64::MIN), Stamp(i64::MAX))?;
         let rollups = reader.parts(ROLLUP, oldest, to)?;
         let all = reader.series()?;
         let uptime = all.iter().find(|s| s.metric() == Some(UPTIME)).map(|s| s.id);
         let known = |s: &&Series| s.is_end() || s.metric().is_some();
         let wanted: Vec<&Series> = all.iter().filter(known).filter(|s| wants(s)).collect();
         let paces = if rollups.is_empty() { BTreeMap::new() } else { reader.paces(&wanted)? };
-        let ahead: BTreeMap<i64, i64> = raw.iter().map(|p| (p.meta().run, p.meta().ahead)).collect();
+        let ahead = ahead(&raw);
         let starts = reader.starts()?.into_iter();
         let starts = starts.map(|(run, at)| (run, at.saturating_add(ahead.get(&run).copied().unwrap_or(0))));
         let pieces = pieces(rollups, raw, &ahead);
@@ -142,6 +147,7 @@ impl Stream {
             paces,
             pieces,
             body: Body::None,
+            left: BTreeMap::new(),
             starts: starts.collect(),
             ends,
             uptime,
@@ -150,6 +156,7 @@ impl Stream {
             series,
             coarse,
             dropped: 0,
+            dropped_of_host: 0,
         })
     }
 
@@ -268,6 +275,7 @@ impl Stream {
             self.seen.at = Moment::at(at);
             if at >= piece.until {
                 self.dropped += 1;
+                self.dropped_of_host += u64::from(self.seen.instance.class == Class::Host);
                 continue;
             }
             if at < self.from {
@@ -280,13 +288,15 @@ impl Stream {
         Ok(true)
     }
 
-    fn open(&self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
+    fn open(&mut self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
         let meta = *piece.part.meta();
         let some = self.reaching(meta.last + piece.shift);
         let is_most = some.0.len() * MOST >= self.series;
         Ok(match piece.part {
             Part::Packed(_) if meta.kind == ROLLUP => {
-                Body::Merged(piece, Box::new(reader.spread(&meta, &some, &self.paces)?))
+                let limits = self.limits(&piece);
+                let merge = reader.spread(&meta, &some, &self.paces, limits, &mut self.left)?;
+                Body::Merged(piece, Box::new(merge))
             }
             Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some, is_most)?)),
             Part::Recent(_) => match reader.entries(&meta)? {
@@ -294,6 +304,16 @@ impl Stream {
                 None => Body::None,
             },
         })
+    }
+
+    /// Where a segment of rollups ends: where the next one begins, if that has a part of its steps, and where
+    /// samples begin.
+    fn limits(&self, piece: &Piece) -> (i64, i64) {
+        let of = |kind: i64| self.pieces.iter().find(|p| p.part.meta().kind == kind);
+        let (first, last) = (|p: &Piece| p.part.meta().first, piece.part.meta().last);
+        let next = of(ROLLUP).map(first).filter(|next| *next <= last);
+        let samples = of(RAW).map(|raw| first(raw).saturating_add(raw.shift).saturating_sub(piece.shift));
+        (next.unwrap_or(i64::MAX), samples.unwrap_or(i64::MAX))
     }
 
     /// The series that are wanted of a part that ends then.
@@ -312,6 +332,19 @@ impl Stream {
 fn samples(meta: &Meta) -> u64 {
     let n = meta.samples.unsigned_abs();
     if meta.kind == ROLLUP { n.saturating_mul(FULL) } else { n }
+}
+
+/// What the clocks of each run said last: wall time less steady time. That goes by steady time, as the wall
+/// may have been set back.
+fn ahead(raw: &[Part]) -> BTreeMap<i64, i64> {
+    let mut newest: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    for meta in raw.iter().map(Part::meta) {
+        let known = newest.entry(meta.run).or_insert((meta.last, meta.ahead));
+        if meta.last >= known.0 {
+            *known = (meta.last, meta.ahead);
+        }
+    }
+    newest.into_iter().map(|(run, (_, ahead))| (run, ahead)).collect()
 }
 
 /// Parts with their place in time.
@@ -396,19 +429,29 @@ impl Reader<'_> {
         Ok(self.conn.prepare_cached(sql)?.query_row([RAW], |row| row.get(0))?)
     }
 
-    /// The series of a segment of rollups, as samples.
+    /// The series of a segment of rollups, as samples; of steps of which the next one has a part nothing yet.
     fn spread(
         &mut self,
         meta: &Meta,
         wanted: &Wanted,
         paces: &BTreeMap<u32, i64>,
+        (next, samples): (i64, i64),
+        left: &mut BTreeMap<u32, Vec<Rollup>>,
     ) -> Result<Merge, HistoryError> {
         let mut groups = Vec::new();
         for (series, (instance, metric)) in &wanted.0 {
-            let Some(rows) = self.rollup_rows(meta, *series)? else { continue };
-            let pace = paces.get(series).copied().unwrap_or_else(|| pace(instance.class, rows.clone()));
+            let (before, rows) = (left.remove(series).unwrap_or_default(), self.rollup_rows(meta, *series)?);
+            if before.is_empty() && rows.is_none() {
+                continue;
+            }
+            if next < i64::MAX {
+                left.insert(*series, Steps::left(&before, rows.as_ref(), next));
+            }
+            let all = || Steps::new(before.clone(), rows.clone(), i64::MAX);
+            let pace = paces.get(series).copied().unwrap_or_else(|| pace(instance.class, all()));
             let is_counter = metric.is_some_and(|m| m.spec().kind == Kind::Counter);
-            let spread = Spread::new(rows, if metric.is_none() { 0 } else { pace }, is_counter);
+            let steps = Steps::new(before, rows, next);
+            let spread = Spread::new(steps, if metric.is_none() { 0 } else { pace }, is_counter, samples);
             groups.extend(Group::spread(Arc::clone(instance), *metric, spread));
         }
         Ok(Merge::new(groups))
@@ -419,16 +462,18 @@ impl Reader<'_> {
         let id = super::read::row_id(meta.id, series);
         let Some(row) = self.rollup_row(meta, series)? else { return Ok(None) };
         let rows = super::chunk::unseal(id, row).and_then(rollup::rows);
-        self.damaged += u64::from(rows.is_none());
+        if rows.is_none() {
+            self.damaged.met(Table::Chunk, id);
+        }
         Ok(rows)
     }
 }
 
 /// The distance of the samples of a series of which only rollups are left: what systemd tells is told, all
 /// else comes as often as in its fullest step.
-fn pace(class: Class, rows: Rows) -> i64 {
+fn pace(class: Class, steps: Steps) -> i64 {
     let (mut most, mut nearest, mut last) = (1, i64::MAX, None);
-    for row in rows {
+    for row in steps {
         if matches!(row.first, Value::Text(_)) || class == Class::Unit {
             return 0;
         }

@@ -17,7 +17,7 @@ use crate::engine::moment::{Moment, Stamp};
 use crate::engine::plan::Plan;
 use crate::engine::record::{Incident, Priority, Record, Severity};
 use crate::engine::rules::Standing;
-use crate::engine::signal::Observation;
+use crate::engine::signal::{Class, Observation};
 
 /// Seed of the ids: the same series give the same records.
 const SEED: u64 = 7;
@@ -97,6 +97,10 @@ pub struct Player {
     rows: BTreeMap<(String, String), String>,
     /// Time of the newest observation.
     newest: i64,
+    /// The host is seen for others only, and counted where its own rules are judged.
+    is_host_lent: bool,
+    /// What was refused of it.
+    lent_refused: u64,
 }
 
 impl Player {
@@ -115,7 +119,14 @@ impl Player {
             has_recalled: false,
             rows: BTreeMap::new(),
             newest: i64::MIN,
+            is_host_lent: false,
+            lent_refused: 0,
         }
+    }
+
+    /// The host is seen for the sake of others: its samples are counted elsewhere.
+    pub fn lend_host(&mut self) {
+        self.is_host_lent = true;
     }
 
     /// Fills windows with what was seen before anything is judged.
@@ -164,9 +175,50 @@ impl Player {
         self.begin(seen.at.mono);
         self.advance(seen.at.mono);
         self.newest = self.newest.max(seen.at.mono);
-        self.played.samples += seen.samples.len() as u64;
+        let before = self.engine.rules.refused();
         self.engine.observe(Moment::at(self.now), std::slice::from_ref(seen), &mut self.step);
+        if self.is_host_lent && seen.instance.class == Class::Host {
+            self.lent_refused += self.engine.rules.refused().saturating_sub(before);
+        } else {
+            self.played.samples += seen.samples.len() as u64;
+        }
         self.collect();
+    }
+
+    /// Shows it all that a source has: what lies before its time of judgement only fills windows, and where
+    /// the daemon began anew, so does the engine. It is started at `begins`, or with the first observation if
+    /// that is earlier. Tells every so often how many samples there were.
+    ///
+    /// # Errors
+    /// What the source cannot read.
+    pub fn take(
+        &mut self,
+        source: &mut dyn Source,
+        begins: i64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), String> {
+        /// Progress is told every so many observations.
+        const OFTEN: u64 = 1 << 14;
+        let (mut count, from) = (0_u64, source.judged_from());
+        loop {
+            if let Some(restart) = source.restart()? {
+                self.restart(&restart);
+            }
+            let Some(seen) = source.next()? else { break };
+            if seen.at.mono < from {
+                self.recall(seen);
+                continue;
+            }
+            self.begin(begins.min(seen.at.mono));
+            self.feed(seen);
+            count += 1;
+            if count.is_multiple_of(OFTEN) {
+                progress(self.played.samples);
+            }
+        }
+        progress(self.played.samples);
+        self.begin(begins);
+        Ok(())
     }
 
     /// Plays every deadline up to `to`, each when it is due.
@@ -212,6 +264,7 @@ impl Player {
         self.advance(to);
         self.played.to = self.now;
         self.played.refused += self.engine.rules.refused();
+        self.played.refused -= self.lent_refused;
         self.played
     }
 
@@ -265,39 +318,18 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
     }
 }
 
-/// Plays a source to its end, or on to `ends` when the source is only a part of what was seen until then; so
-/// with `begins`, in ns since 1970.
+/// Plays a source to its end with an engine that has seen nothing yet, or on to `ends` when the source is only
+/// a part of what was seen until then; so with `begins`, in ns since 1970.
 ///
 /// # Errors
 /// What the source cannot read.
 pub fn play(
-    plan: Arc<Plan>,
+    mut player: Player,
     source: &mut dyn Source,
     (begins, ends): (i64, i64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Played, String> {
-    /// Progress is told every so many observations.
-    const OFTEN: u64 = 1 << 14;
-    let mut player = Player::new(plan);
-    let (mut count, from) = (0_u64, source.judged_from());
-    loop {
-        if let Some(restart) = source.restart()? {
-            player.restart(&restart);
-        }
-        let Some(seen) = source.next()? else { break };
-        if seen.at.mono < from {
-            player.recall(seen);
-            continue;
-        }
-        player.begin(begins.min(seen.at.mono));
-        player.feed(seen);
-        count += 1;
-        if count.is_multiple_of(OFTEN) {
-            progress(player.played.samples);
-        }
-    }
-    progress(player.played.samples);
-    player.begin(begins);
+    player.take(source, begins, progress)?;
     let end = ends.max(player.now);
     Ok(player.finish(end))
 }

@@ -16,8 +16,9 @@ use serde::Serialize;
 
 use super::labels::Window;
 use super::load::{Recorded, Recording};
+use super::needed;
 use super::past::{Choice, Past};
-use super::play::{Played, play};
+use super::play::{Played, Player, play};
 use super::source::{Column, Source, Track, Tracks};
 use super::span::{Span, spans};
 use crate::engine::moment::Stamp;
@@ -26,8 +27,8 @@ use crate::engine::rules::Rules;
 use crate::engine::signal::{Class, Metric};
 use crate::history::Coarse;
 
-pub use count::{Hits, Labelled, Row, row, weeks};
-pub use split::{Item, Part, split};
+pub use count::{Hits, Labelled, Row, adrift, is_about, row, weeks};
+pub use split::{Item, Part, around, split};
 
 /// The series of one host.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     /// What they see.
     pub source: Box<dyn Source + Send>,
+    /// Of the host they see what their rules name; another job counts its samples.
+    pub is_host_lent: bool,
     /// First and last moment of the host, in ns since 1970: others of its instances may be seen for longer.
     pub span: (i64, i64),
 }
@@ -61,6 +64,16 @@ pub struct Outcome {
     pub played: Played,
     /// When its rules were raised.
     pub spans: Vec<Span>,
+}
+
+impl Outcome {
+    /// Keeps what the rules of a plan did.
+    pub fn keep(&mut self, plan: &Plan) {
+        let is_of = |id: &str| needed::rule(plan, id).is_some();
+        self.played.transitions.retain(|t| is_of(&t.rule));
+        self.played.incidents.retain(|i| is_of(&i.rule.id));
+        self.spans.retain(|s| is_of(&s.rule));
+    }
 }
 
 /// What a rule set would have done.
@@ -86,6 +99,9 @@ pub struct Report {
     /// Declared objects of which the history has nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
+    /// Labelled windows that are about no series, by name; each as often as it stands there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adrift: Vec<String>,
     /// Rules that raised something, most incidents first.
     pub rules: Vec<Row>,
     /// All rules together.
@@ -138,7 +154,8 @@ pub fn jobs(plan: &Arc<Plan>, hosts: &[Host], threads: usize) -> Result<Vec<Job>
     for (at, host) in hosts.iter().enumerate() {
         let (plan, span) = (&known_only(plan, host), span(host));
         for part in split(plan, &items(host), parts) {
-            all.push(Job { host: at, source: source(host, &part)?, plan: part.plan, span });
+            let (source, is_host_lent) = (source(host, &part)?, !part.named.is_empty());
+            all.push(Job { host: at, plan: part.plan, source, is_host_lent, span });
         }
     }
     Ok(all)
@@ -180,7 +197,8 @@ fn items(host: &Host) -> Vec<Item> {
 
 fn source(host: &Host, part: &Part) -> Result<Box<dyn Source + Send>, String> {
     if let Some(past) = &host.past {
-        let choice = Choice { instances: part.instances.clone(), named: Arc::clone(&part.named) };
+        let (instances, named) = (part.instances.clone(), Arc::clone(&part.named));
+        let choice = Choice { instances, signals: None, named };
         let before = Rules::new(Arc::clone(&part.plan)).wants_past();
         return Ok(Box::new(past.source(&choice, before)?));
     }
@@ -219,7 +237,11 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
                 done.fetch_add(samples - before, Ordering::Relaxed);
                 before = samples;
             };
-            let played = play(job.plan, &mut *job.source, job.span, &mut progress);
+            let mut player = Player::new(job.plan);
+            if job.is_host_lent {
+                player.lend_host();
+            }
+            let played = play(player, &mut *job.source, job.span, &mut progress);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((job.host, played));
         }
     };
@@ -314,6 +336,7 @@ pub fn report(
         damaged: pasts().map(|(p, _)| p.damaged()).sum(),
         coarse: pasts().find_map(|(p, _)| p.coarse()),
         unseen: pasts().flat_map(|(_, host)| unseen(plan, host)).collect(),
+        adrift: labels.map(|(windows, _)| adrift(hosts, windows)).unwrap_or_default(),
         rules,
         all: row(None, outcomes, labelled.as_ref(), weeks),
         quiet,
