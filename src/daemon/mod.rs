@@ -15,6 +15,7 @@ mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::collect::{self, Collectors};
 use crate::config::Config;
 use crate::config::watch::{self, Watch};
-use crate::control::{Control, Query, Refusal, ReloadMode, Request};
+use crate::control::{Control, Refusal, ReloadMode, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, Stamp};
@@ -84,6 +85,8 @@ pub struct Daemon {
     checks: Checks,
     forward: Forward,
     narrator: Option<Narrator>,
+    /// Held by whoever asks the store beside the loop.
+    store_asked: Rc<tokio::sync::Mutex<()>>,
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
     exhibits: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
@@ -164,6 +167,7 @@ impl Daemon {
                 Setting::new(host, loaded.born, clock, exhibits.0.clone()),
             ),
             config: Arc::new(config),
+            store_asked: Rc::default(),
             narrator: setup.narrator,
             observations,
             requests,
@@ -330,22 +334,13 @@ impl Daemon {
                 () = &mut over => return,
                 Some(request) = self.requests.recv() => request,
             };
-            let answer = match request.query {
-                query if query.changes() => {
-                    let why = self.store_error.as_deref().unwrap_or_default();
-                    Err(Refusal::Failed(format!("nothing can be changed now: {why}")))
-                }
-                Query::HistorySeries => {
-                    self.answer_history(None, request.reply);
-                    continue;
-                }
-                Query::HistorySamples(wanted) => {
-                    self.answer_history(Some(wanted), request.reply);
-                    continue;
-                }
-                query => self.answer(query).await,
-            };
-            let _ = request.reply.send(answer);
+            if request.query.changes() {
+                let why = self.store_error.as_deref().unwrap_or_default();
+                let refusal = Refusal::Failed(format!("nothing can be changed now: {why}"));
+                let _ = request.reply.send(Err(refusal));
+            } else {
+                self.answer(request).await;
+            }
         }
     }
 
