@@ -28,7 +28,7 @@ use crate::config::watch::{self, Watch};
 use crate::control::{Control, Refusal, ReloadMode, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
-use crate::engine::moment::{Moment, Stamp};
+use crate::engine::moment::{Moment, SECOND, Stamp};
 use crate::engine::record::{Exhibit, Record};
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
@@ -45,6 +45,8 @@ const WAITING_REQUESTS: usize = 64;
 /// Longest pause between two attempts of a failing commit.
 const COMMIT_RETRY_MOST: Duration = Duration::from_secs(5);
 /// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
+/// A suspension of the machine, or a standstill of ours, that is shorter than this makes no difference, ns.
+const AWAY_LEAST: i64 = 5 * SECOND;
 const SLEEP_MOST: Duration = Duration::from_secs(60);
 
 /// Told of each record after its commit.
@@ -62,7 +64,7 @@ pub struct Setup {
     pub socket: PathBuf,
     /// Told of each record after its commit.
     pub narrator: Option<Narrator>,
-    /// How long after the machine's boot polled signals raise nothing.
+    /// How long after the machine's boot, or after it was suspended, polled signals raise nothing.
     pub boot_grace: Duration,
 }
 
@@ -71,6 +73,10 @@ pub struct Daemon {
     clock: Clock,
     started: Moment,
     config: Arc<Config>,
+    /// How long the machine had been suspended when that was last looked at, ns.
+    slept: i64,
+    /// How long after a boot or a suspension polled signals raise nothing, ns.
+    grace: i64,
     reloads: reload::Reloads,
     config_source: String,
     config_loaded: Stamp,
@@ -152,6 +158,8 @@ impl Daemon {
             started: now,
             config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
             reloads: reload::Reloads::new(setup.load, setup.prove),
+            slept: clock.slept(),
+            grace,
             config_loaded: now.stamp(),
             config_error: None,
             engine,
@@ -221,6 +229,7 @@ impl Daemon {
             match turn {
                 Turn::Observed => self.observed(batches).await,
                 Turn::Asked(request) => self.asked(request).await,
+            self.notice_suspension();
                 Turn::Exhibits(command) => {
                     let _ = self.command(&command).await;
                 }
@@ -245,6 +254,19 @@ impl Daemon {
     fn wait(&self) -> Duration {
         let due = self.engine.poll_timeout().unwrap_or(i64::MAX).min(self.own_due());
         let left = due.saturating_sub(self.clock.now().mono).max(0);
+    /// After a suspension what is silent was not to be heard, and what is not yet as it should be has to come
+    /// up again, as after a boot.
+    fn notice_suspension(&mut self) {
+        let slept = self.clock.slept();
+        let gap = slept - std::mem::replace(&mut self.slept, slept);
+        if gap >= AWAY_LEAST {
+            let now = self.clock.now();
+            tracing::info!(seconds = gap / SECOND, "the machine was suspended");
+            self.engine.rules.excuse(now, gap);
+            self.engine.rules.settle_until(now.mono.saturating_add(self.grace));
+        }
+    }
+
         Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
     }
 
@@ -299,7 +321,7 @@ impl Daemon {
         let records = step.records;
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
-        let mut pause = Duration::from_millis(100);
+        let (mut pause, began) = (Duration::from_millis(100), self.clock.now().mono);
         while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
             if matches!(error, StoreError::Corrupt(_) | StoreError::Conflict { .. } | StoreError::Closed) {
                 self.broken = Some(error.to_string());
@@ -316,6 +338,12 @@ impl Daemon {
         if forwarded {
             self.own.outbox_grew();
             self.forward.wake();
+        // Who reads something had to wait as well.
+        let (now, slept) = (self.clock.now(), self.clock.slept() - self.slept);
+        let stood = now.mono.saturating_sub(began).saturating_sub(slept);
+        if stood >= AWAY_LEAST {
+            self.engine.rules.excuse(now, stood);
+        }
         }
         for wanted in step.evidence_wanted {
             self.fetch_evidence(wanted);
