@@ -142,6 +142,21 @@ fn a_flexible_window_begins_with_the_first_raise_and_once() {
 }
 
 #[test]
+fn the_flexible_window_whose_time_it_is_begins_whatever_stands_before_it() {
+    let other = "[[window]]\nid = \"noon\"\nevery = \"sun 12:00-13:00\"\ntz = \"UTC\"\nduration = \"10m\"\n";
+    let said = story(
+        &format!("{DOWN}\n{other}{}", &night("duration = \"30m\"")[DOWN.len()..]),
+        "01:20:00 down a
+         01:20:01 kept
+         11:10:00 down b
+         11:10:01 kept",
+    );
+    let kept: Vec<_> = said.lines().filter(|l| l.contains(" kept ")).collect();
+    assert_eq!(kept.len(), 2, "{said}");
+    assert!(kept[0].contains("night") && kept[1].contains("noon"), "{said}");
+}
+
+#[test]
 fn a_window_from_the_shell_survives_restart_and_reload_and_ends_early() {
     let configs = [("a", config(&[RULES, DOWN])), ("b", config(&[RULES, &night("")]))];
     let said = play(

@@ -162,9 +162,12 @@ impl Windows {
 
     /// A flexible window that may begin and is about this raise begins with it.
     pub fn begin(&mut self, now: Stamp, subject: &Subject<'_>, out: &mut Step) -> Option<Turned> {
-        let may = |w: &&Arc<Window>| !self.begun.contains_key(&w.id) && w.covers.accepts(subject);
-        let window = Arc::clone(self.planned.iter().filter(|w| w.lasts.is_some()).find(may)?);
-        let (span, lasts) = (window.when.at(now)?, window.lasts?);
+        let may = |w: &Arc<Window>| {
+            let (span, lasts) = (w.when.at(now)?, w.lasts?);
+            let begins = !self.begun.contains_key(&w.id) && w.covers.accepts(subject);
+            begins.then(|| (Arc::clone(w), span, lasts))
+        };
+        let (window, span, lasts) = self.planned.iter().find_map(may)?;
         let opening = Opening { from: now, to: now.plus(lasts) };
         self.set(&window.id, None, Some(Begun { opening, span: Some(span), over: false }), out);
         self.valid = self.valid.map(|(from, to)| (from, to.min(opening.to.0)));
