@@ -84,6 +84,12 @@ fn what_a_swap_would_do_is_foreseen_and_the_living_engine_is_not_touched() {
             with("90%", "40%").replace("80%", "30%").replace("for = \"0s\"", "for = \"5m\""),
             &["raise Warning /a in 300s"],
         ),
+        (
+            "a lower limit of a rule that looks only now and then",
+            format!("{RULE}every = \"1d\"\n"),
+            format!("{}every = \"1d\"\n", with("90%", "40%").replace("80%", "30%")),
+            &["raise Warning /a"],
+        ),
         ("a higher limit", RULE.to_owned(), with("90%", "95%").replace("80%", "94%"), &["close Warning /b"]),
         (
             "a higher limit that waits",
