@@ -157,6 +157,25 @@ fn the_flexible_window_whose_time_it_is_begins_whatever_stands_before_it() {
 }
 
 #[test]
+fn an_incident_that_people_reopen_within_a_window_resolves_with_its_condition() {
+    let reopened = |more: &str| {
+        let story = format!(
+            "00:10:00 down a
+             00:20:00 up a
+             01:10:00 down a
+             01:20:00 reopen INC000001
+             01:30:00 kept
+             {more}"
+        );
+        after(&night(""), &story, "INC000001")
+    };
+    assert!(reopened("").state.is_open());
+    let incident = reopened("01:40:00 up a");
+    assert!(!incident.state.is_open(), "{:?}", incident.state);
+    assert_eq!(incident.resolved_at.map(|at| at.to_string()).as_deref(), Some("2026-11-22T02:40:00Z"));
+}
+
+#[test]
 fn a_window_from_the_shell_survives_restart_and_reload_and_ends_early() {
     let configs = [("a", config(&[RULES, DOWN])), ("b", config(&[RULES, &night("")]))];
     let said = play(
