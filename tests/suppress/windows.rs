@@ -157,6 +157,27 @@ fn the_flexible_window_whose_time_it_is_begins_whatever_stands_before_it() {
 }
 
 #[test]
+fn a_flexible_window_moves_with_a_clock_that_is_set_back() {
+    let said = story(
+        &night("duration = \"30m\""),
+        "01:20:00 down a
+         01:25:00 clock -900
+         01:27:00 down b
+         01:54:00 windows
+         01:56:00 look
+         01:58:00 look",
+    );
+    for line in [
+        "01:54:00 window night open 2026-11-22T02:12:00Z 2026-11-22T02:42:00Z keeps 2",
+        "01:57:00 INC000001 t-down a raised",
+        "01:57:00 INC000002 t-down b raised",
+    ] {
+        assert!(said.lines().any(|said| said.starts_with(line)), "{line}: {said}");
+    }
+    assert!(!said.contains("01:56:00 INC"), "{said}");
+}
+
+#[test]
 fn an_incident_that_people_reopen_within_a_window_resolves_with_its_condition() {
     let reopened = |more: &str| {
         let story = format!(
