@@ -7,6 +7,7 @@
 //! because only a start checks it and moves it aside.
 
 mod asked;
+mod evidence;
 pub(crate) mod explain;
 mod own;
 pub(crate) mod past;
@@ -14,8 +15,8 @@ mod reload;
 mod status;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ use crate::control::{Control, Refusal, ReloadMode, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
 use crate::engine::moment::{Moment, SECOND, Stamp};
-use crate::engine::record::{Exhibit, Record};
+use crate::engine::record::Record;
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
 use crate::history::History;
@@ -44,9 +45,9 @@ const WAITING_BATCHES: usize = 256;
 const WAITING_REQUESTS: usize = 64;
 /// Longest pause between two attempts of a failing commit.
 const COMMIT_RETRY_MOST: Duration = Duration::from_secs(5);
-/// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
 /// A suspension of the machine, or a standstill of ours, that is shorter than this makes no difference, ns.
 const AWAY_LEAST: i64 = 5 * SECOND;
+/// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
 const SLEEP_MOST: Duration = Duration::from_secs(60);
 
 /// Told of each record after its commit.
@@ -72,11 +73,11 @@ pub struct Setup {
 pub struct Daemon {
     clock: Clock,
     started: Moment,
-    config: Arc<Config>,
     /// How long the machine had been suspended when that was last looked at, ns.
     slept: i64,
     /// How long after a boot or a suspension polled signals raise nothing, ns.
     grace: i64,
+    config: Arc<Config>,
     reloads: reload::Reloads,
     config_source: String,
     config_loaded: Stamp,
@@ -84,6 +85,8 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     store_error: Option<String>,
+    /// Held by whoever asks the store beside the loop.
+    store_asked: Rc<tokio::sync::Mutex<()>>,
     history: History,
     /// The store failed in a way that no retry mends; nothing takes effect any more.
     broken: Option<String>,
@@ -91,11 +94,10 @@ pub struct Daemon {
     checks: Checks,
     forward: Forward,
     narrator: Option<Narrator>,
-    /// Held by whoever asks the store beside the loop.
-    store_asked: Rc<tokio::sync::Mutex<()>>,
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
     exhibits: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    fetching: evidence::Fetching,
     changed: mpsc::Receiver<()>,
     own: own::Own,
     _control: Control,
@@ -156,15 +158,16 @@ impl Daemon {
         Ok(Self {
             clock,
             started: now,
-            config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
-            reloads: reload::Reloads::new(setup.load, setup.prove),
             slept: clock.slept(),
             grace,
+            config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
+            reloads: reload::Reloads::new(setup.load, setup.prove),
             config_loaded: now.stamp(),
             config_error: None,
             engine,
             store: store.clone(),
             store_error: loaded.recovered,
+            store_asked: Rc::default(),
             history,
             broken: None,
             collectors: collect::spawn(&config.collectors, clock, tx.clone()),
@@ -175,10 +178,10 @@ impl Daemon {
                 Setting::new(host, loaded.born, clock, exhibits.0.clone()),
             ),
             config: Arc::new(config),
-            store_asked: Rc::default(),
             narrator: setup.narrator,
             observations,
             requests,
+            fetching: evidence::Fetching::new(exhibits.0.clone()),
             exhibits,
             changed,
             own: own::Own::default(),
@@ -226,10 +229,10 @@ impl Daemon {
                 () = watchdog.tick() => Turn::Watchdog,
                 () = tokio::time::sleep(wait) => Turn::Timeout,
             };
+            self.notice_suspension();
             match turn {
                 Turn::Observed => self.observed(batches).await,
                 Turn::Asked(request) => self.asked(request).await,
-            self.notice_suspension();
                 Turn::Exhibits(command) => {
                     let _ = self.command(&command).await;
                 }
@@ -251,9 +254,6 @@ impl Daemon {
         self.forward.wake();
     }
 
-    fn wait(&self) -> Duration {
-        let due = self.engine.poll_timeout().unwrap_or(i64::MAX).min(self.own_due());
-        let left = due.saturating_sub(self.clock.now().mono).max(0);
     /// After a suspension what is silent was not to be heard, and what is not yet as it should be has to come
     /// up again, as after a boot.
     fn notice_suspension(&mut self) {
@@ -267,6 +267,9 @@ impl Daemon {
         }
     }
 
+    fn wait(&self) -> Duration {
+        let due = self.engine.poll_timeout().unwrap_or(i64::MAX).min(self.own_due());
+        let left = due.saturating_sub(self.clock.now().mono).max(0);
         Duration::from_nanos(left.unsigned_abs()).min(SLEEP_MOST)
     }
 
@@ -335,15 +338,15 @@ impl Daemon {
             self.answer_for(pause).await;
             pause = (pause * 2).min(COMMIT_RETRY_MOST);
         }
-        if forwarded {
-            self.own.outbox_grew();
-            self.forward.wake();
         // Who reads something had to wait as well.
         let (now, slept) = (self.clock.now(), self.clock.slept() - self.slept);
         let stood = now.mono.saturating_sub(began).saturating_sub(slept);
         if stood >= AWAY_LEAST {
             self.engine.rules.excuse(now, stood);
         }
+        if forwarded {
+            self.own.outbox_grew();
+            self.forward.wake();
         }
         for wanted in step.evidence_wanted {
             self.fetch_evidence(wanted);
@@ -373,17 +376,10 @@ impl Daemon {
     }
 
     fn fetch_evidence(&self, wanted: EvidenceWanted) {
-        let (tx, clock) = (self.exhibits.0.clone(), self.clock);
-        let own = self.own_exhibits(&wanted);
-        tokio::task::spawn_blocking(move || {
-            let EvidenceWanted { incident, category, class, name } = wanted;
-            let mut exhibits: Vec<Exhibit> = own;
-            exhibits.extend(collect::evidence(&category, class, &name, clock.now()));
-            if !exhibits.is_empty() {
-                // A full channel means a storm: incidents matter more than their exhibits.
-                let _ = tx.try_send(Command::Evidence { incident, exhibits });
-            }
-        });
+        let (clock, own) = (self.clock, self.own_exhibits(&wanted));
+        let EvidenceWanted { incident, category, class, name } = wanted;
+        let read = move || collect::evidence(&category, class, &name, clock.now());
+        self.fetching.fetch(clock.now().stamp(), incident, own, read);
     }
 }
 
