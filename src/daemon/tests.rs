@@ -275,3 +275,25 @@ async fn after_a_suspension_polled_signals_raise_nothing_for_a_while() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn samples_that_are_left_out_are_told() {
+    use crate::engine::signal::{Class, Instance, Observation, metric};
+    let dir = tempfile::tempdir().unwrap();
+    let text = quiet(dir.path());
+    let socket = dir.path().join("control.sock");
+    let setup = setup(&socket, move || load_text(&text));
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let mut daemon = Daemon::start(setup).await.unwrap();
+            let now = daemon.clock.now();
+            for (ago, refused) in [(0, 0), (5 * SECOND, 1)] {
+                let host = Instance::of(Class::Host, &[]);
+                let seen = Observation::new(now.plus(-ago), host, SECOND).with(metric("cpu.busy"), 0.5);
+                daemon.engine.observe(now, &[seen], &mut Step::default());
+                assert_eq!(daemon.status().await["rules"]["refused_samples"], refused);
+            }
+        })
+        .await;
+}
