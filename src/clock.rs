@@ -39,6 +39,14 @@ impl Clock {
         }
     }
 
+    /// For how long this machine has been suspended since it booted, ns; only differences mean something.
+    pub fn slept(&self) -> i64 {
+        match self.0 {
+            Source::System { .. } => read(ClockId::Boottime) - read(ClockId::Monotonic),
+            Source::Told(_) => 0,
+        }
+    }
+
     /// Now, on both clocks.
     pub fn now(&self) -> Moment {
         match self.0 {

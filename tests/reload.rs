@@ -84,6 +84,12 @@ fn what_a_swap_would_do_is_foreseen_and_the_living_engine_is_not_touched() {
             with("90%", "40%").replace("80%", "30%").replace("for = \"0s\"", "for = \"5m\""),
             &["raise Warning /a in 300s"],
         ),
+        (
+            "a lower limit of a rule that looks only now and then",
+            format!("{RULE}every = \"1d\"\n"),
+            format!("{}every = \"1d\"\n", with("90%", "40%").replace("80%", "30%")),
+            &["raise Warning /a"],
+        ),
         ("a higher limit", RULE.to_owned(), with("90%", "95%").replace("80%", "94%"), &["close Warning /b"]),
         (
             "a higher limit that waits",
@@ -117,10 +123,22 @@ fn what_a_swap_would_do_is_foreseen_and_the_living_engine_is_not_touched() {
     ] {
         let (engine, now) = watched(&old);
         let before = format!("{engine:?}");
-        let outlook = engine.clone().foresee(now, Prepared::new(config(&new).plan));
+        let outlook = engine.clone().foresee(now, Prepared::new(config(&new).plan), &[]);
         assert_eq!(lines(&outlook), expected, "{what}");
         assert_eq!(format!("{engine:?}"), before, "{what}: only the copy has moved");
     }
+}
+
+#[test]
+fn what_a_door_will_see_no_more_is_closed_as_well() {
+    let (engine, now) = watched(RULE);
+    let lost = [Instance::of(Class::Fs, &[("mount", "/c"), ("fstype", "ext4")])];
+    let outlook = engine.clone().foresee(now, Prepared::new(config(RULE).plan), &lost);
+    assert_eq!(lines(&outlook), ["close Warning /c"]);
+    // With a limit that would raise it, it is gone all the same.
+    let loud = RULE.replace("90%", "40%").replace("80%", "30%");
+    let outlook = engine.foresee(now, Prepared::new(config(&loud).plan), &lost);
+    assert_eq!(lines(&outlook), ["raise Warning /a", "close Warning /c"]);
 }
 
 #[test]
@@ -128,7 +146,7 @@ fn what_is_foreseen_is_what_happens() {
     let loud = RULE.replace("90%", "40%").replace("80%", "30%");
     for (old, new) in [(RULE, loud.as_str()), (loud.as_str(), RULE), (RULE, "")] {
         let (mut engine, now) = watched(old);
-        let outlook = engine.clone().foresee(now, Prepared::new(config(new).plan));
+        let outlook = engine.clone().foresee(now, Prepared::new(config(new).plan), &[]);
         let open = |engine: &Engine| engine.incidents.incidents().filter(|i| i.state.is_open()).count();
         let before = open(&engine);
         let carried = engine.swap(now, Prepared::new(config(new).plan), &mut Step::default());
@@ -213,8 +231,8 @@ fn ten_thousand_rules_keep_their_state_and_windows_over_a_change_of_every_limit(
         }
         let mut prepared = Prepared::new(new.plan);
         assert!(engine.rules.wants_of_history(&mut prepared).is_empty(), "the windows are the same");
-        let outlook = engine.clone().foresee(now, prepared.clone());
-        assert!(outlook.is_quiet());
+        let outlook = engine.clone().foresee(now, prepared.clone(), &[]);
+        assert_eq!(lines(&outlook), [""; 0]);
         let carried = engine.swap(now, prepared, &mut Step::default());
         // Each rule has a companion that says when nothing is seen: that one is the same.
         let expected =

@@ -91,6 +91,12 @@ impl Checks {
         }
     }
 
+    /// What [`Checks::reconfigure`] with `plans` would say farewell to.
+    pub fn lost(&self, plans: &[CheckPlan]) -> Vec<Arc<Instance>> {
+        let is_kept = |id: &str| plans.iter().any(|plan| plan.id == id);
+        self.running.values().filter(|r| !is_kept(&r.plan.id)).map(|r| instance(&r.plan)).collect()
+    }
+
     /// How each check fares, by id.
     pub fn status(&self) -> Vec<CheckStatus> {
         self.running.values().map(|r| lock(&r.status).clone()).collect()

@@ -18,7 +18,7 @@ use super::{Poll, Source, Spec, TABLE, Tell};
 use crate::clock::Clock;
 use crate::engine::moment::Moment;
 use crate::engine::option::CollectorPlan;
-use crate::engine::signal::Observation;
+use crate::engine::signal::{Instance, Observation};
 
 /// The running collectors. Dropping it stops them all.
 pub struct Collectors {
@@ -72,6 +72,14 @@ impl Collectors {
         }
         drop(crew);
         self.shared.changed.notify_one();
+    }
+
+    /// What [`Collectors::reconfigure`] with `plans` would say farewell to, because its collector is switched
+    /// off.
+    pub fn lost(&self, plans: &[CollectorPlan]) -> Vec<Arc<Instance>> {
+        let crew = self.shared.crew();
+        let stopped = crew.members.values().filter(|m| plans.iter().all(|plan| plan.kind != m.plan.kind));
+        stopped.flat_map(|m| lock(&m.tell.ledger).instances()).collect()
     }
 
     /// How each collector fares, by kind.

@@ -115,10 +115,14 @@ impl Ledger {
         self.status.cost_ns = self.cost as u64;
     }
 
+    /// Everything it has spoken of, itself last.
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        self.known.iter().chain([&self.me]).map(Arc::clone).collect()
+    }
+
     /// Says farewell to everything it has spoken of, itself included: the collector is switched off.
     pub fn end(&mut self, now: Moment, batch: &mut Vec<Observation>) {
-        batch.extend(self.known.iter().map(|i| farewell(now, i)));
-        batch.push(farewell(now, &self.me));
+        batch.extend(self.instances().iter().map(|i| farewell(now, i)));
         self.known.clear();
     }
 }

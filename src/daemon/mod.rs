@@ -7,6 +7,7 @@
 //! because only a start checks it and moves it aside.
 
 mod asked;
+mod evidence;
 pub(crate) mod explain;
 mod own;
 pub(crate) mod past;
@@ -14,6 +15,7 @@ mod reload;
 mod status;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +26,11 @@ use crate::clock::Clock;
 use crate::collect::{self, Collectors};
 use crate::config::Config;
 use crate::config::watch::{self, Watch};
-use crate::control::{Control, Query, Refusal, ReloadMode, Request};
+use crate::control::{Control, Refusal, ReloadMode, Request};
 use crate::engine::core::Engine;
 use crate::engine::effect::{Command, EvidenceWanted, Step};
-use crate::engine::moment::{Moment, Stamp};
-use crate::engine::record::{Exhibit, Record};
+use crate::engine::moment::{Moment, SECOND, Stamp};
+use crate::engine::record::Record;
 use crate::engine::signal::Observation;
 use crate::forward::{Forward, Setting};
 use crate::history::History;
@@ -43,6 +45,8 @@ const WAITING_BATCHES: usize = 256;
 const WAITING_REQUESTS: usize = 64;
 /// Longest pause between two attempts of a failing commit.
 const COMMIT_RETRY_MOST: Duration = Duration::from_secs(5);
+/// A suspension of the machine, or a standstill of ours, that is shorter than this makes no difference, ns.
+const AWAY_LEAST: i64 = 5 * SECOND;
 /// Longest sleep of the loop; a bound on how late anything forgotten could be noticed.
 const SLEEP_MOST: Duration = Duration::from_secs(60);
 
@@ -61,7 +65,7 @@ pub struct Setup {
     pub socket: PathBuf,
     /// Told of each record after its commit.
     pub narrator: Option<Narrator>,
-    /// How long after the machine's boot polled signals raise nothing.
+    /// How long after the machine's boot, or after it was suspended, polled signals raise nothing.
     pub boot_grace: Duration,
 }
 
@@ -69,6 +73,10 @@ pub struct Setup {
 pub struct Daemon {
     clock: Clock,
     started: Moment,
+    /// How long the machine had been suspended when that was last looked at, ns.
+    slept: i64,
+    /// How long after a boot or a suspension polled signals raise nothing, ns.
+    grace: i64,
     config: Arc<Config>,
     reloads: reload::Reloads,
     config_source: String,
@@ -77,6 +85,8 @@ pub struct Daemon {
     engine: Engine,
     store: Store,
     store_error: Option<String>,
+    /// Held by whoever asks the store beside the loop.
+    store_asked: Rc<tokio::sync::Mutex<()>>,
     history: History,
     /// The store failed in a way that no retry mends; nothing takes effect any more.
     broken: Option<String>,
@@ -87,6 +97,7 @@ pub struct Daemon {
     observations: mpsc::Receiver<Vec<Observation>>,
     requests: mpsc::Receiver<Request>,
     exhibits: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
+    fetching: evidence::Fetching,
     changed: mpsc::Receiver<()>,
     own: own::Own,
     _control: Control,
@@ -147,6 +158,8 @@ impl Daemon {
         Ok(Self {
             clock,
             started: now,
+            slept: clock.slept(),
+            grace,
             config_source: setup.watch.map_or("built-in".to_owned(), |p| p.display().to_string()),
             reloads: reload::Reloads::new(setup.load, setup.prove),
             config_loaded: now.stamp(),
@@ -154,6 +167,7 @@ impl Daemon {
             engine,
             store: store.clone(),
             store_error: loaded.recovered,
+            store_asked: Rc::default(),
             history,
             broken: None,
             collectors: collect::spawn(&config.collectors, clock, tx.clone()),
@@ -167,6 +181,7 @@ impl Daemon {
             narrator: setup.narrator,
             observations,
             requests,
+            fetching: evidence::Fetching::new(exhibits.0.clone()),
             exhibits,
             changed,
             own: own::Own::default(),
@@ -214,6 +229,7 @@ impl Daemon {
                 () = watchdog.tick() => Turn::Watchdog,
                 () = tokio::time::sleep(wait) => Turn::Timeout,
             };
+            self.notice_suspension();
             match turn {
                 Turn::Observed => self.observed(batches).await,
                 Turn::Asked(request) => self.asked(request).await,
@@ -236,6 +252,19 @@ impl Daemon {
         self.engine.incidents.journal(now, "boot", "sexton", body.to_string(), &mut step);
         self.finish(step).await;
         self.forward.wake();
+    }
+
+    /// After a suspension what is silent was not to be heard, and what is not yet as it should be has to come
+    /// up again, as after a boot.
+    fn notice_suspension(&mut self) {
+        let slept = self.clock.slept();
+        let gap = slept - std::mem::replace(&mut self.slept, slept);
+        if gap >= AWAY_LEAST {
+            let now = self.clock.now();
+            tracing::info!(seconds = gap / SECOND, "the machine was suspended");
+            self.engine.rules.excuse(now, gap);
+            self.engine.rules.settle_until(now.mono.saturating_add(self.grace));
+        }
     }
 
     fn wait(&self) -> Duration {
@@ -295,7 +324,7 @@ impl Daemon {
         let records = step.records;
         let forwarded = !outbox.is_empty();
         let commit = Arc::new(Commit { journal: step.journal, state: step.state, outbox });
-        let mut pause = Duration::from_millis(100);
+        let (mut pause, began) = (Duration::from_millis(100), self.clock.now().mono);
         while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
             if matches!(error, StoreError::Corrupt(_) | StoreError::Conflict { .. } | StoreError::Closed) {
                 self.broken = Some(error.to_string());
@@ -308,6 +337,12 @@ impl Daemon {
             own::still_alive();
             self.answer_for(pause).await;
             pause = (pause * 2).min(COMMIT_RETRY_MOST);
+        }
+        // Who reads something had to wait as well.
+        let (now, slept) = (self.clock.now(), self.clock.slept() - self.slept);
+        let stood = now.mono.saturating_sub(began).saturating_sub(slept);
+        if stood >= AWAY_LEAST {
+            self.engine.rules.excuse(now, stood);
         }
         if forwarded {
             self.own.outbox_grew();
@@ -330,37 +365,21 @@ impl Daemon {
                 () = &mut over => return,
                 Some(request) = self.requests.recv() => request,
             };
-            let answer = match request.query {
-                query if query.changes() => {
-                    let why = self.store_error.as_deref().unwrap_or_default();
-                    Err(Refusal::Failed(format!("nothing can be changed now: {why}")))
-                }
-                Query::HistorySeries => {
-                    self.answer_history(None, request.reply);
-                    continue;
-                }
-                Query::HistorySamples(wanted) => {
-                    self.answer_history(Some(wanted), request.reply);
-                    continue;
-                }
-                query => self.answer(query).await,
-            };
-            let _ = request.reply.send(answer);
+            if request.query.changes() {
+                let why = self.store_error.as_deref().unwrap_or_default();
+                let refusal = Refusal::Failed(format!("nothing can be changed now: {why}"));
+                let _ = request.reply.send(Err(refusal));
+            } else {
+                self.answer(request).await;
+            }
         }
     }
 
     fn fetch_evidence(&self, wanted: EvidenceWanted) {
-        let (tx, clock) = (self.exhibits.0.clone(), self.clock);
-        let own = self.own_exhibits(&wanted);
-        tokio::task::spawn_blocking(move || {
-            let EvidenceWanted { incident, category, class, name } = wanted;
-            let mut exhibits: Vec<Exhibit> = own;
-            exhibits.extend(collect::evidence(&category, class, &name, clock.now()));
-            if !exhibits.is_empty() {
-                // A full channel means a storm: incidents matter more than their exhibits.
-                let _ = tx.try_send(Command::Evidence { incident, exhibits });
-            }
-        });
+        let (clock, own) = (self.clock, self.own_exhibits(&wanted));
+        let EvidenceWanted { incident, category, class, name } = wanted;
+        let read = move || collect::evidence(&category, class, &name, clock.now());
+        self.fetching.fetch(clock.now().stamp(), incident, own, read);
     }
 }
 

@@ -4,6 +4,7 @@
 //! What the far end of a destination answers does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
@@ -123,9 +124,7 @@ impl Daemon {
         if !self.config.destinations.is_empty() {
             self.forward.heartbeat(self.heartbeat(now));
         }
-        let part = |part: &str, name: &str| {
-            Observation::new(now, Instance::of(Class::Sexton, &[("part", part), ("name", name)]), interval)
-        };
+        let part = |part: &str, name: &str| Observation::new(now, instance(part, name), interval);
         let mut out = vec![self.config_signal(now)];
         out.push(part("store", "state").with(OK, self.store_error.take().is_none()));
         if self.own.outbox.is_due(now.mono) {
@@ -237,7 +236,7 @@ impl Daemon {
 
     /// Whether the configuration on disk is the one in force.
     pub(super) fn config_signal(&self, now: Moment) -> Observation {
-        let instance = Instance::of(Class::Sexton, &[("part", "config"), ("name", &self.config_source)]);
+        let instance = instance("config", &self.config_source);
         // Told: it holds until the next reading of the configuration.
         Observation::new(now, instance, 0).with(OK, self.config_error.is_none())
     }
@@ -284,6 +283,11 @@ impl Daemon {
         let collected = self.config.collectors.is_empty() || lately(self.own.observed);
         collected && self.forward.turned().is_none_or(|at| lately(at.mono))
     }
+}
+
+/// A part of ourselves.
+pub fn instance(part: &str, name: &str) -> Arc<Instance> {
+    Instance::of(Class::Sexton, &[("part", part), ("name", name)])
 }
 
 /// systemd's watchdog; without one it never ticks.

@@ -114,7 +114,12 @@ impl Daemon {
         for instance in &standing {
             *states.entry(instance.state).or_insert(0_u32) += 1;
         }
-        json!({"rules": self.config.plan.rules.len(), "instances": standing.len(), "states": states})
+        json!({
+            "rules": self.config.plan.rules.len(),
+            "instances": standing.len(),
+            "states": states,
+            "refused_samples": self.engine.rules.refused(),
+        })
     }
 }
 

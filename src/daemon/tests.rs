@@ -246,3 +246,54 @@ async fn windows_go_on_where_the_last_run_ended_and_a_damaged_history_is_only_to
         assert_eq!(lived.await, Ok(Ended::Asked), "damaged: {damaged}");
     }
 }
+
+#[tokio::test]
+async fn after_a_suspension_polled_signals_raise_nothing_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "[[rule]]\nid = \"clock\"\non = \"sexton\"\nmatch = { part = [\"clock\"] }\n\
+                raise = \"not sexton.ok\"\nfor = \"0s\"\n";
+    let text = format!("{}{rule}", quiet(dir.path()));
+    let socket = dir.path().join("control.sock");
+    let setup = Setup { boot_grace: Duration::from_millis(1), ..setup(&socket, move || load_text(&text)) };
+    let settles = |daemon: &Daemon| {
+        let told = explain::rule(&daemon.engine, daemon.clock.now(), "clock", None).unwrap().unwrap();
+        told["detail"]["judgement"]["settles_at"].clone()
+    };
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let mut daemon = Daemon::start(setup).await.unwrap();
+            let now = daemon.clock.now();
+            let own = daemon.own_signals(now).await;
+            daemon.look_around(now, &own, &mut Step::default());
+            daemon.grace = 120 * SECOND;
+            daemon.notice_suspension();
+            assert_eq!(settles(&daemon), Value::Null);
+            daemon.slept -= 3600 * SECOND;
+            daemon.notice_suspension();
+            assert_ne!(settles(&daemon), Value::Null);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn samples_that_are_left_out_are_told() {
+    use crate::engine::signal::{Class, Instance, Observation, metric};
+    let dir = tempfile::tempdir().unwrap();
+    let text = quiet(dir.path());
+    let socket = dir.path().join("control.sock");
+    let setup = setup(&socket, move || load_text(&text));
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let mut daemon = Daemon::start(setup).await.unwrap();
+            let now = daemon.clock.now();
+            for (ago, refused) in [(0, 0), (5 * SECOND, 1)] {
+                let host = Instance::of(Class::Host, &[]);
+                let seen = Observation::new(now.plus(-ago), host, SECOND).with(metric("cpu.busy"), 0.5);
+                daemon.engine.observe(now, &[seen], &mut Step::default());
+                assert_eq!(daemon.status().await["rules"]["refused_samples"], refused);
+            }
+        })
+        .await;
+}

@@ -321,6 +321,32 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_is_called_otherwise_keeps_its_incidents() {
+        let start = Moment::at(100 * HOUR);
+        let renamed = || {
+            let mut plan = Plan::clone(&plan());
+            plan.host.host.id = "00decade00decade".to_owned();
+            Arc::new(plan)
+        };
+        let mut living = Engine::new(plan(), 7);
+        let raised = see(&mut living, start, 0.95);
+        let mut restored = Engine::new(renamed(), 7);
+        restored.restore(start, rows_without(raised, "none"), 1);
+        let (later, mut step) = (start.plus(MINUTE), Step::default());
+        living.reload(later, renamed(), &mut step);
+        for mut engine in [living, restored] {
+            let record = engine.incidents.incidents().next().expect("one").clone();
+            assert!(see(&mut engine, later, 0.95).records.is_empty(), "raised as before: nothing to tell");
+            see(&mut engine, later.plus(MINUTE), 0.5);
+            see(&mut engine, later.plus(2 * MINUTE), 0.95);
+            let all: Vec<_> = engine.incidents.incidents().collect();
+            let [incident] = all.as_slice() else { panic!("{all:?}") };
+            assert_eq!((incident.counters.reopens, &incident.id), (1, &record.id), "resolved and reopened");
+            assert_eq!((&incident.alert_key, &incident.host.id), (&record.alert_key, &record.host.id));
+        }
+    }
+
+    #[test]
     fn the_journal_goes_on_though_the_books_are_lost() {
         let start = Moment::at(100 * HOUR);
         let rows = rows_without(see(&mut Engine::new(plan(), 7), start, 0.95), "engine");

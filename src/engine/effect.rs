@@ -29,6 +29,19 @@ pub struct Step {
     pub known: Vec<(String, String)>,
     /// Records that single destinations are to be told though they are not new.
     pub resend: Vec<Resend>,
+    /// Where what may be written over stands.
+    pub(in crate::engine) places: Places,
+}
+
+/// Where the rows and records of a step stand, as far as a later change in the same step replaces an earlier
+/// one: a storm writes thousands. Who plays an engine may take them out of a step that goes on, so a place is
+/// to be looked at before it is believed.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Places {
+    /// Of a state row, by kind and key.
+    pub state: BTreeMap<(&'static str, String), usize>,
+    /// Of an incident or problem, by id.
+    pub records: BTreeMap<String, usize>,
 }
 
 /// A record that one destination is told again, or for the first time, without a new revision.

@@ -6,6 +6,7 @@
 //! not, until the swap frees it. Nothing of the copy is ever stored or sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use super::effect::Step;
 use super::moment::Moment;
 use super::record::Severity;
 use super::rules::{Carried, Prepared, Stance};
+use super::signal::{Instance, Observation};
 
 /// Most changes of each sort that are told one by one.
 const TOLD: usize = 1000;
@@ -71,8 +73,10 @@ impl Outlook {
 type Stances = BTreeMap<(String, String), Stance>;
 
 impl Engine {
-    /// Tries a plan out. Takes a copy of the engine: what is left of it must not go on.
-    pub fn foresee(mut self, now: Moment, prepared: Prepared) -> Outlook {
+    /// Tries a plan out, with which `lost` would be seen no more. Takes a copy of the engine: what is left of it
+        self.forget(now, lost);
+    /// must not go on.
+    pub fn foresee(mut self, now: Moment, prepared: Prepared, lost: &[Arc<Instance>]) -> Outlook {
         self.incidents.keep_time(now);
         self.suppression.keep_time(now);
         let before = self.stand_now(now);
@@ -98,6 +102,17 @@ impl Engine {
                 is_kept,
                 &mut outlook,
             );
+    /// These are gone, as whoever saw them will say.
+    fn forget(&mut self, now: Moment, lost: &[Arc<Instance>]) {
+        let farewell = |instance: &Arc<Instance>| {
+            let mut last = Observation::new(now, Arc::clone(instance), 0);
+            last.gone = true;
+            last
+        };
+        let farewells: Vec<_> = lost.iter().map(farewell).collect();
+        self.observe(now, &farewells, &mut Step::default());
+    }
+
         }
         for changes in [&mut outlook.raise, &mut outlook.close, &mut outlook.lower] {
             changes.settle();

@@ -60,7 +60,8 @@ pub struct Incidents {
     plan: Arc<Plan>,
     ledger: Ledger,
     held: BTreeMap<Id, Held>,
-    /// The newest incident of each fingerprint.
+    /// The newest incident of each condition, by its fingerprint on this host as it is called now. Records
+    /// keep the fingerprint they were made with.
     newest: BTreeMap<String, Id>,
     problems: Problems,
     wall: Timers,
@@ -90,7 +91,11 @@ impl Incidents {
 
     /// Goes by another plan from now on. Records change only with their next event.
     pub fn reload(&mut self, plan: Arc<Plan>) {
+        let is_same = plan.host.host.id == self.plan.host.host.id;
         self.plan = plan;
+        if !is_same {
+            self.index_anew();
+        }
         self.rearm();
     }
 
@@ -255,8 +260,8 @@ impl Incidents {
 
     /// Another incident of the same fingerprint that is open, by number.
     fn rival(&self, id: &str) -> Option<String> {
-        let print = &self.held.get(id)?.record.fingerprint;
-        let newest = self.newest.get(print).filter(|newest| ***newest != *id)?;
+        let print = self.print_of(&self.held.get(id)?.record);
+        let newest = self.newest.get(&print).filter(|newest| ***newest != *id)?;
         let rival = self.held.get(newest).filter(|held| held.record.state.is_open())?;
         Some(rival.record.number.clone())
     }

@@ -4,8 +4,8 @@
 //! by number; nothing else is looked at. What can change by time alone (`for`, `keep`, staleness, `nodata`, a
 //! window of a told signal) has a deadline in one ordered set; the owner asks [`Rules::poll_timeout`] and
 //! calls [`Rules::handle_timeout`]. Deadlines that have passed are played at the time they were due, before
-//! any later sample is looked at, so a late loop or a suspended machine changes no verdict. Nothing here
-//! reads a clock or knows of incidents.
+//! any later sample is looked at, so a late loop changes no verdict; what nobody could see, because the machine
+//! was suspended, its owner excuses ([`Rules::excuse`]). Nothing here reads a clock or knows of incidents.
 //!
 //! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`,
 //! a told one when "no value" is told; "no value" is unknown at once for both. A rule that names only told
@@ -84,6 +84,8 @@ pub struct Rules {
     clock: Moment,
     /// Before this moment (steady time) polled signals raise nothing.
     settled: i64,
+    /// Until when, and for how long before, nobody could look; see [`Rules::excuse`].
+    unwatched: (i64, i64),
     mark: u64,
     refused: u64,
     touched_panes: Vec<u32>,
@@ -167,6 +169,7 @@ impl Rules {
             ordinals: (0..SIGNALS.len()).map(ordinal).collect(),
             clock: Moment::default(),
             settled: i64::MIN,
+            unwatched: (i64::MIN, 0),
             mark: 0,
             refused: 0,
             touched_panes: Vec::new(),
@@ -187,8 +190,8 @@ impl Rules {
         self.refused
     }
 
-    /// Before this moment (steady time) polled signals raise nothing, because the host still starts and what
-    /// is missing may be on its way. What holds on until then is raised then; told signals do not wait.
+    /// Before this moment (steady time) polled signals raise nothing, because the host still starts or wakes up
+    /// and what is missing may be on its way. What holds on until then is raised then; told signals do not wait.
     pub fn settle_until(&mut self, mono: i64) {
         self.settled = mono;
     }
@@ -258,6 +261,7 @@ impl Rules {
             return;
         }
         let Some(id) = self.series_of(subject, metric, t.mono) else { return };
+        let excused = self.excused_since(t.mono);
         let Some(series) = self.series.get_mut(id) else { return };
         if t.mono < series.newest {
             self.refused += 1;
@@ -265,6 +269,9 @@ impl Rules {
         }
         let value = value.filter(|v| !matches!(v, Value::Num(n) if !n.is_finite()));
         series.hear(t.mono, value, interval);
+        if value.is_some() || interval == 0 {
+            series.excused = excused;
+        }
         if !series.watched && interval > 0 && !series.panes.is_empty() {
             series.watched = true;
             let due = t.mono.saturating_add(silence(interval)).saturating_add(1);

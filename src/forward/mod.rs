@@ -127,7 +127,13 @@ async fn start<O: Outbox + Clone + 'static>(
 impl Forward {
     /// New rows were committed.
     pub fn wake(&self) {
-        self.pumps.values().for_each(|p| p.wake.notify_one());
+        self.waker()();
+    }
+
+    /// [`Forward::wake`] for whoever commits rows beside the loop.
+    pub fn waker(&self) -> impl Fn() + use<> {
+        let pumps: Vec<_> = self.pumps.values().map(|p| Rc::clone(&p.wake)).collect();
+        move || pumps.iter().for_each(|wake| wake.notify_one())
     }
 
     /// State of each destination, ordered by id; `rows` is left to the outbox.

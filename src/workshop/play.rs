@@ -271,23 +271,19 @@ impl Player {
     /// Takes over what the last call made; nothing of it is stored or sent.
     fn collect(&mut self) {
         if !self.step.is_empty() {
-            let Step { journal, state, records, evidence_wanted, known, resend } = &mut self.step;
-            for record in records.drain(..) {
+            let Step { state, records, .. } = std::mem::take(&mut self.step);
+            for record in records {
                 if let Record::Incident(incident) = record {
                     keep(&mut self.played.incidents, &mut self.places, *incident);
                 }
             }
-            journal.clear();
-            for StateChange { kind, key, body } in state.drain(..) {
+            for StateChange { kind, key, body } in state {
                 let row = (kind.to_owned(), key);
                 match body {
                     Some(body) => self.rows.insert(row, body),
                     None => self.rows.remove(&row),
                 };
             }
-            evidence_wanted.clear();
-            known.clear();
-            resend.clear();
         }
         for event in self.engine.heard() {
             self.note(&event);

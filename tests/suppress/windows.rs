@@ -145,6 +145,61 @@ fn a_flexible_window_begins_with_the_first_raise_and_once() {
 }
 
 #[test]
+fn the_flexible_window_whose_time_it_is_begins_whatever_stands_before_it() {
+    let other = "[[window]]\nid = \"noon\"\nevery = \"sun 12:00-13:00\"\ntz = \"UTC\"\nduration = \"10m\"\n";
+    let said = story(
+        &format!("{DOWN}\n{other}{}", &night("duration = \"30m\"")[DOWN.len()..]),
+        "01:20:00 down a
+         01:20:01 kept
+         11:10:00 down b
+         11:10:01 kept",
+    );
+    let kept: Vec<_> = said.lines().filter(|l| l.contains(" kept ")).collect();
+    assert_eq!(kept.len(), 2, "{said}");
+    assert!(kept[0].contains("night") && kept[1].contains("noon"), "{said}");
+}
+
+#[test]
+fn a_flexible_window_moves_with_a_clock_that_is_set_back() {
+    let said = story(
+        &night("duration = \"30m\""),
+        "01:20:00 down a
+         01:25:00 clock -900
+         01:27:00 down b
+         01:54:00 windows
+         01:56:00 look
+         01:58:00 look",
+    );
+    for line in [
+        "01:54:00 window night open 2026-11-22T02:12:00Z 2026-11-22T02:42:00Z keeps 2",
+        "01:57:00 INC000001 t-down a raised",
+        "01:57:00 INC000002 t-down b raised",
+    ] {
+        assert!(said.lines().any(|said| said.starts_with(line)), "{line}: {said}");
+    }
+    assert!(!said.contains("01:56:00 INC"), "{said}");
+}
+
+#[test]
+fn an_incident_that_people_reopen_within_a_window_resolves_with_its_condition() {
+    let reopened = |more: &str| {
+        let story = format!(
+            "00:10:00 down a
+             00:20:00 up a
+             01:10:00 down a
+             01:20:00 reopen INC000001
+             01:30:00 kept
+             {more}"
+        );
+        after(&night(""), &story, "INC000001")
+    };
+    assert!(reopened("").state.is_open());
+    let incident = reopened("01:40:00 up a");
+    assert!(!incident.state.is_open(), "{:?}", incident.state);
+    assert_eq!(incident.resolved_at.map(|at| at.to_string()).as_deref(), Some("2026-11-22T02:40:00Z"));
+}
+
+#[test]
 fn a_window_from_the_shell_survives_restart_and_reload_and_ends_early() {
     let configs = [("a", config(&[RULES, DOWN])), ("b", config(&[RULES, &night("")]))];
     let said = play(

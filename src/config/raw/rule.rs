@@ -14,7 +14,7 @@ use crate::config::value;
 use crate::config::walk::{Range, Text, Walk, shorten};
 
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch};
+use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch, REOPEN_MOST};
 use crate::engine::record::{Nature, Severity};
 use crate::engine::signal::{CLASSES, Class};
 
@@ -39,6 +39,8 @@ pub const ON_MISSING: [(&str, OnMissing); 3] =
 
 /// Longest wait that a rule can ask for.
 pub const WAIT: Range = 0..=400 * DAY;
+/// How long after its resolve an incident may be reopened.
+pub const REOPENABLE: Range = 0..=REOPEN_MOST;
 /// How old a value may be.
 pub const STALE: Range = SECOND..=400 * DAY;
 /// How seldom a rule may be judged.
@@ -400,7 +402,7 @@ fn meta(walk: &Walk<'_>, report: &mut Report) -> RawMeta {
         nature: walk.word("nature", &NATURES, report).map(|n| n.value),
         category: walk.text_that("category", category, report).map(|c| c.value),
         service: walk.text_that("service", tables::name, report).map(|s| s.value),
-        reopen: walk.duration("reopen", WAIT, report).map(|n| n.value),
+        reopen: walk.duration("reopen", REOPENABLE, report).map(|n| n.value),
         stale: walk.duration("stale", STALE, report).map(|n| n.value),
         min_coverage: walk.ratio("min_coverage", report).map(|n| n.value),
         runbook: walk.text("runbook", report).map(|t| t.value),
@@ -421,7 +423,7 @@ fn patch(walk: &Walk<'_>, title: Option<&Text>, report: &mut Report) -> Patch {
         urgency: step.urgency,
         for_: step.for_,
         keep: step.keep,
-        reopen: walk.duration("reopen", WAIT, report).map(|n| n.value),
+        reopen: walk.duration("reopen", REOPENABLE, report).map(|n| n.value),
         title: title.map(|t| t.value.clone()),
         runbook: walk.text("runbook", report).map(|t| t.value),
         labels: tables::labels(walk, report),

@@ -14,6 +14,7 @@ use crate::engine::core::Engine;
 use crate::engine::foresee::Outlook;
 use crate::engine::moment::Moment;
 use crate::engine::rules;
+use crate::engine::signal::Instance;
 use crate::history::Asker;
 
 /// Longest time for reading, compiling and linting the files.
@@ -187,9 +188,11 @@ async fn tested(
 }
 
 /// Fills new windows from the history and tries the plan out on a copy of the engine, on the blocking pool.
+/// With the configuration `lost` is seen no more.
 pub fn try_out(
     mut candidate: Box<Candidate>,
     copy: Engine,
+    lost: Vec<Arc<Instance>>,
     now: Moment,
     history: Asker,
     tx: mpsc::Sender<Stage>,
@@ -203,7 +206,7 @@ pub fn try_out(
                 let read = past::read(&history, wants, now, |seen| plan.recall(seen));
                 let _ = runtime.block_on(async { tokio::time::timeout(FILL_MOST, read).await });
             }
-            candidate.seen.outlook = copy.foresee(now, plan.clone());
+            candidate.seen.outlook = copy.foresee(now, plan.clone(), &lost);
             Stage::Foreseen(candidate)
         });
         let stage = match tried.await {

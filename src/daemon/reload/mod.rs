@@ -22,11 +22,11 @@ use super::{Daemon, own};
 use crate::config::Config;
 use crate::control::{Answer, Refusal, ReloadMode};
 use crate::engine::effect::Step;
-use crate::engine::signal::Observation;
+use crate::engine::signal::{Instance, Observation};
 
 pub(super) use attempt::Stage;
-use attempt::{Candidate, Part, Prepared, Reading, Refused, Seen, Tools};
 pub use attempt::{Load, Prove};
+use attempt::{Part, Prepared, Candidate, Reading, Refused, Seen, Tools};
 use report::Outcome;
 pub(super) use report::Report;
 
@@ -157,8 +157,18 @@ impl Daemon {
         // The history has everything up to now; what comes from now on is overheard.
         self.history.flush();
         self.reloads.overheard = Some(Vec::new());
-        let (copy, now) = (self.engine.clone(), self.clock.now());
-        attempt::try_out(candidate, copy, now, self.history.asker(), self.reloads.stages.0.clone());
+        let (copy, now, lost) = (self.engine.clone(), self.clock.now(), self.lost(&candidate.seen.config));
+        attempt::try_out(candidate, copy, lost, now, self.history.asker(), self.reloads.stages.0.clone());
+    }
+
+    /// What the doors would say farewell to with that configuration.
+    fn lost(&self, config: &Config) -> Vec<Arc<Instance>> {
+        let is_kept = |id: &str| config.destinations.iter().any(|d| d.id == id);
+        let removed = self.config.destinations.iter().filter(|d| !is_kept(&d.id));
+        let mut lost: Vec<_> = removed.map(|d| own::instance("destination", &d.id)).collect();
+        lost.extend(self.collectors.lost(&config.collectors));
+        lost.extend(self.checks.lost(&config.checks));
+        lost
     }
 
     async fn reload_same(&mut self) {

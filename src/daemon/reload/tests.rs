@@ -180,6 +180,33 @@ async fn what_would_raise_or_close_too_much_is_refused_until_it_is_forced() {
 }
 
 #[tokio::test]
+async fn checks_and_destinations_that_are_taken_out_close_what_was_raised_about_them() {
+    let scene = Scene::new();
+    let check = |id: &str| {
+        format!("[[check]]\nid = \"{id}\"\nkind = \"tcp\"\naddress = \"127.0.0.1:9\"\ninterval = \"1s\"\n")
+    };
+    let token = scene.path("no-token");
+    let desk = format!(
+        "[[destination]]\nid = \"away\"\nkind = \"desk\"\nurl = \"http://127.0.0.1:9\"\ntoken = {{ file = \"{}\" }}\n",
+        token.display()
+    );
+    let rules = "[[rule]]\nid = \"down\"\non = \"check\"\nraise = \"not check.up\"\nfor = \"0s\"\nkeep = \"0s\"\n\
+                 [[rule]]\nid = \"away\"\non = \"sexton\"\nmatch = { part = [\"destination\"] }\n\
+                 raise = \"not sexton.ok\"\nfor = \"0s\"\nkeep = \"0s\"\n";
+    scene.save("etc/rules.d/down.toml", rules);
+    scene.save("etc/rules.d/checks.toml", &[check("one"), check("two"), desk].concat());
+    let story = async {
+        scene.until(|s| (open_of(s, "down"), open_of(s, "away")) == (2, 1)).await;
+        fs::remove_file(scene.path("etc/rules.d/checks.toml")).unwrap();
+        let why = scene.reload(json!({})).await.unwrap_err();
+        assert!(why.contains("raise 0 incidents and close 3"), "{why}");
+        scene.reload(json!({"force": true})).await.unwrap();
+        scene.until(|s| (open_of(s, "down"), open_of(s, "away")) == (0, 0)).await;
+    };
+    scene.live(scene.setup(false), story).await;
+}
+
+#[tokio::test]
 async fn a_rule_that_fails_its_own_test_keeps_the_whole_set_out() {
     let scene = Scene::new();
     let test = |state: &str| {

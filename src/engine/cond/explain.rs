@@ -40,7 +40,7 @@ impl Program {
             Truth::Words(compare) => parts.push(compare.sentence(view)),
             Truth::Slot(slot) => parts.push(format!("{} is {verdict}", self.name(*slot))),
             Truth::Silent(slot, _) => {
-                let age = view.age(*slot).unwrap_or_else(|| view.waited(*slot)) as f64 / 1e9;
+                let age = view.silent(*slot).unwrap_or_else(|| view.waited(*slot)) as f64 / 1e9;
                 let seconds = crate::engine::signal::Type::of(crate::engine::signal::Base::Seconds);
                 parts.push(format!("{} last seen {} ago", self.name(*slot), human(age, seconds)));
             }

@@ -209,7 +209,11 @@ pub trait View {
     fn words(&self, slot: u16) -> Option<&str>;
     /// Nanoseconds since the last value, however old; `None` when there never was one.
     fn age(&self, slot: u16) -> Option<i64>;
-    /// Nanoseconds since this signal is waited for.
+    /// As [`View::age`], without the time in which nobody can have looked.
+    fn silent(&self, slot: u16) -> Option<i64> {
+        self.age(slot)
+    }
+    /// Nanoseconds since this signal is waited for, without the time in which nobody can have looked.
     fn waited(&self, slot: u16) -> i64;
     /// A window; `None` when unknown.
     fn window(&self, index: u16) -> Option<Reading<'_>>;
@@ -330,8 +334,8 @@ impl Truth {
             }
             Truth::Silent(slot, span) => {
                 let ns = span.ns(view)?;
-                match view.age(*slot) {
-                    Some(age) => Some(age >= ns),
+                match view.silent(*slot) {
+                    Some(silent) => Some(silent >= ns),
                     None => (view.waited(*slot) >= ns).then_some(true),
                 }
             }

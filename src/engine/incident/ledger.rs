@@ -71,8 +71,9 @@ impl Ledger {
     /// Makes the next revision of a changed record: number, journal entry, record to forward. A record that
     /// this step has revised already keeps its revision and is written over.
     pub fn revise<R: Revised>(&mut self, now: Moment, record: &mut R, out: &mut Step) {
-        let before = out.records.iter().position(|r| R::id_in(r) == Some(record.head().id));
         let head = record.head();
+        let place = out.places.records.entry(head.id.to_owned()).or_insert(usize::MAX);
+        let before = out.records.get_mut(*place).filter(|r| R::id_in(r) == Some(head.id));
         *head.at = now.stamp();
         if before.is_none() {
             *head.rev += 1;
@@ -85,11 +86,14 @@ impl Ledger {
         let id = head.id.to_owned();
         let audit = record.audit(rev);
         match before {
-            Some(place) => {
-                out.records[place] = record.forwarded();
-                out.journal.iter_mut().filter(|e| e.seq == seq).for_each(|e| e.body.clone_from(&audit));
+            Some(before) => {
+                *before = record.forwarded();
+                // Newest last: the entry is near the end, or whoever plays an engine has taken it out.
+                let entry = out.journal.binary_search_by_key(&seq, |e| e.seq).ok();
+                entry.into_iter().for_each(|i| out.journal[i].body.clone_from(&audit));
             }
             None => {
+                *place = out.records.len();
                 out.records.push(record.forwarded());
                 self.enter(now, R::KIND, &id, audit, out);
             }
@@ -170,9 +174,13 @@ impl Revised for Problem {
 
 /// Writes (or with `None` deletes) a state row; a later change in the same step replaces an earlier one.
 pub(in crate::engine) fn put(out: &mut Step, kind: &'static str, key: &str, body: Option<String>) {
-    match out.state.iter_mut().find(|row| row.kind == kind && row.key == key) {
+    let place = out.places.state.entry((kind, key.to_owned())).or_insert(usize::MAX);
+    match out.state.get_mut(*place).filter(|row| row.kind == kind && row.key == key) {
         Some(row) => row.body = body,
-        None => out.state.push(StateChange { kind, key: key.to_owned(), body }),
+        None => {
+            *place = out.state.len();
+            out.state.push(StateChange { kind, key: key.to_owned(), body });
+        }
     }
 }
 

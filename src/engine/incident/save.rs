@@ -80,10 +80,38 @@ impl Incidents {
     pub(super) fn forget(&mut self, id: &Id) {
         self.wall.set(id, None);
         self.mono.set(id, None);
-        if let Some(held) = self.held.remove(id)
-            && self.newest.get(&held.record.fingerprint) == Some(id)
-        {
-            self.newest.remove(&held.record.fingerprint);
+        let Some(held) = self.held.remove(id) else { return };
+        let print = self.print_of(&held.record);
+        if self.newest.get(&print) == Some(id) {
+            self.newest.remove(&print);
+        }
+    }
+
+    /// The fingerprint by which events find the incident: that of its condition on this host, whose id may have
+    /// changed since it was raised.
+    pub(super) fn print_of(&self, record: &Incident) -> String {
+        let host = &self.plan.host.host.id;
+        match instance_of(record).filter(|_| record.host.id != *host) {
+            Some(instance) => id::fingerprint(&record.rule.id, host, &instance),
+            None => record.fingerprint.clone(),
+        }
+    }
+
+    /// Events are about a host of another id from now on.
+    pub(super) fn index_anew(&mut self) {
+        self.newest.clear();
+        let ids: Vec<Id> = self.held.keys().cloned().collect();
+        ids.iter().for_each(|id| self.index(id));
+    }
+
+    /// A held incident is the newest of its condition, unless another one is.
+    fn index(&mut self, id: &Id) {
+        let Some(held) = self.held.get(id) else { return };
+        let number = |held: &Held| id::counter(&held.record.number).unwrap_or(0);
+        let (own, print) = (number(held), self.print_of(&held.record));
+        let rival = self.newest.get(&print).and_then(|rival| self.held.get(rival)).map(number);
+        if rival.is_none_or(|rival| own > rival) {
+            self.newest.insert(print, Arc::clone(id));
         }
     }
 
@@ -111,12 +139,8 @@ impl Incidents {
         let number = id::counter(&record.number).unwrap_or(0);
         self.ledger.at_least(record.seq, number, 0);
         let id: Id = record.id.as_str().into();
-        let newest = self.newest.entry(record.fingerprint.clone()).or_insert_with(|| Arc::clone(&id));
-        let rival = self.held.get(newest).map_or(0, |h| id::counter(&h.record.number).unwrap_or(0));
-        if number > rival {
-            *newest = Arc::clone(&id);
-        }
-        self.held.insert(id, held);
+        self.held.insert(Arc::clone(&id), held);
+        self.index(&id);
         Ok(())
     }
 }
@@ -124,14 +148,19 @@ impl Incidents {
 /// `None` when the instance is of a class that this version does not know.
 pub(super) fn raise_of(held: &Held, now: Moment) -> Option<Raised> {
     let record = &held.record;
+    let instance = instance_of(record)?;
+    let since = record.intervals.last().map_or(record.breach_at, |interval| interval.from);
+    let since = Moment { mono: since.0.saturating_add(now.mono - now.wall), wall: since.0 };
+    Some(Raised { rule: record.rule.id.clone(), instance, severity: held.side.facts.severity, since })
+}
+
+/// On what it was raised; `None` when that is of a class that this version does not know.
+fn instance_of(record: &Incident) -> Option<Arc<Instance>> {
     let class = Class::parse(record.instance.split('{').next()?)?;
     // The record's labels are those of host, rule and instance.
     let spec = class.spec();
     let own = spec.identity.iter().chain(spec.other);
     let labels = own.filter_map(|l| Some(((*l).to_owned(), record.labels.get(*l)?.clone())));
     let instance = Arc::new(Instance::new(class, labels.collect()));
-    let since = record.intervals.last().map_or(record.breach_at, |interval| interval.from);
-    let since = Moment { mono: since.0.saturating_add(now.mono - now.wall), wall: since.0 };
-    let (rule, severity) = (record.rule.id.clone(), held.side.facts.severity);
-    (instance.key() == record.instance).then_some(Raised { rule, instance, severity, since })
+    (instance.key() == record.instance).then_some(instance)
 }

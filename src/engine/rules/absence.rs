@@ -63,6 +63,23 @@ impl Rules {
         }
     }
 
+    /// For `gap` ns before `now` nobody can have looked, because the machine was suspended or the daemon stood
+    /// still: what says nothing is not silent for that reason. To be called before what came afterwards is
+    /// observed.
+    pub fn excuse(&mut self, now: Moment, gap: i64) {
+        for series in self.series.values_mut() {
+            series.excused = series.excused.saturating_add(gap);
+        }
+        self.unwatched = (now.mono, gap);
+    }
+
+    /// How much of the time since `t` the last such gap may have been: a sample can be from before it and come
+    /// after.
+    pub(super) fn excused_since(&self, t: i64) -> i64 {
+        let (until, gap) = self.unwatched;
+        until.saturating_sub(t).clamp(0, gap)
+    }
+
     /// What the rule of a machine makes of missing data, when a signal of its conditions is missing.
     pub(super) fn absent(&self, id: u32, t: i64) -> OnMissing {
         self.machines.get(id).map_or(OnMissing::Hold, |machine| self.absent_of(machine, t))
@@ -81,7 +98,7 @@ impl Rules {
         let stale = machine.bound.rule.stale;
         machine.bound.metrics().into_iter().filter_map(move |metric| {
             let series = self.series.get(self.known_series(machine.subject, metric)?)?;
-            let missing = t.saturating_sub(series.missing_since(t, stale)?);
+            let missing = series.missing_for(t, stale)?;
             (missing >= series.patience(stale)).then(|| (metric.name(), missing))
         })
     }

@@ -151,8 +151,8 @@ impl Rules {
             (told, is_stored) = (saved.told, true);
         }
         let has_hold = steps.iter().any(|s| s.hold.is_some());
-        let looked = before.map_or(i64::MIN, |b| b.looked);
-        let is_new = before.is_none_or(|b| !says_the_same(&b.bound.rule, &bound.rule));
+        let same = before.filter(|b| says_the_same(&b.bound.rule, &bound.rule));
+        let (is_new, looked) = (same.is_none(), same.map_or(i64::MIN, |b| b.looked));
         let told_only = |s: &u32| self.series.get(*s).is_some_and(|s| s.interval == 0 && s.at.is_some());
         let wants_judgement =
             has_hold || bound.may_miss || bound.is_timed || (is_new && slots.iter().any(told_only));

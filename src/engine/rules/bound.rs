@@ -220,13 +220,17 @@ impl View for At<'_> {
         self.one(slot)?.at.map(|at| self.t.saturating_sub(at).max(0))
     }
 
+    fn silent(&self, slot: u16) -> Option<i64> {
+        let series = self.one(slot)?;
+        series.at.map(|at| series.waited(at, self.t))
+    }
+
     fn waited(&self, slot: u16) -> i64 {
-        self.one(slot).map_or(0, |s| self.t.saturating_sub(s.since).max(0))
+        self.one(slot).map_or(0, |s| s.waited(s.since, self.t))
     }
 
     fn missing(&self, slot: u16) -> Option<i64> {
-        let since = self.one(slot)?.missing_since(self.t, self.stale)?;
-        Some(self.t.saturating_sub(since).max(0))
+        self.one(slot)?.missing_for(self.t, self.stale)
     }
 
     fn window(&self, index: u16) -> Option<Reading<'_>> {

@@ -21,9 +21,12 @@ pub struct Stance {
 }
 
 impl Rules {
-    /// Judges every machine now, as its next sample would.
+    /// Judges every machine now, as its next sample would; also one whose rule looks only now and then.
     pub fn judge_all(&mut self, now: Moment, out: &mut Vec<Event>) {
         self.advance(now, now, out);
+        for machine in self.machines.values_mut() {
+            machine.looked = i64::MIN;
+        }
         let ids: Vec<u32> = self.machines.iter().map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.judge(id, 0, now, now, out));
     }

@@ -21,6 +21,8 @@ pub struct Series {
     pub newest: i64,
     /// Since when it is waited for.
     pub since: i64,
+    /// How much of the time since its last value nobody can have looked, ns: it does not count as silence.
+    pub excused: i64,
     /// Expected distance of samples; 0 = told and held.
     pub interval: i64,
     /// Machines whose conditions depend on it.
@@ -41,7 +43,21 @@ impl Series {
         let (machines, panes) = (Vec::new(), Vec::new());
         let (value, at, before, newest, interval) = (None, None, None, i64::MIN, 0);
         let (watched, trail) = (false, None);
-        Self { value, at, before, newest, since, interval, machines, panes, is_fixed, watched, trail }
+        let excused = 0;
+        Self {
+            value,
+            at,
+            before,
+            newest,
+            since,
+            excused,
+            interval,
+            machines,
+            panes,
+            is_fixed,
+            watched,
+            trail,
+        }
     }
 
     /// Takes in a word at `t`, which is not older than the newest.
@@ -76,8 +92,18 @@ impl Series {
         if t.saturating_sub(at) > self.stale_after(stale) { None } else { self.value.as_ref() }
     }
 
+    /// How much of the time from `since` to `t` somebody could have looked.
+    pub fn waited(&self, since: i64, t: i64) -> i64 {
+        t.saturating_sub(since).saturating_sub(self.excused).max(0)
+    }
+
+    /// For how long nothing that can be used is known; `None` while there is.
+    pub fn missing_for(&self, t: i64, stale: i64) -> Option<i64> {
+        self.missing_since(t, stale).map(|since| self.waited(since, t))
+    }
+
     /// Since when nothing that can be used is known; `None` while there is.
-    pub fn missing_since(&self, t: i64, stale: i64) -> Option<i64> {
+    fn missing_since(&self, t: i64, stale: i64) -> Option<i64> {
         match (self.fresh(t, stale), self.interval) {
             (Some(_), _) => None,
             // A told value held until it was said that there is none.
@@ -89,10 +115,10 @@ impl Series {
     /// When it counts as missing for `ns` if no further word comes, be that past or still to come.
     pub fn goes_missing(&self, t: i64, stale: i64, ns: i64) -> i64 {
         match (self.missing_since(t, stale), self.at) {
-            (Some(since), _) => since.saturating_add(ns),
+            (Some(since), _) => since.saturating_add(self.excused).saturating_add(ns),
             (None, Some(at)) => {
                 let gone = self.goes_stale(t, stale).unwrap_or(i64::MAX);
-                at.saturating_add(ns).max(gone)
+                at.saturating_add(self.excused).saturating_add(ns).max(gone)
             }
             (None, None) => i64::MAX,
         }

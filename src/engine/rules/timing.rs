@@ -8,6 +8,7 @@ use crate::engine::window::silence;
 
 use super::bound::Part;
 use super::machine::Verdicts;
+use super::series::Series;
 use super::{Machine, Rules, Sight, Timer};
 
 /// A condition in which `age` or `held` is part of a calculation is judged this often.
@@ -132,7 +133,8 @@ impl Rules {
                 }
                 Clock::Silent(slot, span) => {
                     let ns = span.ns(&self.sight(machine, due.t).at(part)).unwrap_or(i64::MAX);
-                    due.at(series(*slot).map_or(i64::MAX, |s| s.at.unwrap_or(s.since).saturating_add(ns)));
+                    let since = |s: &Series| s.at.unwrap_or(s.since).saturating_add(s.excused);
+                    due.at(series(*slot).map_or(i64::MAX, |s| since(s).saturating_add(ns)));
                 }
                 Clock::Missing(slot, ns) => {
                     let stale = machine.bound.rule.stale;

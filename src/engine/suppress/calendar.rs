@@ -101,6 +101,13 @@ fn weekday(day: Weekday) -> u8 {
     day.to_monday_zero_offset().unsigned_abs()
 }
 
+impl Opening {
+    /// As long, from then on.
+    pub(super) fn moved_to(self, from: Stamp) -> Self {
+        Self { from, to: from.plus(self.to.0 - self.from.0) }
+    }
+}
+
 impl When {
     /// The opening in which a moment lies.
     pub fn at(&self, moment: Stamp) -> Option<Opening> {

@@ -61,11 +61,18 @@ impl Suppression {
             },
         };
         let raising = Raising { rule: &rule, instance: &kept.instance, severity };
-        let verdict = self.judge(now, &raising, view, incidents, out);
-        let tag = if let Verdict::Free(tag) = &verdict { tag.clone() } else { None };
-        if let Some(by) = next(&kept.by, verdict, now) {
-            self.restless |= matches!(by, By::Waiting { .. });
-            return self.go_on(now, key, &kept, by, incidents, out);
+        let mut tag = None;
+        // People have reopened its incident: what is open takes everything that happens to it, and has to know
+        // of the raise to take the clear.
+        if incidents.open_of(&self.print(&key.0, &kept.instance)).is_none() {
+            let verdict = self.judge(now, &raising, view, incidents, out);
+            if let Verdict::Free(marks) = &verdict {
+                tag.clone_from(marks);
+            }
+            if let Some(by) = next(&kept.by, verdict, now) {
+                self.restless |= matches!(by, By::Waiting { .. });
+                return self.go_on(now, key, &kept, by, incidents, out);
+            }
         }
         match view.rules.raise_again(now, &key.0, &key.1) {
             Some(mut event) => {

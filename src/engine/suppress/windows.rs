@@ -162,12 +162,15 @@ impl Windows {
 
     /// A flexible window that may begin and is about this raise begins with it.
     pub fn begin(&mut self, now: Stamp, subject: &Subject<'_>, out: &mut Step) -> Option<Turned> {
-        let may = |w: &&Arc<Window>| !self.begun.contains_key(&w.id) && w.covers.accepts(subject);
-        let window = Arc::clone(self.planned.iter().filter(|w| w.lasts.is_some()).find(may)?);
-        let (span, lasts) = (window.when.at(now)?, window.lasts?);
+        let may = |w: &Arc<Window>| {
+            let (span, lasts) = (w.when.at(now)?, w.lasts?);
+            let begins = !self.begun.contains_key(&w.id) && w.covers.accepts(subject);
+            begins.then(|| (Arc::clone(w), span, lasts))
+        };
+        let (window, span, lasts) = self.planned.iter().find_map(may)?;
         let opening = Opening { from: now, to: now.plus(lasts) };
         self.set(&window.id, None, Some(Begun { opening, span: Some(span), over: false }), out);
-        self.valid = self.valid.map(|(from, to)| (from, to.min(opening.to.0)));
+        self.valid = self.valid.map(|(_, to)| (now.0, to.min(opening.to.0)));
         self.list_active(now);
         Some(Turned::new(&window, opening, true))
     }
@@ -272,7 +275,7 @@ impl Windows {
         let ahead = |w: &Window| matches!(w.when, When::Fixed(o) if o.from > now);
         for (id, window) in self.shell.iter_mut().filter(|(_, w)| ahead(w)) {
             let When::Fixed(opening) = window.when else { continue };
-            let opening = Opening { from: now, to: now.plus(opening.to.0 - opening.from.0) };
+            let opening = opening.moved_to(now);
             let moved = Window { when: When::Fixed(opening), ..Window::clone(window) };
             put(out, format!("{SHELL}{id}"), row_of(&moved, opening));
             *window = Arc::new(moved);
@@ -344,13 +347,15 @@ impl Turned {
     }
 }
 
-/// What has begun of a window at a moment, given what had.
+/// What has begun of a window at a moment, given what had. A flexible one began "now": when the clock was set
+/// back behind that, it moves with it, as one from the shell does.
 fn is_begun(window: &Window, was: Option<Begun>, now: Stamp) -> Option<Begun> {
     if window.lasts.is_some() {
         // One that has begun counts until its span is over as well, so that it begins once.
         let lives = |b: &Begun| b.opening.contains(now) || b.span.is_some_and(|s| s.contains(now));
         let is = was.filter(lives)?;
-        return Some(Begun { over: is.over || !is.opening.contains(now), ..is });
+        let opening = if is.opening.from > now { is.opening.moved_to(now) } else { is.opening };
+        return Some(Begun { opening, over: is.over || now >= opening.to, ..is });
     }
     let opening = window.when.at(now)?;
     // An end that was moved is the same opening; after an early end it stays over until then.

@@ -27,8 +27,10 @@ pub struct Flaw {
     pub place: String,
 }
 
-/// What must hold of all rows, each with the query that finds the others (`place`).
+/// What must hold of all rows, each with the query that finds the others (`place`). Every query takes time in
+/// proportion to the rows.
 const CLAIMS: &[(&str, &str)] = &[
+    ("the database is whole", "SELECT quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'"),
     (
         "a row that waits has a body",
         "SELECT destination || ' ' || record FROM outbox WHERE body IS NULL AND op_body IS NULL
@@ -42,8 +44,9 @@ const CLAIMS: &[(&str, &str)] = &[
     ),
     (
         "a body is named by a row",
-        "SELECT 'body ' || id FROM outbox_body b WHERE NOT EXISTS
-         (SELECT 1 FROM outbox o WHERE o.body = b.id OR o.op_body = b.id)",
+        "SELECT 'body ' || id FROM outbox_body WHERE id NOT IN
+         (SELECT body FROM outbox WHERE body IS NOT NULL
+          UNION SELECT op_body FROM outbox WHERE op_body IS NOT NULL)",
     ),
     (
         "a row that is being sent has its operation",
@@ -76,7 +79,20 @@ const CLAIMS: &[(&str, &str)] = &[
         "SELECT n || ' entries from ' || a || ' to ' || z FROM
          (SELECT count(*) AS n, min(seq) AS a, max(seq) AS z FROM journal) WHERE n > 0 AND n <> z - a + 1",
     ),
+    ("a body is JSON", "SELECT 'body ' || id FROM outbox_body WHERE NOT json_valid(body)"),
+    (
+        "a row weighs what it holds",
+        "SELECT destination || ' ' || record FROM outbox o WHERE bytes <> $ROW
+         + coalesce((SELECT size FROM outbox_body b WHERE b.id = o.body), 0)
+         + coalesce((SELECT size FROM outbox_body b WHERE b.id = o.op_body AND o.op_body IS NOT o.body), 0)",
+    ),
 ];
+
+/// All claims with their queries.
+pub(super) fn claims() -> impl Iterator<Item = (&'static str, String)> {
+    let row = ROW_BYTES.to_string();
+    CLAIMS.iter().map(move |(claim, sql)| (*claim, format!("{} LIMIT {LISTED}", sql.replace("$ROW", &row))))
+}
 
 impl Store {
     /// One row with its bodies and the operation that is claimed: `{"row", "body", "sending"}`; `None` when
@@ -116,13 +132,22 @@ impl Store {
         .await
     }
 
-    /// Whether the database and the outbox hold together: what does not. Reads every row once; with a large
-    /// backlog that takes seconds, in which commits wait.
+    /// Whether the database and the outbox hold together: what does not. Each claim is a reading of its own,
+    /// so that commits wait for one of them at most.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_verify(&self) -> Result<Vec<Flaw>, StoreError> {
-        self.read(verify).await
+        let mut flaws = Vec::new();
+        for (claim, sql) in claims() {
+            let places = self.read(move |tx| {
+                let places = tx.prepare(&sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
+                Ok::<Vec<String>, _>(places?)
+            });
+            let flaw = |place| Flaw { claim: claim.to_owned(), place };
+            flaws.extend(places.await?.into_iter().map(flaw));
+        }
+        Ok(flaws)
     }
 }
 
@@ -149,45 +174,4 @@ fn whole(tx: &Tx<'_>, destination: &str, record: &str) -> Result<Option<Value>, 
         "body": body(row.body)?,
         "sending": sending,
     })))
-}
-
-fn verify(tx: &Tx<'_>) -> Result<Vec<Flaw>, StoreError> {
-    let mut flaws = Vec::new();
-    let mut check = tx.prepare("PRAGMA quick_check(20)")?;
-    for verdict in check.query_map([], |row| row.get::<_, String>(0))? {
-        let place = verdict?;
-        if place != "ok" {
-            flaws.push(Flaw { claim: "the database is whole".to_owned(), place });
-        }
-    }
-    for (claim, sql) in CLAIMS {
-        let mut select = tx.prepare(&format!("{sql} LIMIT {LISTED}"))?;
-        for place in select.query_map([], |row| row.get::<_, String>(0))? {
-            flaws.push(Flaw { claim: (*claim).to_owned(), place: place? });
-        }
-    }
-    weights(tx, &mut flaws)?;
-    unreadable(tx, &mut flaws)?;
-    Ok(flaws)
-}
-
-fn weights(tx: &Tx<'_>, flaws: &mut Vec<Flaw>) -> Result<(), StoreError> {
-    let sql = format!(
-        "SELECT destination || ' ' || record FROM outbox o WHERE bytes <> {ROW_BYTES}
-         + coalesce((SELECT size FROM outbox_body b WHERE b.id = o.body), 0)
-         + coalesce((SELECT size FROM outbox_body b WHERE b.id = o.op_body AND o.op_body IS NOT o.body), 0)
-         LIMIT {LISTED}"
-    );
-    for place in tx.prepare(&sql)?.query_map([], |row| row.get::<_, String>(0))? {
-        flaws.push(Flaw { claim: "a row weighs what it holds".to_owned(), place: place? });
-    }
-    Ok(())
-}
-
-fn unreadable(tx: &Tx<'_>, flaws: &mut Vec<Flaw>) -> Result<(), StoreError> {
-    let sql = format!("SELECT 'body ' || id FROM outbox_body WHERE NOT json_valid(body) LIMIT {LISTED}");
-    for place in tx.prepare(&sql)?.query_map([], |row| row.get::<_, String>(0))? {
-        flaws.push(Flaw { claim: "a body is JSON".to_owned(), place: place? });
-    }
-    Ok(())
 }

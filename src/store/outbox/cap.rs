@@ -16,6 +16,7 @@ use super::row::Row;
 use super::table;
 use crate::engine::effect::OutboxRow;
 use crate::engine::moment::DAY;
+use crate::engine::plan::REOPEN_MOST;
 use crate::engine::record::Priority;
 
 /// Name of the counter of what was given up because the outbox was full: records, links and waiting updates.
@@ -28,8 +29,10 @@ pub const FULL: &str = "outbox was full:";
 const VICTIMS: usize = 1000;
 
 /// Stored rows of incidents that are over, stored links, links that never became possible and notes of
-/// dropped records are forgotten after this time: longer than a problem looks back for members (30 days).
+/// dropped records are forgotten after this time: longer than a problem looks back for members (30 days), and
+/// than an incident can be reopened, which would be created once more otherwise.
 const KEEP: i64 = 40 * DAY;
+const _: () = assert!(KEEP > REOPEN_MOST + DAY);
 
 /// Problems come back later than incidents: their rows stay longer after they are over.
 const KEEP_PROBLEM: i64 = 400 * DAY;

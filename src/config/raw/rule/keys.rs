@@ -1,6 +1,6 @@
 //! Which keys stand in the tables of rules, which do not yet, and what people write instead of them.
 
-use super::{EVERY, NATURES, ON_MISSING, SEVERITIES, STALE, WAIT, WEIGHT};
+use super::{EVERY, NATURES, ON_MISSING, REOPENABLE, SEVERITIES, STALE, WAIT, WEIGHT};
 use crate::config::raw::action::ACTION;
 use crate::config::raw::names;
 use crate::config::raw::relations::RELATION;
@@ -31,7 +31,7 @@ const CATEGORY: Key = Key::new("category", Kind::Form(value::CATEGORY), "area/to
 const SERVICE: Key =
     Key::new("service", Kind::Form(tables::NAME), "service of its incidents").or("by [[service]]");
 const REOPEN: Key =
-    Key::new("reopen", Kind::Duration(WAIT), "a raise so soon after the resolve reopens the incident")
+    Key::new("reopen", Kind::Duration(REOPENABLE), "a raise so soon after the resolve reopens the incident")
         .or("fault 1h, capacity 24h, else 4h");
 const STALE_AFTER: Key = Key::new("stale", Kind::Duration(STALE), "a value older than this is unknown")
     .or("3 x the interval, at least 30s");

@@ -105,6 +105,66 @@ fn while_the_host_starts_nothing_is_missed() {
     assert_eq!(stage.told(), ["raise warning 500<30"]);
 }
 
+/// Suspended from 100 to 3700.
+fn sleep(stage: &mut Stage) {
+    stage.rules.excuse(Moment::at(3700 * SECOND), 3600 * SECOND);
+}
+
+#[test]
+fn what_could_not_be_seen_during_a_suspension_is_not_missed() {
+    let check = || Instance::of(Class::Check, &[("check", "front")]);
+    let down = [("not check.up", "check.up", 0, 0, CRITICAL)];
+    let silent = [("nodata(check.up, 15m)", "", 0, 0, WARNING)];
+    for rule in [
+        companion(Class::Check, &["check.up"], 15 * MINUTE),
+        rule("silent", Class::Check, &[], &silent),
+        on_missing(rule("down", Class::Check, &[], &down), OnMissing::Raise),
+    ] {
+        let is_patient = rule.id != "down";
+        for is_early in [false, true] {
+            let mut stage = Stage::new(check(), 10 * SECOND, &[Arc::clone(&rule)]);
+            stage.see(90, &[("check.up", Some(true.into()))]);
+            if is_early {
+                sleep(&mut stage);
+            }
+            // What was read just before may be looked at afterwards.
+            stage.see(100, &[("check.up", Some(true.into()))]);
+            if !is_early {
+                sleep(&mut stage);
+            }
+            stage.wait(3700);
+            assert_eq!(stage.told(), [""; 0], "{}", rule.id);
+            stage.see(3720, &[("check.up", Some(true.into()))]);
+            assert_eq!(stage.told(), [""; 0], "{}", rule.id);
+            // From then on everything is as ever.
+            let (before, at) = if is_patient { (4619, 4620) } else { (3749, 3750) };
+            stage.wait(before);
+            assert_eq!(stage.told(), [""; 0], "{}", rule.id);
+            stage.wait(at + 1);
+            assert_eq!(stage.told().len(), 1, "{}", rule.id);
+        }
+    }
+}
+
+#[test]
+fn what_stays_silent_after_a_suspension_is_missed_when_its_time_is_over() {
+    let check = Instance::of(Class::Check, &[("check", "front")]);
+    let mut stage = Stage::new(check, 10 * SECOND, &[companion(Class::Check, &["check.up"], 15 * MINUTE)]);
+    stage.see(40, &[("check.up", Some(true.into()))]);
+    sleep(&mut stage);
+    stage.wait(4539);
+    assert_eq!(stage.told(), [""; 0]);
+    stage.wait(4540);
+    assert_eq!(stage.events[0].why, "no value of check.up for 15m");
+    assert_eq!(stage.told(), ["raise warning 4540<4540"]);
+    let mut never = awaiting();
+    sleep(&mut never);
+    never.wait(4199);
+    assert_eq!(never.told(), [""; 0]);
+    never.wait(4200);
+    assert_eq!(never.told(), ["raise warning 4200<4200"]);
+}
+
 fn every(seconds: i64, for_: i64, keep: i64) -> Stage {
     let steps = [("cpu.busy > 90%", "cpu.busy < 80%", for_ * SECOND, keep * SECOND, WARNING)];
     let mut slow = rule("busy", Class::Host, &[], &steps);

@@ -44,6 +44,26 @@ fn a_new_window_takes_up_what_was_recorded_and_the_same_one_goes_on() {
 }
 
 #[test]
+fn a_changed_rule_that_looks_now_and_then_is_judged_at_the_next_sample() {
+    let hourly = |limit: u32, title: &str| {
+        let condition = format!("cpu.busy > {limit}%");
+        let mut made = rule("busy", Class::Host, &[], &[(&condition, "", 0, 0, WARNING)]);
+        let inner = Arc::make_mut(&mut made);
+        (inner.every, inner.title, inner.hash) = (3600 * SECOND, title.to_owned(), condition);
+        [made]
+    };
+    for (limit, title, expected) in [(40, "busy", &["raise warning 20<20"][..]), (90, "busy", &[])] {
+        let mut stage = Stage::new(host(), 10 * SECOND, &hourly(90, "busy"));
+        stage.num(0, "cpu.busy", 0.5);
+        stage.num(5, "cpu.busy", 0.95);
+        assert_eq!(stage.told(), [""; 0], "it has looked at 0");
+        stage.reload(10, &hourly(limit, title));
+        stage.num(20, "cpu.busy", 0.95);
+        assert_eq!(stage.told(), expected, "{limit}");
+    }
+}
+
+#[test]
 fn without_a_history_a_new_window_starts_with_the_next_sample() {
     let mut stage = Stage::new(host(), 10 * SECOND, &averages("cpu.busy > 99%"));
     stage.num(0, "cpu.busy", 0.9);

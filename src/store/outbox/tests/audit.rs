@@ -38,6 +38,31 @@ async fn every_kind_of_damage_is_found() {
     }
 }
 
+/// How many steps each claim takes for so many rows that wait.
+async fn steps_of_claims(rows: usize) -> Vec<(&'static str, i32)> {
+    let bench = Bench::new(1 << 30);
+    bench.put((0..rows).map(|n| row(&format!("r{n:04}"), 1, false, Priority::P3)).collect()).await;
+    let count = |tx: &crate::store::worker::Tx<'_>| {
+        let mut all = Vec::new();
+        for (claim, sql) in super::super::audit::claims() {
+            let mut select = tx.prepare(&sql)?;
+            let found = select.query_map([], |row| row.get::<_, String>(0))?.count();
+            assert_eq!(found, 0, "{claim}");
+            all.push((claim, select.get_status(rusqlite::StatementStatus::VmStep)));
+        }
+        Ok(all)
+    };
+    bench.store.read(count).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_claim_takes_more_than_in_proportion_to_the_rows() {
+    let (few, many) = (steps_of_claims(100).await, steps_of_claims(400).await);
+    for ((claim, few), (_, many)) in few.into_iter().zip(many) {
+        assert!(many < 6 * few.max(100), "{claim}: {few} steps for 100 rows, {many} for 400");
+    }
+}
+
 #[tokio::test]
 async fn everything_undelivered_is_handed_over_page_by_page() {
     let bench = Bench::new(1 << 30);
