@@ -118,6 +118,7 @@ const BEYOND: &[(&str, &str)] = &[
     ("placeholder-that-is-none.toml", "placeholders are known by class and `let`"),
     ("templates-in-a-circle.toml", "names of templates are followed"),
     ("relations-over-too-many-steps.toml", "ids of rules are followed"),
+    ("checks-that-can-never-work.toml", "what an address or a code means"),
     ("10.toml", "the main file beside it is missing"),
     ("10-check.toml", "a directory beside it is named like a file"),
 ];

@@ -140,7 +140,7 @@ async fn a_check_that_cannot_be_made_is_unknown() {
     for (plan, words) in [
         (tcp(&[("address", text("localhost"))]), "not host:port"),
         (tcp(&[("address", text("localhost:99999"))]), "not host:port"),
-        (http("ftp://x/", &[]), "only http and https"),
+        (http("ftp://x/", &[]), "http:// or https://"),
         (http("http://", &[]), "url"),
         (http("http://x/", &[("status", OptionValue::List(vec!["2x".to_owned()]))]), "not a code"),
         (http("https://x/", &[("ca", text("/no/such/file"))]), "cannot read /no/such/file"),

@@ -301,6 +301,7 @@ const MEANING: &[&str] = &[
     "labels",
     "of",
     "url",
+    "status",
     "token",
     "kind",
     "limits",

@@ -186,7 +186,7 @@ fn an_override_for_some_mounts_edits_no_rule_that_is_about_something_else() {
         "[[override]]\nrule = \"*\"\nmatch = { mount = [\"!/srv*\"] }\nset = { severity = \"info\" }\n";
     let dir = home(all_but);
     let listed = list(dir.path(), &["load-high", "fs-full"]).unwrap();
-    let state = |id: &str| listed.lines().find(|line| line.starts_with(id)).unwrap().to_owned();
+    let state = |id: &str| listed.lines().find(|line| line.trim_start().starts_with(id)).unwrap().to_owned();
     assert!(state("fs-full").contains("on, edited"), "{listed}");
     assert!(!state("load-high").contains("edited"), "{listed}");
     let plan = config::load(dir.path(), &doors(), &facts()).unwrap().plan;
