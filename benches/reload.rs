@@ -99,7 +99,7 @@ fn reload_on(c: &mut Criterion, instances: usize) {
     group.bench_function("outlook", |b| {
         b.iter_batched(
             || watching.clone(),
-            |copy| copy.foresee(now, ready(&configs[1])),
+            |copy| copy.foresee(now, ready(&configs[1]), &[]),
             BatchSize::PerIteration,
         );
     });

@@ -233,7 +233,7 @@ async fn a_reload_restarts_only_what_changed_and_says_farewell() {
     checks.reconfigure(&[first.clone(), changed]);
     let runs: Vec<_> = checks.status().iter().map(|s| (s.id.clone(), s.runs == 0)).collect();
     assert_eq!(runs, [("front".to_owned(), false), ("other".to_owned(), true)]);
-    let lost = checks.lost(&[first.clone()]);
+    let lost = checks.lost(std::slice::from_ref(&first));
     assert_eq!(lost.iter().map(|i| i.name()).collect::<Vec<_>>(), ["other"]);
     checks.reconfigure(&[first]);
     loop {

@@ -155,7 +155,7 @@ async fn one_moment_is_one_batch_and_a_reload_restarts_only_what_changed() {
     assert!(!after.iter().any(|o| is(o, "proc{name=b}") && o.gone));
     assert_eq!(MADE.load(Ordering::SeqCst), 1, "the other one is left alone");
 
-    let lost = collectors.lost(&[steady.clone()]);
+    let lost = collectors.lost(std::slice::from_ref(&steady));
     assert_eq!(lost.iter().map(|i| i.key()).collect::<Vec<_>>(), ["proc{name=b}", FLAKY_OK]);
     collectors.reconfigure(&[steady]);
     let end = until(&mut rx, |o| is(o, FLAKY_OK) && o.gone).await;
