@@ -264,8 +264,8 @@ pub enum Outcome {
 /// How a claim goes through what is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// What has been due for longest first, whatever its rank and priority: who was sent away stands behind all
-    /// others.
+    /// What has been due for longest first, whatever its rank and priority: who was sent away stands behind
+    /// all others.
     pub oldest: bool,
     /// Incidents of one alert key are one thing at the far end: none goes while an older one of its key is
     /// unsettled, and the older one takes its turn.
@@ -302,9 +302,10 @@ pub trait Outbox {
         now: Stamp,
     ) -> impl Future<Output = Result<(), String>>;
 
-    /// Up to `max` records that the destination holds under an id of its own and of which nothing waits,
-    /// with cursors above `after`, in the order of cursors: those not over, dead letters of them among them,
-    /// and those over since less than a day, because people reopen. Where people work, their decisions are read back from there.
+    /// Up to `max` records that the destination holds under an id of its own and of which nothing waits, with
+    /// cursors above `after`, in the order of cursors: those not over, dead letters of them among them, and
+    /// those over since less than a day, because people reopen. Where people work, their decisions are read
+    /// back from there.
     fn held(
         &self,
         destination: &str,

@@ -52,8 +52,8 @@ impl Secrets {
         self.0.get(option).map(ExposeSecret::expose_secret)
     }
 
-    /// How the secrets may stand in what the far end answers: as they are, in an address, in JSON, and as Basic of
-    /// that user. Short ones are left out: they stand in any text.
+    /// How the secrets may stand in what the far end answers: as they are, in an address, in JSON, and as
+    /// Basic of that user. Short ones are left out: they stand in any text.
     pub fn shapes(&self, user: &str) -> Vec<String> {
         let mut shapes = Vec::new();
         for secret in self.0.values().map(ExposeSecret::expose_secret).filter(|s| s.len() >= SHAPE_LEAST) {

@@ -75,8 +75,8 @@ pub const TABLE: &[Connector] = &[
 /// The most requests one conversation may take; one that wants more is given up and repeated later.
 pub const MOST_EXCHANGES: usize = 256;
 
-/// The most bytes of answers that one conversation may hold; one that wants more is given up and repeated later,
-/// a reading with fewer records.
+/// The most bytes of answers that one conversation may hold; one that wants more is given up and repeated
+/// later, a reading with fewer records.
 pub const MOST_BYTES: usize = 8 << 20;
 
 /// What carries a connector's requests.
@@ -149,8 +149,8 @@ impl Connector {
         TABLE.iter().find(|c| c.door.kind == kind)
     }
 
-    /// Alert desks know no records, only alerts by key, which all episodes of a condition share: the end of one
-    /// must not come after the beginning of the next. Alertmanager asks for what fires instead.
+    /// Alert desks know no records, only alerts by key, which all episodes of a condition share: the end of
+    /// one must not come after the beginning of the next. Alertmanager asks for what fires instead.
     pub fn is_by_alert(&self) -> bool {
         matches!(self.door.kind, "opsgenie" | "pagerduty" | "servicenow-event")
     }

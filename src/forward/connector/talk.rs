@@ -144,7 +144,8 @@ impl<'a> Talk<'a> {
     }
 }
 
-/// How long an earlier attempt may still be carried out by a far end that needs that lag; `None` when it cannot.
+/// How long an earlier attempt may still be carried out by a far end that needs that lag; `None` when it
+/// cannot.
 pub fn left_of_doubt(job: &Job, lag: Duration) -> Option<Duration> {
     let doubt = job.doubt_at.filter(|_| job.unknown)?;
     let lag = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);

@@ -264,9 +264,9 @@ impl Conversation<'_, '_> {
         Ok(Outcome::stored(Some(ticket.id)).into())
     }
 
-    /// A ticket that was made without its key, for a record that is over already: it is known by its id, and is
-    /// ended now, because nothing else would before the record is closed. Whatever comes of that, a repeated
-    /// create would not find it.
+    /// A ticket that was made without its key, for a record that is over already: it is known by its id, and
+    /// is ended now, because nothing else would before the record is closed. Whatever comes of that, a
+    /// repeated create would not find it.
     fn end_keyless(&mut self, keyless: Done) -> Result<Done, Next> {
         let [Outcome::Stored { remote_id: Some(id), .. }] = &keyless.outcomes[..] else { return Ok(keyless) };
         if !self.wanted.is_over() {

@@ -1,9 +1,10 @@
 //! What desks of alerts need to know of an incident: whether they were told already that it is over.
 //!
-//! An alert key outlives an episode. Who says "over" a second time, or too late, may end the alert of the next
-//! episode: the outbox gives the operations of one alert key in the order of its episodes
-//! ([`Connector::is_by_alert`](super::Connector::is_by_alert)), and an end that is in doubt is only repeated when the
-//! first one cannot be under way any more ([`Talk::wait_for_lost`](super::talk::Talk::wait_for_lost)).
+//! An alert key outlives an episode. Who says "over" a second time, or too late, may end the alert of the
+//! next episode: the outbox gives the operations of one alert key in the order of its episodes
+//! ([`Connector::is_by_alert`](super::Connector::is_by_alert)), and an end that is in doubt is only repeated
+//! when the first one cannot be under way any more
+//! ([`Talk::wait_for_lost`](super::talk::Talk::wait_for_lost)).
 
 use crate::engine::effect::Job;
 use crate::engine::moment::{SECOND, Stamp};

@@ -217,8 +217,8 @@ pub fn ends(
 
 /// See [`Outbox::held`].
 fn held(tx: &Tx<'_>, destination: &str, after: i64, max: usize) -> Result<Vec<Held>, StoreError> {
-    // Three indexes: what is open, however old, what ended lately, and dead letters whose ticket may have gone:
-    // of those that only lack an update, the newest revision, or nobody would hear of it.
+    // Three indexes: what is open, however old, what ended lately, and dead letters whose ticket may have
+    // gone: of those that only lack an update, the newest revision, or nobody would hear of it.
     let mut select = tx.prepare_cached(
         "SELECT id, kind, record, acked_rev, remote_id, acked_over FROM outbox INDEXED BY outbox_held
          WHERE destination = ?1 AND state = 'acked' AND acked_over = 0 AND remote_id IS NOT NULL

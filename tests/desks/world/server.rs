@@ -1,9 +1,9 @@
 //! An HTTP server on loopback with a fault layer in front of a product's behaviour.
 //!
 //! It runs on a thread of its own, so that what a dying host has sent is carried out all the same. Faults
-//! come from a seeded script; requests are answered by the [`Desk`] under a lock, one after the other. What is
-//! late is late by its clock however busy the machine is: it is carried out before what comes after its time,
-//! and no request is made late whose client had given up before it was read.
+//! come from a seeded script; requests are answered by the [`Desk`] under a lock, one after the other. What
+//! is late is late by its clock however busy the machine is: it is carried out before what comes after its
+//! time, and no request is made late whose client had given up before it was read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -278,7 +278,8 @@ async fn serve<D: Desk>(mut stream: TcpStream, shared: Arc<Shared<D>>) -> std::i
     }
 }
 
-/// The client has closed the connection: while the server was kept from reading it may have repeated its request.
+/// The client has closed the connection: while the server was kept from reading it may have repeated its
+/// request.
 async fn has_given_up(stream: &TcpStream) -> bool {
     let look = tokio::time::timeout(Duration::from_millis(1), stream.peek(&mut [0])).await;
     matches!(look, Ok(Ok(0) | Err(_)))
