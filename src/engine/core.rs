@@ -347,6 +347,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_writes_a_record_once_also_when_what_it_held_was_taken_out() {
+        let (start, mut engine, mut step) = (Moment::at(100 * HOUR), Engine::new(plan(), 7), Step::default());
+        let mut see = |minute: i64, busy: f64, step: &mut Step| {
+            let now = start.plus(minute * MINUTE);
+            let seen = Observation::new(now, Instance::of(Class::Host, &[]), MINUTE);
+            engine.observe(now, &[seen.with(metric("cpu.busy"), busy)], step);
+        };
+        see(0, 0.95, &mut step);
+        see(1, 0.5, &mut step);
+        assert_eq!((step.records.len(), step.journal.len()), (1, 1), "raised and resolved: one revision");
+        assert!(step.journal[0].body.contains("auto_cleared"), "{}", step.journal[0].body);
+        let rows = step.state.iter().filter(|row| row.kind == "incident").count();
+        assert_eq!(rows, 1);
+        (step.records, step.journal, step.state) = Default::default();
+        see(2, 0.95, &mut step);
+        assert_eq!((step.records.len(), step.journal.len()), (1, 1), "reopened");
+        assert!(step.state.iter().any(|row| row.kind == "incident"));
+    }
+
+    #[test]
     fn the_journal_goes_on_though_the_books_are_lost() {
         let start = Moment::at(100 * HOUR);
         let rows = rows_without(see(&mut Engine::new(plan(), 7), start, 0.95), "engine");
