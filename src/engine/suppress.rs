@@ -26,7 +26,7 @@ use serde_json::json;
 
 pub use calendar::{Calendar, DAY_MINUTES, Days, Opening, Slot, When};
 pub use explain::{Effect, Hindrance};
-pub use status::{Kept as KeptRaise, WindowStatus};
+pub use status::{KeptRaise, WindowStatus};
 pub use terms::{Ancestor, Covers, Mode, Subject, Terms, Window};
 pub use windows::{SHELL_LASTS, SHELL_MOST};
 

@@ -37,7 +37,7 @@ pub enum Stage {
     /// The configuration was read and tested.
     Prepared(Prepared),
     /// It was tried out.
-    Foreseen(Box<Candidate>),
+    Foreseen(Box<Proposal>),
 }
 
 /// A configuration that was read.
@@ -45,13 +45,13 @@ pub enum Prepared {
     /// It means what the one in force means.
     Same,
     /// It can be tried out.
-    Candidate(Box<Candidate>),
+    Proposal(Box<Proposal>),
     /// It cannot be used.
     Refused(Refused),
 }
 
 /// A configuration that passed its tests, with its plan made ready.
-pub struct Candidate {
+pub struct Proposal {
     pub seen: Seen,
     pub plan: rules::Prepared,
 }
@@ -89,19 +89,19 @@ pub struct Refused {
 pub struct Reading(Arc<AtomicBool>);
 
 /// Held by the thread that reads.
-pub(super) struct Held(Arc<AtomicBool>);
+pub(super) struct Reader(Arc<AtomicBool>);
 
 impl Reading {
-    pub(super) fn begin(&self) -> Result<Held, Refused> {
+    pub(super) fn begin(&self) -> Result<Reader, Refused> {
         if self.0.swap(true, Ordering::Relaxed) {
             let message = "an earlier reading of the configuration still hangs: is a file on a dead mount?";
             return Err(refused(Part::Read, message.to_owned()));
         }
-        Ok(Held(Arc::clone(&self.0)))
+        Ok(Reader(Arc::clone(&self.0)))
     }
 }
 
-impl Drop for Held {
+impl Drop for Reader {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -125,19 +125,19 @@ pub fn prepare(tools: Tools, in_force: Arc<Config>, tx: mpsc::Sender<Stage>) {
 }
 
 async fn prepared(tools: Tools, in_force: Arc<Config>) -> Result<Prepared, Refused> {
-    let (config, held) = read(tools.load, tools.reading.begin()?).await?;
+    let (config, reader) = read(tools.load, tools.reading.begin()?).await?;
     if config.hash == in_force.hash && config.tests == in_force.tests {
         return Ok(Prepared::Same);
     }
-    let (config, tests) = tested(tools.prove, Arc::clone(&in_force), config, held).await?;
+    let (config, tests) = tested(tools.prove, Arc::clone(&in_force), config, reader).await?;
     let made = tokio::task::spawn_blocking(move || {
         let difference = Difference::between(&in_force, &config);
         let plan = rules::Prepared::new(Arc::clone(&config.plan));
         let (config, outlook) = (Arc::new(config), Outlook::default());
-        Candidate { seen: Seen { config, difference, tests, outlook }, plan }
+        Proposal { seen: Seen { config, difference, tests, outlook }, plan }
     });
-    let candidate = made.await.map_err(|e| refused(Part::Read, format!("cannot compare it: {e}")))?;
-    Ok(Prepared::Candidate(Box::new(candidate)))
+    let proposal = made.await.map_err(|e| refused(Part::Read, format!("cannot compare it: {e}")))?;
+    Ok(Prepared::Proposal(Box::new(proposal)))
 }
 
 fn refused(step: Part, message: String) -> Refused {
@@ -145,10 +145,10 @@ fn refused(step: Part, message: String) -> Refused {
 }
 
 /// Parse, compile and lint.
-async fn read(load: Load, held: Held) -> Result<(Config, Held), Refused> {
-    let read = tokio::task::spawn_blocking(move || (load(), held));
+async fn read(load: Load, reader: Reader) -> Result<(Config, Reader), Refused> {
+    let read = tokio::task::spawn_blocking(move || (load(), reader));
     let why = match tokio::time::timeout(READ_MOST, read).await {
-        Ok(Ok((Ok(config), held))) => return Ok((config, held)),
+        Ok(Ok((Ok(config), reader))) => return Ok((config, reader)),
         Ok(Ok((Err(message), _))) => message,
         Ok(Err(error)) => format!("reading the configuration failed: {error}"),
         Err(_) => {
@@ -164,13 +164,13 @@ async fn tested(
     prove: Prove,
     in_force: Arc<Config>,
     config: Config,
-    held: Held,
+    reader: Reader,
 ) -> Result<(Config, usize), Refused> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let mut tests = tokio::task::spawn_blocking(move || {
         let played = prove(&in_force, &config, &|| !stopped.load(Ordering::Relaxed));
-        drop(held);
+        drop(reader);
         played.map(|tests| (config, tests))
     });
     let mut played = tokio::time::timeout(TESTS_MOST, &mut tests).await;
@@ -190,7 +190,7 @@ async fn tested(
 /// Fills new windows from the history and tries the plan out on a copy of the engine, on the blocking pool.
 /// With the configuration `lost` is seen no more.
 pub fn try_out(
-    mut candidate: Box<Candidate>,
+    mut proposal: Box<Proposal>,
     copy: Engine,
     lost: Vec<Arc<Instance>>,
     now: Moment,
@@ -200,14 +200,14 @@ pub fn try_out(
     let runtime = tokio::runtime::Handle::current();
     tokio::spawn(async move {
         let tried = tokio::task::spawn_blocking(move || {
-            let plan = &mut candidate.plan;
+            let plan = &mut proposal.plan;
             let wants = copy.rules.wants_of_history(plan);
             if !wants.is_empty() {
                 let read = past::read(&history, wants, now, |seen| plan.recall(seen));
                 let _ = runtime.block_on(async { tokio::time::timeout(FILL_MOST, read).await });
             }
-            candidate.seen.outlook = copy.foresee(now, plan.clone(), &lost);
-            Stage::Foreseen(candidate)
+            proposal.seen.outlook = copy.foresee(now, plan.clone(), &lost);
+            Stage::Foreseen(proposal)
         });
         let stage = match tried.await {
             Ok(stage) => stage,

@@ -26,7 +26,7 @@ use crate::engine::signal::{Instance, Observation};
 
 pub(super) use attempt::Stage;
 pub use attempt::{Load, Prove};
-use attempt::{Part, Prepared, Candidate, Reading, Refused, Seen, Tools};
+use attempt::{Part, Prepared, Proposal, Reading, Refused, Seen, Tools};
 use report::Outcome;
 pub(super) use report::Report;
 
@@ -134,8 +134,8 @@ impl Daemon {
         match stage {
             Stage::Prepared(Prepared::Same) => self.reload_same().await,
             Stage::Prepared(Prepared::Refused(refused)) => self.reload_refused(refused, None).await,
-            Stage::Prepared(Prepared::Candidate(candidate)) => self.try_out(candidate),
-            Stage::Foreseen(candidate) => self.reload_decided(*candidate).await,
+            Stage::Prepared(Prepared::Proposal(proposal)) => self.try_out(proposal),
+            Stage::Foreseen(proposal) => self.reload_decided(*proposal).await,
         }
     }
 
@@ -153,12 +153,12 @@ impl Daemon {
     }
 
     /// Has the plan tried out on a copy of the engine.
-    fn try_out(&mut self, candidate: Box<Candidate>) {
+    fn try_out(&mut self, proposal: Box<Proposal>) {
         // The history has everything up to now; what comes from now on is overheard.
         self.history.flush();
         self.reloads.overheard = Some(Vec::new());
-        let (copy, now, lost) = (self.engine.clone(), self.clock.now(), self.lost(&candidate.seen.config));
-        attempt::try_out(candidate, copy, lost, now, self.history.asker(), self.reloads.stages.0.clone());
+        let (copy, now, lost) = (self.engine.clone(), self.clock.now(), self.lost(&proposal.seen.config));
+        attempt::try_out(proposal, copy, lost, now, self.history.asker(), self.reloads.stages.0.clone());
     }
 
     /// What the doors would say farewell to with that configuration.
@@ -197,8 +197,8 @@ impl Daemon {
     }
 
     /// Refuses or swaps.
-    async fn reload_decided(&mut self, candidate: Candidate) {
-        let (seen, mode) = (&candidate.seen, self.mode());
+    async fn reload_decided(&mut self, proposal: Proposal) {
+        let (seen, mode) = (&proposal.seen, self.mode());
         let (limit, outlook) = (seen.config.reload, &seen.outlook);
         let is_over = outlook.raise.count > limit.raise || outlook.close.count > limit.close;
         match mode {
@@ -211,13 +211,13 @@ impl Daemon {
                 let refused = Refused { step: Part::Limit, message: text::over_limit(seen) };
                 self.reload_refused(refused, Some(seen)).await;
             }
-            ReloadMode::Plain | ReloadMode::Force => self.swap(candidate, is_over).await,
+            ReloadMode::Plain | ReloadMode::Force => self.swap(proposal, is_over).await,
         }
     }
 
     /// Puts the configuration in force: between two turns, and as one commit.
-    async fn swap(&mut self, candidate: Candidate, is_over: bool) {
-        let Candidate { mut seen, mut plan } = candidate;
+    async fn swap(&mut self, proposal: Proposal, is_over: bool) {
+        let Proposal { mut seen, mut plan } = proposal;
         let (now, mut step) = (self.clock.now(), Step::default());
         self.reloads.overheard.take().iter().flatten().for_each(|observation| plan.recall(observation));
         seen.outlook.carried = self.engine.swap(now, plan, &mut step);

@@ -12,7 +12,7 @@ use super::terms::Mode;
 
 /// A raise that is not an incident, for now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Kept {
+pub struct KeptRaise {
     /// Rule id.
     pub rule: String,
     /// Instance key.
@@ -63,8 +63,8 @@ pub struct WindowStatus {
 
 impl Suppression {
     /// Every raise that is kept, by rule and instance.
-    pub fn kept(&self, now: Moment, incidents: &Incidents) -> Vec<Kept> {
-        let one = |((rule, instance), kept): (&(String, String), &super::Kept)| Kept {
+    pub fn kept(&self, now: Moment, incidents: &Incidents) -> Vec<KeptRaise> {
+        let one = |((rule, instance), kept): (&(String, String), &super::Kept)| KeptRaise {
             rule: rule.clone(),
             instance: instance.clone(),
             severity: kept.severity,
