@@ -63,13 +63,6 @@ pub struct Foreseen {
     pub why: String,
 }
 
-impl Outlook {
-    /// Nothing would be raised, closed or weighed anew.
-    pub fn is_quiet(&self) -> bool {
-        self.raise.count + self.close.count + self.lower.count == 0
-    }
-}
-
 type Stances = BTreeMap<(String, String), Stance>;
 
 impl Engine {
@@ -81,6 +74,7 @@ impl Engine {
         let before = self.stand_now(now);
         let kept_before = self.kept_now(now);
         let carried = self.swap(now, prepared, &mut Step::default());
+        self.forget(now, lost);
         let after = self.stand_now(now);
         let kept_after = self.kept_now(now);
         let mut outlook = Outlook { carried, ..Outlook::default() };
@@ -101,6 +95,13 @@ impl Engine {
                 is_kept,
                 &mut outlook,
             );
+        }
+        for changes in [&mut outlook.raise, &mut outlook.close, &mut outlook.lower] {
+            changes.settle();
+        }
+        outlook
+    }
+
     /// These are gone, as whoever saw them will say.
     fn forget(&mut self, now: Moment, lost: &[Arc<Instance>]) {
         let farewell = |instance: &Arc<Instance>| {
@@ -110,13 +111,6 @@ impl Engine {
         };
         let farewells: Vec<_> = lost.iter().map(farewell).collect();
         self.observe(now, &farewells, &mut Step::default());
-    }
-
-        }
-        for changes in [&mut outlook.raise, &mut outlook.close, &mut outlook.lower] {
-            changes.settle();
-        }
-        outlook
     }
 
     fn stand_now(&mut self, now: Moment) -> Stances {

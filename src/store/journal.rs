@@ -52,15 +52,6 @@ fn is_same(tx: &Tx<'_>, e: &Entry) -> Result<bool, StoreError> {
 /// Entries of one answer at most.
 const READ_MOST: usize = 10_000;
 
-/// Up to `limit` entries after `since`, oldest first.
-pub fn since(tx: &Tx<'_>, since: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
-    let mut select = tx.prepare_cached(
-        "SELECT seq, at, kind, subject, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    )?;
-    let rows = select.query_map(params![int(since), int(limit.min(READ_MOST) as u64)], entry)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Entries about these subjects among the newest `scan`, oldest first, at most 10 000.
 pub fn about(tx: &Tx<'_>, subjects: &[String], scan: u64) -> Result<Vec<JournalRow>, StoreError> {
     let mut rows: Vec<JournalRow> = Vec::new();

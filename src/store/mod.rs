@@ -157,14 +157,6 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` journal entries (at most 10 000) after number `since_seq`, oldest first.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn journal(&self, since_seq: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError> {
-        self.read(move |tx| journal::since(tx, since_seq, limit)).await
-    }
-
     /// Entries about these subjects among the newest `scan` of the journal, oldest first, at most 10 000 of
     /// each.
     ///

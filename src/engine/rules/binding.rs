@@ -337,15 +337,6 @@ impl Rules {
         self.await_again(instance.key(), now);
     }
 
-    /// For how many instances each rule of the plan is judged, by rule id.
-    pub fn bindings(&self) -> BTreeMap<String, usize> {
-        let mut all: BTreeMap<String, usize> = self.plan.rules.iter().map(|r| (r.id.clone(), 0)).collect();
-        for (_, machine) in self.machines.iter() {
-            *all.entry(machine.bound.rule.id.clone()).or_default() += 1;
-        }
-        all
-    }
-
     /// The plan's own rule of that id.
     pub(super) fn rule(plan: &Plan, id: &str) -> Option<Arc<crate::engine::plan::Rule>> {
         Self::planned(plan, id).cloned()

@@ -130,6 +130,11 @@ impl Stage {
         self.rules.reload(Moment::at(second * SECOND), prepared, &mut self.events);
     }
 
+    /// For how many instances rules are judged.
+    pub fn bound(&self) -> usize {
+        self.rules.machines.iter().count()
+    }
+
     /// `raise critical 120<60`: kind, severity, decided at, since; and forgets them.
     pub fn told(&mut self) -> Vec<String> {
         let line = |e: Event| {

@@ -160,15 +160,3 @@ fn delete_rows(tx: &Tx<'_>, ids: &[i64]) -> Result<usize, StoreError> {
     }
     Ok(ids.len())
 }
-
-/// Forgets what the far end holds of a record, at one destination or at all. Rows that still wait stay.
-/// Returns how many.
-pub fn forget(tx: &Tx<'_>, destination: Option<&str>, record: &str) -> Result<u64, StoreError> {
-    // By way of the few destinations, because the index begins with them.
-    let mut select = tx.prepare_cached(
-        "SELECT id FROM outbox WHERE destination IN (SELECT destination FROM tally) AND record = ?1
-         AND state = 'acked' AND (?2 IS NULL OR destination = ?2)",
-    )?;
-    let ids = select.query_map(params![record, destination], |row| row.get(0))?;
-    Ok(delete_rows(tx, &ids.collect::<Result<Vec<i64>, _>>()?)? as u64)
-}

@@ -271,16 +271,6 @@ impl Store {
         .await
     }
 
-    /// Forgets what the far end holds of a record, at one destination or at all; rows that wait stay. Returns
-    /// how many.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn forget(&self, destination: Option<&str>, record: &str) -> Result<u64, StoreError> {
-        let (destination, record) = (destination.map(str::to_owned), record.to_owned());
-        self.write(move |tx| cap::forget(tx, destination.as_deref(), &record)).await
-    }
-
     /// When a record was dropped at a destination and why, if it was.
     ///
     /// # Errors

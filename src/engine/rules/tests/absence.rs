@@ -265,7 +265,7 @@ fn awaiting() -> Stage {
 #[test]
 fn a_declared_object_that_is_never_seen_is_missed() {
     let mut stage = awaiting();
-    assert_eq!(stage.rules.bindings()["x/nodata"], 1);
+    assert_eq!(stage.bound(), 1);
     stage.wait(599);
     assert_eq!(stage.told(), [""; 0]);
     stage.wait(600);
@@ -289,7 +289,7 @@ fn a_declared_object_that_is_seen_in_time_or_no_longer_declared_is_not_missed() 
     dropped.wait(600);
     dropped.reload(601, &[expecting()]);
     assert_eq!(dropped.told(), ["raise warning 600<600", "retire warning 601<601"]);
-    assert_eq!(dropped.rules.bindings()["x/nodata"], 0);
+    assert_eq!(dropped.bound(), 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn an_instance_that_goes_retires_and_may_come_back() {
     stage.rules.observe(gone.at, &gone, &mut stage.events);
     assert_eq!(stage.told(), ["raise warning 0<0", "retire warning 10<10"]);
     assert_eq!(stage.rows(), [("disk|fs{mount=/mnt}".into(), None)]);
-    assert_eq!((stage.rules.standing().len(), stage.rules.bindings()["disk"]), (0, 0));
+    assert_eq!((stage.rules.standing().len(), stage.bound()), (0, 0));
     stage.num(20, "fs.used", 0.95);
     assert_eq!(stage.told(), ["raise warning 20<20"]);
 }

@@ -264,10 +264,10 @@ fn instances_that_do_not_come_back_are_not_bound_and_what_is_left_of_them_goes()
     gone.gone = true;
     past.push(gone);
     let mut stage = reborn(&BTreeMap::new(), &past, 610, &rules);
-    assert_eq!(stage.rules.bindings()["full"], 0);
+    assert_eq!(stage.bound(), 0);
     stage.instance = mount("/b");
     stage.num(610, "fs.used", 0.95);
-    assert_eq!(stage.rules.bindings()["full"], 1);
+    assert_eq!(stage.bound(), 1);
     assert_eq!(stage.state(), Health::Unknown, "what went before is another one's past");
     assert!(stage.rules.past.is_some());
     stage.wait(610 + 600);
