@@ -84,8 +84,8 @@ pub enum ReloadMode {
 }
 
 impl Query {
-    /// It changes what the engine knows, and is refused while nothing can be written down. What only the store
-    /// does is not: on a full disk to give up rows may be what helps.
+    /// It changes what the engine knows, and is refused while nothing can be written down. What only the
+    /// store does is not: on a full disk to give up rows may be what helps.
     pub fn changes(&self) -> bool {
         matches!(
             self,

@@ -1,8 +1,8 @@
 //! Fetches text evidence from outside the engine for incidents that were just raised, beside the loop.
 //!
-//! A storm raises thousands at once, and what reads may block: a few read at a time, so that the blocking pool
-//! keeps room for a reload and for checks, and only so many wait. An incident that finds no place says so in
-//! its evidence. Incidents matter more than their exhibits: nobody waits for one.
+//! A storm raises thousands at once, and what reads may block: a few read at a time, so that the blocking
+//! pool keeps room for a reload and for checks, and only so many wait. An incident that finds no place says
+//! so in its evidence. Incidents matter more than their exhibits: nobody waits for one.
 
 use std::sync::Arc;
 

@@ -66,8 +66,8 @@ pub struct Foreseen {
 type Stances = BTreeMap<(String, String), Stance>;
 
 impl Engine {
-    /// Tries a plan out, with which `lost` would be seen no more. Takes a copy of the engine: what is left of it
-    /// must not go on.
+    /// Tries a plan out, with which `lost` would be seen no more. Takes a copy of the engine: what is left of
+    /// it must not go on.
     pub fn foresee(mut self, now: Moment, prepared: Prepared, lost: &[Arc<Instance>]) -> Outlook {
         self.incidents.keep_time(now);
         self.suppression.keep_time(now);

@@ -354,10 +354,6 @@ impl Patch {
     }
 }
 
-/// How long after its resolve an incident can be reopened at most, whatever the rule says: for longer what the
-/// destinations hold of it is known.
-pub const REOPEN_MOST: i64 = 30 * DAY;
-
 /// How long after its resolve an incident of that nature can be reopened, when the rule does not say.
 pub const fn default_reopen(nature: Nature) -> i64 {
     match nature {

@@ -10,13 +10,17 @@ mod problem;
 
 use serde::{Deserialize, Serialize};
 
-use super::moment::Stamp;
+use super::moment::{DAY, Stamp};
 
 pub use incident::{
     Closure, ClosureCode, Counters, Evidence, Exhibit, Incident, Interval, Links, RuleRef, Series, Sla,
     SlaClock, State, TimelineEntry,
 };
 pub use problem::{Member, Problem, ProblemState, Reason};
+
+/// How long after its resolve an incident can be reopened at most, whatever its rule says: what destinations
+/// hold of it is known for longer.
+pub const REOPEN_MOST: i64 = 30 * DAY;
 
 /// Severity of a rule step, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,8 +4,9 @@
 //! by number; nothing else is looked at. What can change by time alone (`for`, `keep`, staleness, `nodata`, a
 //! window of a told signal) has a deadline in one ordered set; the owner asks [`Rules::poll_timeout`] and
 //! calls [`Rules::handle_timeout`]. Deadlines that have passed are played at the time they were due, before
-//! any later sample is looked at, so a late loop changes no verdict; what nobody could see, because the machine
-//! was suspended, its owner excuses ([`Rules::excuse`]). Nothing here reads a clock or knows of incidents.
+//! any later sample is looked at, so a late loop changes no verdict; what nobody could see, because the
+//! machine was suspended, its owner excuses ([`Rules::excuse`]). Nothing here reads a clock or knows of
+//! incidents.
 //!
 //! A machine judges at the stamp of the sample. A polled reference is unknown once it is older than `stale`,
 //! a told one when "no value" is told; "no value" is unknown at once for both. A rule that names only told
@@ -190,8 +191,9 @@ impl Rules {
         self.refused
     }
 
-    /// Before this moment (steady time) polled signals raise nothing, because the host still starts or wakes up
-    /// and what is missing may be on its way. What holds on until then is raised then; told signals do not wait.
+    /// Before this moment (steady time) polled signals raise nothing, because the host still starts or wakes
+    /// up and what is missing may be on its way. What holds on until then is raised then; told signals do not
+    /// wait.
     pub fn settle_until(&mut self, mono: i64) {
         self.settled = mono;
     }

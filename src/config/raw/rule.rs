@@ -14,8 +14,8 @@ use crate::config::value;
 use crate::config::walk::{Range, Text, Walk, shorten};
 
 use crate::engine::moment::{DAY, SECOND};
-use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch, REOPEN_MOST};
-use crate::engine::record::{Nature, Severity};
+use crate::engine::plan::{Cause, Globs, Match, OnMissing, Patch};
+use crate::engine::record::{Nature, REOPEN_MOST, Severity};
 use crate::engine::signal::{CLASSES, Class};
 
 pub mod keys;

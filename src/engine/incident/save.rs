@@ -87,8 +87,8 @@ impl Incidents {
         }
     }
 
-    /// The fingerprint by which events find the incident: that of its condition on this host, whose id may have
-    /// changed since it was raised.
+    /// The fingerprint by which events find the incident: that of its condition on this host, whose id may
+    /// have changed since it was raised.
     pub(super) fn print_of(&self, record: &Incident) -> String {
         let host = &self.plan.host.host.id;
         match instance_of(record).filter(|_| record.host.id != *host) {

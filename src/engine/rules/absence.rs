@@ -63,9 +63,9 @@ impl Rules {
         }
     }
 
-    /// For `gap` ns before `now` nobody can have looked, because the machine was suspended or the daemon stood
-    /// still: what says nothing is not silent for that reason. To be called before what came afterwards is
-    /// observed.
+    /// For `gap` ns before `now` nobody can have looked, because the machine was suspended or the daemon
+    /// stood still: what says nothing is not silent for that reason. To be called before what came afterwards
+    /// is observed.
     pub fn excuse(&mut self, now: Moment, gap: i64) {
         for series in self.series.values_mut() {
             series.excused = series.excused.saturating_add(gap);
@@ -73,8 +73,8 @@ impl Rules {
         self.unwatched = (now.mono, gap);
     }
 
-    /// How much of the time since `t` the last such gap may have been: a sample can be from before it and come
-    /// after.
+    /// How much of the time since `t` the last such gap may have been: a sample can be from before it and
+    /// come after.
     pub(super) fn excused_since(&self, t: i64) -> i64 {
         let (until, gap) = self.unwatched;
         until.saturating_sub(t).clamp(0, gap)

@@ -62,8 +62,8 @@ impl Suppression {
         };
         let raising = Raising { rule: &rule, instance: &kept.instance, severity };
         let mut tag = None;
-        // People have reopened its incident: what is open takes everything that happens to it, and has to know
-        // of the raise to take the clear.
+        // People have reopened its incident: what is open takes everything that happens to it, and has to
+        // know of the raise to take the clear.
         if incidents.open_of(&self.print(&key.0, &kept.instance)).is_none() {
             let verdict = self.judge(now, &raising, view, incidents, out);
             if let Verdict::Free(marks) = &verdict {

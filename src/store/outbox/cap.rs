@@ -16,8 +16,7 @@ use super::row::Row;
 use super::table;
 use crate::engine::effect::OutboxRow;
 use crate::engine::moment::DAY;
-use crate::engine::plan::REOPEN_MOST;
-use crate::engine::record::Priority;
+use crate::engine::record::{Priority, REOPEN_MOST};
 
 /// Name of the counter of what was given up because the outbox was full: records, links and waiting updates.
 pub const DROPPED: &str = "outbox.dropped";

@@ -360,7 +360,8 @@ impl Product for Issues<'_> {
     }
 }
 
-/// The way that leads there; else one that leads nearer: out of the beginning into the middle.
+/// The way that leads there; else one that leads nearer: out of the beginning into the middle, from where a
+/// resolve need not be a cancellation; else one that leads to something like it.
 fn choose<'w>(
     names: &Names,
     listed: &'w [Way],
@@ -384,7 +385,7 @@ fn choose<'w>(
         let between = detour && !to.is_open() && at != Some(Stage::InProgress);
         listed.iter().find(|way| between && way.stage == Stage::InProgress)
     };
-    named.or_else(exact).or_else(alike).or_else(middle)
+    named.or_else(exact).or_else(middle).or_else(alike)
 }
 
 /// Whether this is as good as what was wanted.
