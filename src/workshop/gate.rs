@@ -1,18 +1,16 @@
 //! The gate before a new configuration: plays the tests that may turn out otherwise than before.
 //!
-//! A test is due when it is new, has been edited or moved, when its rule is another one, or when what every
-//! test is played with (overrides, services, the host, correlation) is. Tests in the binary are due nowhere:
-//! they are about the rules as shipped, and a site may set other defaults. It must not know the time: the
-//! caller says whether to go on.
+//! A test is due when it is new, has been edited or moved, when its rule, one that is played with it or a
+//! declared object that it is about is another one, or when what every test is played with (overrides,
+//! services, the host, correlation) is. Tests in the binary are due nowhere: they are about the rules as
+//! shipped, and a site may set other defaults. It must not know the time: the caller says whether to go on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use super::prove::{Proof, prove_while};
+use super::prove::{Proof, prove_while, stake};
 use crate::config::Config;
 use crate::config::test::RuleTest;
-use crate::engine::plan::{Plan, Rule};
-use crate::engine::suppress::Terms;
+use crate::engine::plan::Plan;
 
 /// What became of the tests that were due.
 #[derive(Debug, Default)]
@@ -31,16 +29,12 @@ pub fn due<'c>(old: &Config, new: &'c Config) -> Vec<&'c RuleTest> {
     if around(&old.plan) != around(&new.plan) {
         return own(new).collect();
     }
-    let hashes = |plan: &Plan| -> BTreeMap<String, String> {
-        plan.rules.iter().map(|r| (r.id.clone(), r.hash.clone())).collect()
-    };
-    let (before, after) = (hashes(&old.plan), hashes(&new.plan));
     let places: BTreeMap<_, Vec<&RuleTest>> = old.tests.iter().fold(BTreeMap::new(), |mut all, test| {
         all.entry(&test.place).or_insert_with(Vec::new).push(test);
         all
     });
     let is_known = |test: &RuleTest| places.get(&test.place).is_some_and(|all| all.contains(&test));
-    let is_due = |test: &&RuleTest| !is_known(test) || before.get(&test.rule) != after.get(&test.rule);
+    let is_due = |test: &&RuleTest| !is_known(test) || stake(&old.plan, test) != stake(&new.plan, test);
     own(new).filter(is_due).collect()
 }
 
@@ -52,25 +46,9 @@ fn around(plan: &Plan) -> String {
 
 /// Plays tests, for as long as `go_on` lets.
 pub fn play<'c>(tests: &[&'c RuleTest], plan: &Plan, go_on: &dyn Fn() -> bool) -> Gate<'c> {
-    let wanted: BTreeSet<&str> = tests.iter().map(|test| test.rule.as_str()).collect();
-    let rules: BTreeMap<&str, &Arc<Rule>> =
-        plan.rules.iter().map(|r| (r.id.as_str(), r)).filter(|(id, _)| wanted.contains(id)).collect();
-    // Of thousands of rules each test needs one.
-    let bare = Plan {
-        rules: Vec::new(),
-        declared: Vec::new(),
-        suppress: Terms::default(),
-        host: plan.host.clone(),
-        overrides: plan.overrides.clone(),
-        services: plan.services.clone(),
-        correlate: plan.correlate.clone(),
-        matrix: plan.matrix,
-        sla: plan.sla,
-    };
     let mut gate = Gate::default();
     for (i, test) in tests.iter().enumerate() {
-        let rules = rules.get(test.rule.as_str()).map(|r| Arc::clone(r)).into_iter().collect();
-        let proof = prove_while(test, &Plan { rules, ..bare.clone() }, go_on);
+        let proof = prove_while(test, plan, go_on);
         if !go_on() {
             gate.left = tests[i..].to_vec();
             return gate;
@@ -130,5 +108,80 @@ mod tests {
         assert!(gate.failed[0].0.place.file.ends_with("c.toml"));
         let stopped = play(&tests, &new.plan, &|| false);
         assert_eq!((stopped.played, stopped.left.len()), (0, 2));
+    }
+
+    /// A rule that another explains, one that counts its raises, and a process that is never seen.
+    const FAMILY: &str = r#"
+[[rule]]
+id = "a-gate"
+on = "proc"
+match = { name = ["gate"] }
+for = "0s"
+raise = "proc.count < 1"
+clear = "proc.count >= 1"
+[[rule]]
+id = "b-busy"
+on = "host"
+for = "1m"
+depends = ["a-gate"]
+raise = "cpu.busy > 90%"
+clear = "cpu.busy < 80%"
+[[rule]]
+id = "c-often"
+on = "host"
+for = "0s"
+raise = "events('raise/b-busy', 1h) >= 1"
+clear = "events('raise/b-busy', 1h) < 1"
+[[rule]]
+id = "d-silent"
+on = "proc"
+match = { name = ["job"] }
+on_missing = "raise"
+for = "1m"
+raise = "proc.count < 1"
+clear = "proc.count >= 1"
+"#;
+    const FAMILY_TESTS: &str = r#"
+[[test]]
+rule = "b-busy"
+name = "explained"
+step = "1m"
+series = { "cpu.busy" = "95%x5", "proc.count{name=gate}" = "0x5" }
+expect = [{ at = "4m", state = "raised" }]
+incidents = 0
+[[test]]
+rule = "c-often"
+step = "1m"
+series = { "cpu.busy" = "95%x5" }
+expect = [{ at = "4m", state = "raised" }]
+[[test]]
+rule = "d-silent"
+step = "1m"
+series = { "cpu.busy" = "5%x10" }
+expect = [{ at = "9m", state = "raised", instance = "job" }]
+"#;
+
+    #[test]
+    fn a_test_is_played_with_all_that_its_rule_needs() {
+        let load = |rules: &str, tests: &str| {
+            let files = [("sexton.toml", ""), ("rules.d/a.toml", rules), ("rules.d/b.toml", tests)];
+            config(&files)
+        };
+        let new = load(FAMILY, FAMILY_TESTS);
+        let tests = due(&load("", ""), &new);
+        let gate = play(&tests, &new.plan, &|| true);
+        let failed: Vec<_> = gate.failed.iter().map(|(_, proof)| format!("{proof:?}")).collect();
+        assert_eq!((gate.played, failed), (3, Vec::new()));
+        let names = |rules: &str| {
+            let changed = load(rules, FAMILY_TESTS);
+            due(&new, &changed).iter().map(|test| test.rule.clone()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(FAMILY), "");
+        let with = |from: &str, to: &str| FAMILY.replacen(from, to, 1);
+        assert_eq!(names(&with("for = \"0s\"", "for = \"1s\"")), "b-busy c-often", "what explains");
+        assert_eq!(names(&with("cpu.busy > 90%", "cpu.busy > 94%")), "b-busy c-often", "what is counted");
+        let second = FAMILY.replace("d-silent", "e-silent").replace("\"job\"", "\"other\"");
+        let second = &second[second.rfind("[[rule]]").unwrap()..];
+        assert_eq!(names(&format!("{FAMILY}{second}")), "", "an object that no test is about");
     }
 }

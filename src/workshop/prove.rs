@@ -5,20 +5,19 @@
 //! deadlines of its moment. Without `instance` it is about the worst instance. It must not know how a result
 //! is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::csv::Table;
+use super::needed;
 use super::play::{Played, Player, Transition};
 use super::source::{Column, Source, Track, Tracks};
 use crate::config::test::{Expect, Expected, MOST_SAMPLES, Piece, Place, RuleTest, TestSeries};
-use crate::engine::cond::program::{Input, WindowSpec};
 use crate::engine::moment::human;
-use crate::engine::plan::{Plan, Rule, glob_matches};
+use crate::engine::plan::Plan;
 use crate::engine::record::{Priority, Severity};
 use crate::engine::rules::{Health, Standing};
 use crate::engine::signal::{Base, Instance, Metric, Value};
-use crate::engine::suppress::Terms;
 
 /// What became of a test.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ pub fn prove_while(test: &RuleTest, plan: &Plan, go_on: &dyn Fn() -> bool) -> Pr
         start: test.start.0,
         trouble: None,
     };
-    if !plan.rules.iter().any(|r| r.id == test.rule) {
+    if needed::rule(plan, &test.rule).is_none() {
         let why = format!("rule `{}` is switched off or does not exist here", test.rule);
         proof.trouble = Some(Trouble::Skipped(why));
         return proof;
@@ -148,48 +147,40 @@ fn run(
 /// counts; and the declared objects that the test is about. No window keeps anything. Everything that is not
 /// a rule stays as it is.
 pub fn only(plan: &Plan, test: &RuleTest) -> Plan {
-    let ancestors = plan.suppress.ancestors.get(&test.rule).map(Vec::as_slice).unwrap_or_default();
-    let counted: Vec<Box<str>> =
-        plan.rules.iter().filter(|r| r.id == test.rule).flat_map(|r| counted(r)).collect();
-    let counts = |id: &str| {
-        let named = |kind: &&str| counted.iter().any(|glob| glob_matches(glob, &format!("{kind}/{id}")));
-        KINDS.iter().any(named)
-    };
-    let is_needed = |id: &str| id == test.rule || ancestors.iter().any(|a| a.rule == id) || counts(id);
-    let rules = plan.rules.iter().filter(|r| is_needed(&r.id)).cloned().collect();
-    let related = plan.suppress.ancestors.iter().filter(|(id, _)| is_needed(id));
-    let ancestors = related.map(|(id, all)| (id.clone(), all.clone())).collect();
-    let suppress = Terms { ancestors, windows: Vec::new() };
-    Plan { rules, declared: declared(plan, test), suppress, ..plan.clone() }
+    needed::narrowed(plan, &needed(plan, test), declared(plan, test), Vec::new())
 }
 
-/// What an event is called where conditions count it.
-const KINDS: [&str; 4] = ["raise", "step", "clear", "retire"];
+fn needed(plan: &Plan, test: &RuleTest) -> BTreeSet<usize> {
+    needed::needed(plan, [test.rule.as_str()], &[])
+}
 
-/// The events that a rule counts.
-fn counted(rule: &Rule) -> Vec<Box<str>> {
-    let conditions = rule.steps.iter().flat_map(|s| [&s.raise, &s.clear]);
-    let windows = conditions.flat_map(|c| c.program().windows.iter());
-    let glob = |spec: &Arc<WindowSpec>| match &spec.input {
-        Input::Events(glob) => Some(glob.clone()),
-        _ => None,
-    };
-    windows.filter_map(glob).collect()
+/// What a test is played with, of what a configuration says of single rules and objects: when it is equal for
+/// two configurations, and so is all else that holds for every rule, the test turns out the same.
+pub fn stake<'p>(plan: &'p Plan, test: &RuleTest) -> (Vec<(&'p str, &'p str)>, Vec<Arc<Instance>>) {
+    let rules = needed(plan, test).into_iter().filter_map(|at| plan.rules.get(at));
+    (rules.map(|rule| (rule.id.as_str(), rule.hash.as_str())).collect(), declared(plan, test))
 }
 
 /// The declared objects that a test names, by their series or in an expectation. A test without any series of
 /// its rule's class is about all of them: that nothing is seen of them is what it shows.
 fn declared(plan: &Plan, test: &RuleTest) -> Vec<Arc<Instance>> {
-    let Some(rule) = plan.rules.iter().find(|r| r.id == test.rule) else { return Vec::new() };
+    let Some(rule) = needed::rule(plan, &test.rule) else { return Vec::new() };
+    let with_series = test.series.iter().filter_map(|series| {
+        let key = series.instance.key();
+        plan.declared.binary_search_by(|object| object.key().cmp(key)).ok()
+    });
+    let mut places: BTreeSet<usize> = with_series.collect();
     let has_series = test.series.iter().any(|s| s.instance.class == rule.class);
-    let is_named = |object: &Instance| {
-        let expected = test.expect.iter().filter_map(|e| e.instance.as_ref());
-        test.series.iter().any(|s| s.instance.key() == object.key())
-            || expected.into_iter().any(|name| is_called(object.key(), name))
-    };
-    let takes = |object: &Instance| object.class == rule.class && rule.matches.accepts(object);
-    let wanted = plan.declared.iter().filter(|d| is_named(d) || (!has_series && takes(d)));
-    wanted.cloned().collect()
+    let names: Vec<&String> = test.expect.iter().filter_map(|e| e.instance.as_ref()).collect();
+    if !has_series || !names.is_empty() {
+        let is_meant = |object: &Instance| {
+            names.iter().any(|name| is_called(object.key(), name))
+                || (!has_series && rule.matches.accepts(object))
+        };
+        let own = |object: &Instance| object.class == rule.class && is_meant(object);
+        places.extend(plan.declared.iter().enumerate().filter(|(_, object)| own(object)).map(|(at, _)| at));
+    }
+    places.into_iter().filter_map(|at| plan.declared.get(at)).cloned().collect()
 }
 
 fn check(test: &RuleTest, expect: &Expect, player: &mut Player) -> Check {
