@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::replay::{SeriesArgs, coarsely, comparison, plan, series, threads, watched};
+use super::replay::{SeriesArgs, coarsely, comparison, rules, series, threads, watched};
 use super::{FINE, fail, say};
 use crate::config::{Doors, HostFacts};
 use crate::workshop::compare::compare;
@@ -37,8 +37,8 @@ pub fn run(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> u8 {
 
 fn diff(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
     let rule = args.series.rule.as_deref();
-    let ((old, _), (new, dir)) = (plan(&args.old, rule, doors, facts)?, plan(&args.new, rule, doors, facts)?);
-    let (_, hosts) = series(&args.series, &dir)?;
+    let (old, new) = (rules(&args.old, rule, doors, facts)?, rules(&args.new, rule, doors, facts)?);
+    let (_, hosts) = series(&args.series, &new.dir)?;
     let threads = threads(&args.series);
     let before = watched(&old, &hosts, threads, "old rules")?;
     let after = watched(&new, &hosts, threads, "new rules")?;

@@ -21,6 +21,7 @@ use crate::engine::plan::{Plan, glob_matches};
 use crate::workshop::html::{Page, with_curves};
 use crate::workshop::labels::{self, Window};
 use crate::workshop::load::load;
+use crate::workshop::needed;
 use crate::workshop::past::Past;
 use crate::workshop::replay::{Host, Outcome, hosts, report, run as play, total};
 
@@ -103,19 +104,20 @@ pub fn run(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> u8 {
 }
 
 fn replay(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
-    let (plan, dir) = plan(&args.config, args.series.rule.as_deref(), doors, facts)?;
+    let rules = rules(&args.config, args.series.rule.as_deref(), doors, facts)?;
     let windows = args.labels.as_ref().map(|path| labels::read(path).map_err(could_not)).transpose()?;
-    let (dropped, hosts) = series(&args.series, &dir)?;
-    let outcomes = watched(&plan, &hosts, threads(&args.series), "replay")?;
+    let (dropped, hosts) = series(&args.series, &rules.dir)?;
+    let outcomes = watched(&rules, &hosts, threads(&args.series), "replay")?;
     let labels = windows.as_deref().map(|w| (w, args.slack));
-    let report = report(&plan, &hosts, &outcomes, labels, dropped);
+    let plan = &*rules.shown;
+    let report = report(plan, &hosts, &outcomes, labels, dropped);
     let labels: &[Window] = windows.as_deref().unwrap_or_default();
     Ok(match args.format {
         Format::Text => text::report(&report),
         Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
         Format::Html => {
-            let hosts = with_curves(&report, &plan, hosts).map_err(could_not)?;
-            Page { report: &report, plan: &plan, hosts: &hosts, labels }.render()
+            let hosts = with_curves(&report, plan, hosts).map_err(could_not)?;
+            Page { report: &report, plan, hosts: &hosts, labels }.render()
         }
     })
 }
@@ -142,24 +144,36 @@ pub(super) fn series(args: &SeriesArgs, dir: &Path) -> Result<(u64, Vec<Host>), 
     Ok((0, vec![Host { name: String::new(), series, past: Some(past) }]))
 }
 
-/// The rules of a configuration, those that are chosen, and the directory of its history.
-pub(super) fn plan(
+/// The rules of a configuration.
+pub(super) struct Rules {
+    /// Those that are chosen, and what they need to do what they do in the daemon.
+    pub played: Arc<Plan>,
+    /// Those that are chosen: the result is about these.
+    pub shown: Arc<Plan>,
+    /// Where the configuration keeps the history.
+    pub dir: PathBuf,
+}
+
+/// The rules of a configuration that `rule` chooses.
+pub(super) fn rules(
     path: &Path,
     rule: Option<&str>,
     doors: &Doors,
     facts: &HostFacts,
-) -> Result<(Arc<Plan>, PathBuf), (u8, String)> {
+) -> Result<Rules, (u8, String)> {
     let config: Config = config::load(path, doors, facts).map_err(|all| {
         let code = if all.unreadable { COULD_NOT_RUN } else { FINDING };
         (code, format!("cannot use {}\n\n{}", path.display(), all.render(false)))
     })?;
-    let dir = config.history.dir;
-    let Some(glob) = rule else { return Ok((config.plan, dir)) };
-    let rules: Vec<_> = config.plan.rules.iter().filter(|r| glob_matches(glob, &r.id)).cloned().collect();
+    let (plan, dir) = (config.plan, config.history.dir);
+    let Some(glob) = rule else { return Ok(Rules { played: Arc::clone(&plan), shown: plan, dir }) };
+    let is_chosen = |id: &str| glob_matches(glob, id);
+    let rules: Vec<_> = plan.rules.iter().filter(|r| is_chosen(&r.id)).cloned().collect();
     if rules.is_empty() {
         return Err((COULD_NOT_RUN, format!("no rule matches `{glob}`")));
     }
-    Ok((Arc::new(Plan { rules, ..Plan::clone(&config.plan) }), dir))
+    let played = Arc::new(needed::playable(&plan, is_chosen));
+    Ok(Rules { played, shown: Arc::new(Plan { rules, ..Plan::clone(&plan) }), dir })
 }
 
 pub(super) fn threads(args: &SeriesArgs) -> usize {
@@ -167,8 +181,22 @@ pub(super) fn threads(args: &SeriesArgs) -> usize {
     args.threads.unwrap_or_else(all).clamp(1, 256)
 }
 
-/// Plays with a bar on standard error, when that is a terminal.
+/// Plays; what the rules that are shown did.
 pub(super) fn watched(
+    rules: &Rules,
+    hosts: &[Host],
+    threads: usize,
+    what: &str,
+) -> Result<Vec<Outcome>, (u8, String)> {
+    let mut outcomes = with_bar(&rules.played, hosts, threads, what)?;
+    if rules.played.rules.len() != rules.shown.rules.len() {
+        outcomes.iter_mut().for_each(|outcome| outcome.keep(&rules.shown));
+    }
+    Ok(outcomes)
+}
+
+/// Plays with a bar on standard error, when that is a terminal.
+fn with_bar(
     plan: &Arc<Plan>,
     hosts: &[Host],
     threads: usize,

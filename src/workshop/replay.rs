@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::labels::Window;
 use super::load::{Recorded, Recording};
+use super::needed;
 use super::past::{Choice, Past};
 use super::play::{Played, play};
 use super::source::{Column, Source, Track, Tracks};
@@ -61,6 +62,16 @@ pub struct Outcome {
     pub played: Played,
     /// When its rules were raised.
     pub spans: Vec<Span>,
+}
+
+impl Outcome {
+    /// Keeps what the rules of a plan did.
+    pub fn keep(&mut self, plan: &Plan) {
+        let is_of = |id: &str| needed::rule(plan, id).is_some();
+        self.played.transitions.retain(|t| is_of(&t.rule));
+        self.played.incidents.retain(|i| is_of(&i.rule.id));
+        self.spans.retain(|s| is_of(&s.rule));
+    }
 }
 
 /// What a rule set would have done.

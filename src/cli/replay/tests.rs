@@ -50,6 +50,33 @@ fn text_has_a_row_per_rule() {
 }
 
 #[test]
+fn a_rule_is_played_with_those_it_needs_and_shown_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };
+    let mut args = ReplayArgs { labels: None, ..args(&dir, Format::Json) };
+    let rule = |id: &str, raise: &str, more: &str| {
+        format!(
+            "[[rule]]\nid = \"{id}\"\non = \"host\"\nfor = \"0s\"\nkeep = \"0s\"\nraise = \"{raise}\"\nclear = \"not ({raise})\"\n{more}\n"
+        )
+    };
+    let text = rule("t-root", "cpu.busy > 80%", "")
+        + &rule("t-symptom", "cpu.busy > 90%", "depends = [\"t-root\"]")
+        + &rule("t-count", "events('raise/t-symptom', 1h) >= 2", "");
+    std::fs::write(&args.config, text).unwrap();
+    let mut figures = |glob: &str| {
+        args.series.rule = Some(glob.to_owned());
+        let json: serde_json::Value =
+            serde_json::from_str(&replay(&args, &doors(), &facts).unwrap()).unwrap();
+        let row = |r: &serde_json::Value| format!("{} {}/{}", r["rule"], r["incidents"], r["raises"]);
+        let rows: Vec<_> = json["rules"].as_array().unwrap().iter().map(row).collect();
+        (rows.join(", ").replace('"', ""), json["all"]["raises"].as_u64())
+    };
+    assert_eq!(figures("t-symptom"), ("t-symptom 0/2".to_owned(), Some(2)), "its parent explains it");
+    assert_eq!(figures("t-count"), ("t-count 1/1".to_owned(), Some(1)), "events of another are counted");
+    assert_eq!(figures("t-*").0, "t-count 1/1, t-root 1/2, t-symptom 0/2");
+}
+
+#[test]
 fn json_and_html_say_the_same() {
     let json: serde_json::Value = serde_json::from_str(&played(Format::Json)).unwrap();
     assert_eq!(
