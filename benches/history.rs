@@ -9,7 +9,7 @@
 //! packed each hour, read back in order of time. The file is measured whole, indices and free pages included.
 //! Nothing is asserted but that what was written is read.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,7 +19,7 @@ use sexton::clock::Clock;
 use sexton::engine::moment::{DAY, MINUTE, Moment, SECOND, Stamp};
 use sexton::engine::option::HistoryPlan;
 use sexton::engine::signal::{Class, Instance, Metric, Observation, Value, metric};
-use sexton::history::{Archive, History};
+use sexton::history::{Archive, Ask, History, Stream};
 
 const START: i64 = 1_790_000_000 * SECOND;
 static NOW: AtomicI64 = AtomicI64::new(START);
@@ -75,12 +75,12 @@ fn measure(name: &str, seen: Vec<Observation>) {
     let archive = Archive::open(tmp.path()).expect("a history");
     let begin = Instant::now();
     let mut read = 0;
-    let mut count = |observation: Observation| {
-        read += observation.samples.len();
-        ControlFlow::Continue(())
-    };
-    let all = (Stamp(i64::MIN), Stamp(i64::MAX));
-    archive.reader().observations(all.0, all.1, &|_| true, &mut count).expect("what was written");
+    let all = Ask { from: Stamp(i64::MIN), to: Stamp(i64::MAX), wants: &|_| true, before: BTreeMap::new() };
+    let mut reader = archive.reader();
+    let mut stream = Stream::begin(&mut reader, all).expect("what was written");
+    while let Some(seen) = stream.next(&mut reader).expect("what was written") {
+        read += seen.samples.len();
+    }
     let taken = begin.elapsed().as_secs_f64();
     assert_eq!(read, samples, "{name}");
     let (bytes, rows) = archive.reader().bytes().expect("a history");

@@ -350,7 +350,7 @@ async fn explain_replays_a_past_moment_with_and_without_the_daemon() {
     let (_, text, _) = at("now");
     assert!(text.starts_with("As of 2") && text.contains("RAISED critical"), "{text}");
     for (time, code, why) in [
-        ("2001-01-01T00:00:00Z", 1, "holds no samples for job-missing before 2001"),
+        ("2001-01-01T00:00:00Z", 2, "the history has no samples of that time; it has them from 2"),
         ("2199-01-01T00:00:00Z", 2, "lies in the future"),
         ("noonish", 2, "is no time: write 14:05"),
     ] {

@@ -1,4 +1,4 @@
-//! Reading all at once: observations as the doors gave them, in order of time; and rollups of any time.
+//! Reading many series at once: a segment's, to be merged in order of time; and rollups of any time.
 //!
 //! Series of a segment are merged sample by sample (`group`): of each only its packed row is held.
 
@@ -9,83 +9,16 @@ use std::sync::Arc;
 use super::chunk::{self, Stamps, Values};
 use super::error::HistoryError;
 use super::group::{Group, Merge};
-use super::read::{self, Meta, Part, RAW, ROLLUP, Reader, Series};
+use super::read::{self, Meta, ROLLUP, Reader};
 use super::rollup::{self, Roller, Rollup, STEP};
-use crate::engine::moment::{Moment, Stamp};
-use crate::engine::signal::{Instance, Metric, Observation, Value};
-
-/// Takes observations until it breaks.
-pub type Taker<'a> = &'a mut dyn FnMut(Observation) -> ControlFlow<()>;
+use crate::engine::moment::Stamp;
+use crate::engine::signal::{Instance, Metric};
 
 /// The series that are wanted, by number.
 #[derive(Default)]
 pub struct Wanted(pub(super) BTreeMap<u32, (Arc<Instance>, Option<Metric>)>);
 
 impl Reader<'_> {
-    /// The observations of that time (both ends belong to it) of the series that `wants` picks, in order of
-    /// time, until `each` breaks. Samples of one instance at one moment are one observation; steady time is
-    /// that of the run that took them. Signals that this version does not know are left out.
-    ///
-    /// # Errors
-    /// See [`HistoryError`].
-    pub fn observations(
-        &mut self,
-        from: Stamp,
-        to: Stamp,
-        wants: &dyn Fn(&Series) -> bool,
-        each: Taker<'_>,
-    ) -> Result<(), HistoryError> {
-        let wanted = self.wanted(wants)?;
-        let mut within = |observation: Observation| {
-            let stamp = observation.at.stamp();
-            if stamp < from || stamp > to { ControlFlow::Continue(()) } else { each(observation) }
-        };
-        for part in self.parts(RAW, from, to)? {
-            if self.each_of(&part, &wanted, &mut within)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The series that `wants` picks, of signals that this version knows.
-    pub(super) fn wanted(&mut self, wants: &dyn Fn(&Series) -> bool) -> Result<Wanted, HistoryError> {
-        let known = |s: &Series| s.is_end() || s.metric().is_some();
-        let picked = self.series()?.into_iter().filter(|s| known(s) && wants(s));
-        Ok(Wanted(picked.map(|s| (s.id, (Arc::clone(&s.instance), s.metric()))).collect()))
-    }
-
-    /// The observations of one part, in order of time.
-    pub(super) fn each_of(
-        &mut self,
-        part: &Part,
-        wanted: &Wanted,
-        each: Taker<'_>,
-    ) -> Result<ControlFlow<()>, HistoryError> {
-        match part {
-            Part::Packed(meta) => self.packed(meta, wanted, each),
-            Part::Recent(meta) => self.recent(meta, wanted, each),
-        }
-    }
-
-    fn packed(
-        &mut self,
-        meta: &Meta,
-        wanted: &Wanted,
-        each: Taker<'_>,
-    ) -> Result<ControlFlow<()>, HistoryError> {
-        let mut merge = self.merge(meta, wanted, false)?;
-        let Some(any) = wanted.0.values().next() else { return Ok(ControlFlow::Continue(())) };
-        let mut seen = Observation::new(Moment::at(0), Arc::clone(&any.0), 0);
-        while merge.next(&mut seen) {
-            seen.at.wall = meta.stamp(seen.at.mono).0;
-            if each(seen.clone()).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
     /// The series of a segment of samples, to be read observation by observation. `is_most` when most of its
     /// series are wanted: then its rows are read in turn, else each is looked for.
     pub(super) fn merge(
@@ -148,27 +81,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn recent(
-        &mut self,
-        meta: &Meta,
-        wanted: &Wanted,
-        each: Taker<'_>,
-    ) -> Result<ControlFlow<()>, HistoryError> {
-        for entry in self.entries(meta)?.into_iter().flatten() {
-            let moment = Moment { mono: entry.at, wall: meta.stamp(entry.at).0 };
-            let mut building: Option<Observation> = None;
-            for (series, value) in entry.samples {
-                let Some((instance, metric)) = wanted.0.get(&series) else { continue };
-                let new = || Observation::new(moment, Arc::clone(instance), entry.interval);
-                add(building.get_or_insert_with(new), *metric, value);
-            }
-            if building.is_some_and(|observation| each(observation).is_break()) {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
     /// The rollups of a series in that time, in order: as they are kept, and made of samples where there
     /// still are such.
     ///
@@ -222,12 +134,5 @@ impl Reader<'_> {
             let _ = held.map(each);
         }
         Ok(())
-    }
-}
-
-fn add(observation: &mut Observation, metric: Option<Metric>, value: Option<Value>) {
-    match metric {
-        Some(metric) => observation.samples.push((metric, value)),
-        None => observation.gone = true,
     }
 }

@@ -32,15 +32,19 @@ fn seen(at: i64, instance: &Arc<Instance>, samples: &[(Metric, Option<Value>)]) 
     observation
 }
 
+/// All series of all time.
+fn all_time() -> Ask<'static> {
+    Ask { from: Stamp(i64::MIN), to: Stamp(i64::MAX), wants: &|_| true, before: BTreeMap::new() }
+}
+
 fn everything(conn: &rusqlite::Connection) -> Vec<Observation> {
     let mut all = Vec::new();
     let mut reader = Reader::new(conn);
-    let mut take = |observation| {
-        all.push(observation);
-        ControlFlow::Continue(())
-    };
-    reader.observations(Stamp(i64::MIN), Stamp(i64::MAX), &|_| true, &mut take).unwrap();
-    assert_eq!(reader.damaged, 0);
+    let mut stream = Stream::begin(&mut reader, all_time()).unwrap();
+    while let Some(seen) = stream.next(&mut reader).unwrap() {
+        all.push(seen.clone());
+    }
+    assert_eq!((reader.damaged, stream.dropped), (0, 0));
     all
 }
 

@@ -42,16 +42,23 @@ pub struct Past {
 /// Which series a source gives.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// Keys of instances whose signals are all wanted.
+    /// Keys of instances whose signals are wanted.
     pub instances: BTreeSet<String>,
+    /// Which of their signals; `None`: all.
+    pub signals: Option<BTreeSet<Metric>>,
     /// Signals of the host that are wanted though the host is not.
     pub named: Arc<BTreeSet<Metric>>,
 }
 
 impl Choice {
     fn wants(&self, series: &Series) -> bool {
-        let is_named = || series.metric().is_some_and(|m| self.named.contains(&m));
-        self.instances.contains(series.instance.key()) || is_named()
+        let metric = series.metric();
+        let is_one = || match (&self.signals, metric) {
+            (Some(signals), Some(metric)) => signals.contains(&metric),
+            _ => true,
+        };
+        let is_named = || metric.is_some_and(|m| self.named.contains(&m));
+        (self.instances.contains(series.instance.key()) && is_one()) || is_named()
     }
 }
 

@@ -169,6 +169,42 @@ impl Player {
         self.collect();
     }
 
+    /// Shows it all that a source has: what lies before its time of judgement only fills windows, and where
+    /// the daemon began anew, so does the engine. It is started at `begins`, or with the first observation if
+    /// that is earlier. Tells every so often how many samples there were.
+    ///
+    /// # Errors
+    /// What the source cannot read.
+    pub fn take(
+        &mut self,
+        source: &mut dyn Source,
+        begins: i64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), String> {
+        /// Progress is told every so many observations.
+        const OFTEN: u64 = 1 << 14;
+        let (mut count, from) = (0_u64, source.judged_from());
+        loop {
+            if let Some(restart) = source.restart()? {
+                self.restart(&restart);
+            }
+            let Some(seen) = source.next()? else { break };
+            if seen.at.mono < from {
+                self.recall(seen);
+                continue;
+            }
+            self.begin(begins.min(seen.at.mono));
+            self.feed(seen);
+            count += 1;
+            if count.is_multiple_of(OFTEN) {
+                progress(self.played.samples);
+            }
+        }
+        progress(self.played.samples);
+        self.begin(begins);
+        Ok(())
+    }
+
     /// Plays every deadline up to `to`, each when it is due.
     pub fn advance(&mut self, to: i64) {
         while let Some(due) = self.engine.poll_timeout().filter(|due| *due <= to) {
@@ -265,8 +301,8 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
     }
 }
 
-/// Plays a source to its end, or on to `ends` when the source is only a part of what was seen until then; so
-/// with `begins`, in ns since 1970.
+/// Plays a source to its end with an engine that has seen nothing yet, or on to `ends` when the source is
+/// only a part of what was seen until then; so with `begins`, in ns since 1970.
 ///
 /// # Errors
 /// What the source cannot read.
@@ -276,28 +312,8 @@ pub fn play(
     (begins, ends): (i64, i64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Played, String> {
-    /// Progress is told every so many observations.
-    const OFTEN: u64 = 1 << 14;
     let mut player = Player::new(plan);
-    let (mut count, from) = (0_u64, source.judged_from());
-    loop {
-        if let Some(restart) = source.restart()? {
-            player.restart(&restart);
-        }
-        let Some(seen) = source.next()? else { break };
-        if seen.at.mono < from {
-            player.recall(seen);
-            continue;
-        }
-        player.begin(begins.min(seen.at.mono));
-        player.feed(seen);
-        count += 1;
-        if count.is_multiple_of(OFTEN) {
-            progress(player.played.samples);
-        }
-    }
-    progress(player.played.samples);
-    player.begin(begins);
+    player.take(source, begins, progress)?;
     let end = ends.max(player.now);
     Ok(player.finish(end))
 }

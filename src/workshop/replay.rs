@@ -28,7 +28,7 @@ use crate::engine::signal::{Class, Metric};
 use crate::history::Coarse;
 
 pub use count::{Hits, Labelled, Row, row, weeks};
-pub use split::{Item, Part, split};
+pub use split::{Item, Part, around, split};
 
 /// The series of one host.
 #[derive(Clone, Debug, Default)]
@@ -191,7 +191,8 @@ fn items(host: &Host) -> Vec<Item> {
 
 fn source(host: &Host, part: &Part) -> Result<Box<dyn Source + Send>, String> {
     if let Some(past) = &host.past {
-        let choice = Choice { instances: part.instances.clone(), named: Arc::clone(&part.named) };
+        let (instances, named) = (part.instances.clone(), Arc::clone(&part.named));
+        let choice = Choice { instances, signals: None, named };
         let before = Rules::new(Arc::clone(&part.plan)).wants_past();
         return Ok(Box::new(past.source(&choice, before)?));
     }

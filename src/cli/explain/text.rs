@@ -85,9 +85,21 @@ impl Page {
         let samples = &replayed["samples"];
         let text = format!("As of {at}, replayed from {from} on ({samples} samples of the history).");
         self.wrapped("", &text);
-        let without = "Not known to a replay: windows from the shell, what people did, the grace after a boot, \
-                       and what was raised before it begins. Numbers of incidents are its own.";
+        let without = "Not known to a replay: windows from the shell, what people did, and what was raised \
+                       before it begins. Numbers of incidents are its own.";
         self.wrapped("", without);
+        let coarse = &replayed["coarse"];
+        if !coarse.is_null() {
+            let (from, to) = (second(&coarse["from"]), second(&coarse["to"]));
+            self.wrapped("", &format!("From {from} to {to} only steps of five minutes are kept: times there are true to five minutes."));
+        }
+        match replayed["damaged"].as_u64().unwrap_or(0) {
+            0 => {}
+            1 => self.wrapped("", "One row of the history is damaged; its samples are missing."),
+            n => {
+                self.wrapped("", &format!("{n} rows of the history are damaged; their samples are missing."))
+            }
+        }
         self.line("");
     }
 

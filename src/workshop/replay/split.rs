@@ -78,6 +78,15 @@ pub fn split(plan: &Arc<Plan>, items: &[Item], most: usize) -> Vec<Part> {
     bins.map(|bin| part(plan, bin.iter().map(|at| &all[*at].0), &named)).collect()
 }
 
+/// What has to be played for the instance of that key to be as it was on its host: the part of the host that
+/// cannot be split further. `None` when there is no such instance.
+pub fn around(plan: &Plan, instances: &[Arc<Instance>], key: &str) -> Option<Part> {
+    let own = instances.iter().position(|i| i.key() == key)?;
+    let roots = bound(plan, instances);
+    let together = instances.iter().zip(&roots).filter(|(_, root)| **root == roots[own]);
+    Some(part(plan, together.map(|(instance, _)| instance), &Arc::new(named_of_host(plan))))
+}
+
 fn part<'a>(
     plan: &Plan,
     bin: impl Iterator<Item = &'a Arc<Instance>>,
