@@ -3,7 +3,12 @@
 //! Each step gives as many samples as it had, at the pace of its series, with the same first, last, least
 //! and largest one and the same sum: so means, shares of coverage, extremes and counts of a window that
 //! takes in whole steps are what they were. The order within a step is made up: a counter grows evenly, a
-//! gauge shows its extremes in the middle and its mean beside them.
+//! gauge shows its extremes in the middle and its mean beside them. A step of which two segments have a part
+//! is spread once, when both are at hand.
+
+use std::iter::{Flatten, Peekable};
+use std::option;
+use std::vec::IntoIter;
 
 use super::rollup::{Rollup, Rows, STEP};
 use crate::engine::signal::Value;
@@ -11,12 +16,56 @@ use crate::engine::signal::Value;
 /// Samples of a step at most; a series that had more is thinned.
 const MOST: u64 = 3600;
 
+/// The rollups of a series in the order of time: those left of segments before, and those of this one. A step
+/// of which both have a part is one.
+pub struct Steps {
+    before: Peekable<IntoIter<Rollup>>,
+    rows: Peekable<Flatten<option::IntoIter<Rows>>>,
+    /// Steps that begin then or later are left for a later segment, which has its part of them.
+    until: i64,
+}
+
+impl Steps {
+    /// The rollups of a segment behind what was left `before`, up to `until`.
+    pub fn new(before: Vec<Rollup>, rows: Option<Rows>, until: i64) -> Self {
+        Self { before: before.into_iter().peekable(), rows: rows.into_iter().flatten().peekable(), until }
+    }
+
+    /// What is left for later segments.
+    pub fn left(before: &[Rollup], rows: Option<&Rows>, until: i64) -> Vec<Rollup> {
+        let rest = Self::new(before.to_vec(), rows.cloned(), i64::MAX);
+        rest.skip_while(|row| row.start.0 < until).collect()
+    }
+}
+
+impl Iterator for Steps {
+    type Item = Rollup;
+
+    fn next(&mut self) -> Option<Rollup> {
+        let start = |row: Option<&Rollup>| row.map_or(i64::MAX, |row| row.start.0);
+        let (before, row) = (start(self.before.peek()), start(self.rows.peek()));
+        if before.min(row) >= self.until {
+            return None;
+        }
+        if row < before {
+            return self.rows.next();
+        }
+        let mut step = self.before.next()?;
+        if before == row {
+            self.rows.next().into_iter().for_each(|later| step.join(later));
+        }
+        Some(step)
+    }
+}
+
 /// The samples of a series, made of its rollups.
 pub struct Spread {
-    rows: Rows,
+    steps: Steps,
     /// Distance of its samples where they are known, ns; 0 when told.
     interval: i64,
     is_counter: bool,
+    /// When samples begin that still are such: of the step in which that is, only what was before is here.
+    end: i64,
     step: Option<Step>,
 }
 
@@ -31,8 +80,8 @@ struct Step {
 
 impl Spread {
     /// Begins.
-    pub fn new(rows: Rows, interval: i64, is_counter: bool) -> Self {
-        Self { rows, interval, is_counter, step: None }
+    pub fn new(steps: Steps, interval: i64, is_counter: bool, end: i64) -> Self {
+        Self { steps, interval, is_counter, end, step: None }
     }
 
     /// The interval that its samples announce.
@@ -49,9 +98,10 @@ impl Iterator for Spread {
         let step = match &mut self.step {
             Some(step) if step.next < step.n => step,
             spent => {
-                let row = self.rows.next()?;
+                let row = self.steps.next()?;
                 let n = row.count.clamp(1, MOST);
-                let even = STEP / n as i64;
+                let room = Some(self.end.saturating_sub(row.start.0)).filter(|room| *room > 0);
+                let even = room.map_or(STEP, |room| room.min(STEP)) / n as i64;
                 let pitch = if self.interval > 0 { even.min(self.interval) } else { even };
                 spent.insert(Step { row, n, next: 0, pitch })
             }
@@ -149,7 +199,8 @@ mod tests {
     fn spread(samples: &[(i64, Value)], interval: i64, is_counter: bool) -> (Vec<Rollup>, Vec<(i64, Value)>) {
         let rows = rolled(samples);
         let packed = rollup::rows(Bits::new(rollup::write(&rows), 0)).unwrap();
-        (rows, Spread::new(packed, interval, is_counter).collect())
+        let steps = Steps::new(Vec::new(), Some(packed), i64::MAX);
+        (rows, Spread::new(steps, interval, is_counter, i64::MAX).collect())
     }
 
     fn rolled(samples: &[(i64, Value)]) -> Vec<Rollup> {
@@ -204,5 +255,27 @@ mod tests {
         let told = [(0, Value::from("active")), (200 * SECOND, Value::from("failed"))];
         let (_, made) = spread(&told, 0, false);
         assert_eq!(made, [(0, Value::from("active")), (150 * SECOND, Value::from("failed"))]);
+    }
+
+    #[test]
+    fn a_step_in_two_parts_is_spread_once_and_one_cut_short_ends_there() {
+        let second = |s: i64| s * SECOND;
+        let told = |s: i64, text: &str| (second(s), Value::from(text));
+        let before = rolled(&[told(0, "a"), told(310, "b")]);
+        let rows = rolled(&[told(400, "c"), told(650, "d"), told(900, "e")]);
+        let packed = || rollup::rows(Bits::new(rollup::write(&rows), 0));
+        let starts = |until: i64| {
+            let steps = Steps::new(before.clone(), packed(), second(until));
+            steps.map(|row| (row.start.0 / SECOND, row.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(9000), [(0, 1), (300, 2), (600, 1), (900, 1)]);
+        assert_eq!(starts(600), [(0, 1), (300, 2)]);
+        let left = Steps::left(&before, packed().as_ref(), second(600));
+        assert_eq!(left.iter().map(|row| row.start.0 / SECOND).collect::<Vec<_>>(), [600, 900]);
+        // Samples begin at 310: nothing is made of rollups then or later.
+        let steps = Steps::new(rolled(&[told(300, "a"), told(302, "b"), told(304, "c")]), None, i64::MAX);
+        let made: Vec<i64> = Spread::new(steps, 0, false, second(310)).map(|(at, _)| at).collect();
+        assert_eq!(made.len(), 3);
+        assert!(made.iter().all(|at| *at < second(310)), "{made:?}");
     }
 }

@@ -14,8 +14,8 @@ use super::group::{Group, Merge};
 use super::log::Entries;
 use super::merge::Wanted;
 use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series};
-use super::rollup::{self, Rows, STEP};
-use super::spread::Spread;
+use super::rollup::{self, Rollup, Rows, STEP};
+use super::spread::{Spread, Steps};
 use crate::engine::moment::{Moment, SECOND, Stamp};
 use crate::engine::signal::{Class, Instance, Kind, Metric, Observation, Value, metric};
 
@@ -67,6 +67,8 @@ pub struct Stream {
     paces: BTreeMap<u32, i64>,
     pieces: VecDeque<Piece>,
     body: Body,
+    /// Steps of segments read before of which a later one has another part, by series.
+    left: BTreeMap<u32, Vec<Rollup>>,
     /// Starts of the daemon that have not been told, by number.
     starts: VecDeque<(i64, i64)>,
     /// The last moment of each run of which there are samples, by its number.
@@ -142,6 +144,7 @@ impl Stream {
             paces,
             pieces,
             body: Body::None,
+            left: BTreeMap::new(),
             starts: starts.collect(),
             ends,
             uptime,
@@ -280,13 +283,15 @@ impl Stream {
         Ok(true)
     }
 
-    fn open(&self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
+    fn open(&mut self, reader: &mut Reader<'_>, piece: Piece) -> Result<Body, HistoryError> {
         let meta = *piece.part.meta();
         let some = self.reaching(meta.last + piece.shift);
         let is_most = some.0.len() * MOST >= self.series;
         Ok(match piece.part {
             Part::Packed(_) if meta.kind == ROLLUP => {
-                Body::Merged(piece, Box::new(reader.spread(&meta, &some, &self.paces)?))
+                let limits = self.limits(&piece);
+                let merge = reader.spread(&meta, &some, &self.paces, limits, &mut self.left)?;
+                Body::Merged(piece, Box::new(merge))
             }
             Part::Packed(_) => Body::Merged(piece, Box::new(reader.merge(&meta, &some, is_most)?)),
             Part::Recent(_) => match reader.entries(&meta)? {
@@ -294,6 +299,16 @@ impl Stream {
                 None => Body::None,
             },
         })
+    }
+
+    /// Where a segment of rollups ends: where the next one begins, if that has a part of its steps, and where
+    /// samples begin.
+    fn limits(&self, piece: &Piece) -> (i64, i64) {
+        let of = |kind: i64| self.pieces.iter().find(|p| p.part.meta().kind == kind);
+        let (first, last) = (|p: &Piece| p.part.meta().first, piece.part.meta().last);
+        let next = of(ROLLUP).map(first).filter(|next| *next <= last);
+        let samples = of(RAW).map(|raw| first(raw).saturating_add(raw.shift).saturating_sub(piece.shift));
+        (next.unwrap_or(i64::MAX), samples.unwrap_or(i64::MAX))
     }
 
     /// The series that are wanted of a part that ends then.
@@ -396,19 +411,29 @@ impl Reader<'_> {
         Ok(self.conn.prepare_cached(sql)?.query_row([RAW], |row| row.get(0))?)
     }
 
-    /// The series of a segment of rollups, as samples.
+    /// The series of a segment of rollups, as samples; of steps of which the next one has a part nothing yet.
     fn spread(
         &mut self,
         meta: &Meta,
         wanted: &Wanted,
         paces: &BTreeMap<u32, i64>,
+        (next, samples): (i64, i64),
+        left: &mut BTreeMap<u32, Vec<Rollup>>,
     ) -> Result<Merge, HistoryError> {
         let mut groups = Vec::new();
         for (series, (instance, metric)) in &wanted.0 {
-            let Some(rows) = self.rollup_rows(meta, *series)? else { continue };
-            let pace = paces.get(series).copied().unwrap_or_else(|| pace(instance.class, rows.clone()));
+            let (before, rows) = (left.remove(series).unwrap_or_default(), self.rollup_rows(meta, *series)?);
+            if before.is_empty() && rows.is_none() {
+                continue;
+            }
+            if next < i64::MAX {
+                left.insert(*series, Steps::left(&before, rows.as_ref(), next));
+            }
+            let all = || Steps::new(before.clone(), rows.clone(), i64::MAX);
+            let pace = paces.get(series).copied().unwrap_or_else(|| pace(instance.class, all()));
             let is_counter = metric.is_some_and(|m| m.spec().kind == Kind::Counter);
-            let spread = Spread::new(rows, if metric.is_none() { 0 } else { pace }, is_counter);
+            let steps = Steps::new(before, rows, next);
+            let spread = Spread::new(steps, if metric.is_none() { 0 } else { pace }, is_counter, samples);
             groups.extend(Group::spread(Arc::clone(instance), *metric, spread));
         }
         Ok(Merge::new(groups))
@@ -426,9 +451,9 @@ impl Reader<'_> {
 
 /// The distance of the samples of a series of which only rollups are left: what systemd tells is told, all
 /// else comes as often as in its fullest step.
-fn pace(class: Class, rows: Rows) -> i64 {
+fn pace(class: Class, steps: Steps) -> i64 {
     let (mut most, mut nearest, mut last) = (1, i64::MAX, None);
-    for row in rows {
+    for row in steps {
         if matches!(row.first, Value::Text(_)) || class == Class::Unit {
             return 0;
         }

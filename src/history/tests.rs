@@ -288,6 +288,50 @@ fn rollups_are_the_same_before_and_after() {
     }
 }
 
+/// The hours begin within a step: each seam of what was rolled up together lies in one.
+#[test]
+fn steps_in_two_segments_come_once_and_time_never_goes_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut writer = writer(tmp.path(), 64 << 20);
+    let (mounts, told) = (mounts(0..2), Instance::of(Class::Unit, &[("unit", "a")]));
+    for i in 0..30 {
+        let mut batch = Vec::new();
+        for n in 0..360 {
+            let at = START + i * HOUR + n * 10 * SECOND;
+            for (m, mount) in (1_i64..).zip(&mounts) {
+                // Noise that nothing can compress.
+                let noise = (at ^ m << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64) as u64;
+                let value = f64::from_bits(0x3FE0_0000_0000_0000 | (noise >> 12));
+                batch.push(seen(at, mount, &[(USED, Some(Value::Num(value)))]));
+            }
+            if n == 0 || n == 359 {
+                let state = Some(Value::Bool(n == 0));
+                batch.push(Observation { interval: 0, ..seen(at, &told, &[(ACTIVE, state)]) });
+            }
+        }
+        writer.write(&batch).unwrap();
+        writer.pack().unwrap();
+    }
+    for _ in 0..3 {
+        writer.limit = writer.size().unwrap().used * 2 - 8192;
+        writer.keep_budget().unwrap();
+    }
+    let rollups = "SELECT count(*) FROM segment WHERE kind = 1";
+    assert!(writer.conn.query_row(rollups, [], |row| row.get::<_, i64>(0)).unwrap() > 1);
+    assert!(samples(&writer.conn, "fs.used{mount=/m0}").len() < 29 * 360, "and samples behind them");
+    let all = everything(&writer.conn);
+    assert!(all.windows(2).all(|pair| pair[0].at.mono <= pair[1].at.mono), "in the order of time");
+    let of = |instance: &Arc<Instance>| {
+        all.iter().filter(|o| o.instance.key() == instance.key()).map(|o| o.at.mono).collect::<Vec<_>>()
+    };
+    for mount in &mounts {
+        let times = of(mount);
+        assert_eq!(times.len(), 30 * 360, "each step gives as many samples as it had");
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+    assert_eq!(of(&told).len(), 60, "what was told is told, and before what came later");
+}
+
 #[test]
 fn a_clock_that_steps_begins_a_new_segment() {
     let tmp = tempfile::tempdir().unwrap();
