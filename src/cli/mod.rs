@@ -30,6 +30,7 @@ pub mod test;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -151,7 +152,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { FINE });
         }
     };
-    ExitCode::from(match cli.verb {
+    ExitCode::from(heard(match cli.verb {
         Verb::Run(args) => run::run(&args),
         #[cfg(feature = "desk")]
         Verb::Desk(args) => desk::run(&args),
@@ -179,7 +180,7 @@ pub fn main() -> ExitCode {
         Verb::History(args) => history::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Reload(args) => reload::run(&args),
-    })
+    }))
 }
 
 /// A runtime on this one thread, with few threads beside it for what may block.
@@ -195,9 +196,26 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|e| format!("cannot start the runtime: {e}"))
 }
 
-/// Prints to standard output. That nobody reads any more (`sexton status | head`) is no error.
+/// Why something that was to be said was not: whoever calls [`say`] goes on, and the process ends by it.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
+/// Prints to standard output. That nobody reads any more (`sexton status | head`) is no error; what the
+/// system does not take (`sexton replay > report` on a full disk) makes the exit code [`COULD_NOT_RUN`].
 pub fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(error.to_string());
+    }
+}
+
+/// The exit code of a verb, unless what it said was not taken.
+fn heard(code: u8) -> u8 {
+    match UNSAID.get() {
+        Some(why) => fail(COULD_NOT_RUN, &format!("cannot write to standard output: {why}")),
+        None => code,
+    }
 }
 
 /// Prints an error the way every verb does and returns the exit code.

@@ -1,6 +1,7 @@
 //! `sexton check`: exit codes, the summary line, JSON.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use sexton::cli::check::{CheckArgs, check};
 
@@ -27,6 +28,18 @@ fn exit_codes_say_what_was_found() {
         let (got, said) = run(config, strict, false);
         assert_eq!(got, code, "{config}: {said}");
     }
+}
+
+/// A pipeline that keeps a report must learn that it has none.
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let full =
+        std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that is always full");
+    let mut schema = Command::new(env!("CARGO_BIN_EXE_sexton"));
+    let out = schema.arg("schema").stdout(full).output().expect("sexton schema");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("cannot write to standard output: No space left on device"), "{said}");
 }
 
 #[test]
