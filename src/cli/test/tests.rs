@@ -63,6 +63,9 @@ fn a_drop_in_is_played_with_the_configuration_around_it() {
     assert_eq!(code, FINDING);
     assert!(text.ends_with("2 tests: 1 ok, 1 failed\n"), "{text}");
     assert_eq!(play(&[&drop_ins], |_| ()).0, FINE, "a directory of drop-ins is its files");
+    let bare = tempfile::tempdir().unwrap();
+    fs::write(bare.path().join("sexton.toml"), RULE).unwrap();
+    assert_eq!(play(&[bare.path()], |_| ()).0, COULD_NOT_RUN, "a configuration without tests");
 }
 
 #[test]
