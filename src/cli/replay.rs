@@ -5,6 +5,7 @@
 
 mod text;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::workshop::labels::{self, Window};
 use crate::workshop::load::load;
 use crate::workshop::needed;
 use crate::workshop::past::Past;
-use crate::workshop::replay::{Host, Outcome, hosts, report, run as play, total};
+use crate::workshop::replay::{Host, Outcome, adrift, hosts, report, run as play, total};
 
 pub use text::{coarsely, comparison};
 
@@ -107,6 +108,9 @@ fn replay(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> Result<String,
     let rules = rules(&args.config, args.series.rule.as_deref(), doors, facts)?;
     let windows = args.labels.as_ref().map(|path| labels::read(path).map_err(could_not)).transpose()?;
     let (dropped, hosts) = series(&args.series, &rules.dir)?;
+    if let (Some(windows), Some(path)) = (&windows, &args.labels) {
+        fit(windows, &hosts, path).map_err(could_not)?;
+    }
     let outcomes = watched(&rules, &hosts, threads(&args.series), "replay")?;
     let labels = windows.as_deref().map(|w| (w, args.slack));
     let plan = &*rules.shown;
@@ -120,6 +124,23 @@ fn replay(args: &ReplayArgs, doors: &Doors, facts: &HostFacts) -> Result<String,
             Page { report: &report, plan, hosts: &hosts, labels }.render()
         }
     })
+}
+
+/// Labels that are about nothing here would make every raise a false one.
+fn fit(windows: &[Window], hosts: &[Host], path: &Path) -> Result<(), String> {
+    /// Names of series that are told.
+    const TOLD: usize = 8;
+    if windows.is_empty() || adrift(hosts, windows).len() < windows.len() {
+        return Ok(());
+    }
+    let names: BTreeSet<&str> = hosts.iter().flat_map(|h| &h.series).map(|s| s.name.as_str()).collect();
+    let more = if names.len() > TOLD { ", …" } else { "" };
+    let names: Vec<&str> = names.into_iter().take(TOLD).collect();
+    Err(format!(
+        "{}: none of the windows is about a series here: {} (`series` is a file's name without its ending)",
+        path.display(),
+        names.join(", ") + more
+    ))
 }
 
 pub(super) fn could_not(why: String) -> (u8, String) {

@@ -6,6 +6,7 @@
 
 mod plot;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -270,6 +271,18 @@ pub fn notes(report: &Report) -> Vec<String> {
     if !report.unseen.is_empty() {
         let all = report.unseen.join(" ");
         notes.push(format!("Declared, but not in this history, and so counted as missing: {all}"));
+    }
+    notes
+}
+
+    if !report.adrift.is_empty() {
+        let count = match report.adrift.len() {
+            1 => "One labelled window is".to_owned(),
+            n => format!("{} labelled windows are", grouped(n as u64)),
+        };
+        let names: BTreeSet<&str> = report.adrift.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        notes.push(format!("{count} about no series here, and not counted: {}", names.join(", ")));
     }
     notes
 }

@@ -1,8 +1,9 @@
 //! Labelled windows: when something was really wrong with a recorded series, as people or faults injected
 //! say.
 //!
-//! A CSV file with the columns `series` (name of the file without its ending), `start`, `end` and, if wanted,
-//! `subject` (columns of that file, joined by `+`). A window without an end is a point.
+//! A CSV file with the columns `series` (name of the file without its ending; of the host's own history
+//! `history`), `start`, `end` and, if wanted, `subject` (columns of that file or signals, joined by `+`). A
+//! window without an end is a point.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use super::csv::{Table, time};
 pub struct Window {
     /// Name of the series.
     pub series: String,
-    /// Columns it is about; empty: all.
+    /// Columns, signals (`cpu.busy`) or series (`fs.used{mount=/}`) it is about; empty: all.
     pub subject: Vec<String>,
     /// Start.
     pub from: i64,
@@ -25,6 +26,14 @@ impl Window {
     /// Whether it is about that column of that series.
     pub fn is_about(&self, series: &str, column: &str) -> bool {
         self.series == series && (self.subject.is_empty() || self.subject.iter().any(|s| s == column))
+    }
+
+    /// As it is told of: `web-1`, `web-1 (m01+m02)`.
+    pub fn name(&self) -> String {
+        if self.subject.is_empty() {
+            return self.series.clone();
+        }
+        format!("{} ({})", self.series, self.subject.join("+"))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::engine::rules::Rules;
 use crate::engine::signal::{Class, Metric};
 use crate::history::Coarse;
 
-pub use count::{Hits, Labelled, Row, row, weeks};
+pub use count::{Hits, Labelled, Row, adrift, is_about, row, weeks};
 pub use split::{Item, Part, around, split};
 
 /// The series of one host.
@@ -97,6 +97,9 @@ pub struct Report {
     /// Declared objects of which the history has nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
+    /// Labelled windows that are about no series, by name; each as often as it stands there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adrift: Vec<String>,
     /// Rules that raised something, most incidents first.
     pub rules: Vec<Row>,
     /// All rules together.
@@ -326,6 +329,7 @@ pub fn report(
         damaged: pasts().map(|(p, _)| p.damaged()).sum(),
         coarse: pasts().find_map(|(p, _)| p.coarse()),
         unseen: pasts().flat_map(|(_, host)| unseen(plan, host)).collect(),
+        adrift: labels.map(|(windows, _)| adrift(hosts, windows)).unwrap_or_default(),
         rules,
         all: row(None, outcomes, labelled.as_ref(), weeks),
         quiet,

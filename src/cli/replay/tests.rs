@@ -94,6 +94,26 @@ fn json_and_html_say_the_same() {
 }
 
 #[test]
+fn labels_that_are_about_nothing_are_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };
+    let args = args(&dir, Format::Text);
+    let told = |labels: &str| {
+        std::fs::write(args.labels.as_ref().unwrap(), format!("series,subject,start,end\n{labels}")).unwrap();
+        replay(&args, &doors(), &facts)
+    };
+    let text = told("load,,60,120\nload,cpu.busy,60,120\nload,m07,60,120\nother,,1,2\n").unwrap();
+    assert!(
+        text.contains("2 labelled windows are about no series here, and not counted: load (m07), other"),
+        "{text}"
+    );
+    assert!(text.contains(" 1/1 "), "a signal is a subject too, and the same window once: {text}");
+    let (code, why) = told("load.csv,,60,120\n").unwrap_err();
+    assert_eq!(code, COULD_NOT_RUN);
+    assert!(why.contains("none of the windows is about a series here: load ("), "{why}");
+}
+
+#[test]
 fn what_cannot_be_played_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let facts = HostFacts { machine_id: "0123".into(), hostname: "web-01".into() };

@@ -11,7 +11,7 @@ use crate::engine::signal::{Base, Class, Metric};
 use crate::workshop::labels::Window;
 use crate::workshop::picture::{Limit, limits};
 use crate::workshop::play::Level;
-use crate::workshop::replay::Host;
+use crate::workshop::replay::{Host, is_about};
 use crate::workshop::source::{Column, Track};
 use crate::workshop::span::Span;
 
@@ -92,11 +92,8 @@ pub fn draw(
         draw_limit(&frame, limit, metric, !above, out)?;
     }
     writeln!(out, "<path class=\"line\" d=\"{}\"/>", path(&frame, track, values))?;
-    let columns: Vec<&str> =
-        host.series.iter().filter(|s| std::ptr::eq(&*s.track, track)).map(|s| s.column.as_str()).collect();
-    let files = host.series.iter().filter(|s| std::ptr::eq(&*s.track, track)).map(|s| s.name.as_str());
-    for (file, column) in files.zip(columns) {
-        for window in labels.iter().filter(|w| w.is_about(file, column)) {
+    for recorded in host.series.iter().filter(|s| std::ptr::eq(&*s.track, track)) {
+        for window in labels.iter().filter(|w| is_about(w, recorded, Some(rule))) {
             let (a, b) = (frame.x(window.from), frame.x(window.to));
             let (y, width) = (HEIGHT - BOTTOM + 11.0, (b - a).max(2.0));
             let title = format!("labelled {} to {}", day(Stamp(window.from)), day(Stamp(window.to)));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{Host, Outcome};
 use crate::engine::moment::DAY;
 use crate::engine::plan::Rule;
+use crate::engine::signal::Metric;
 use crate::workshop::labels::Window;
 use crate::workshop::span::{Span, covered, union};
 
@@ -73,11 +74,29 @@ fn names(rule: &Rule, series: &super::Recorded) -> bool {
     metrics.any(|m| rule.steps.iter().any(|s| s.raise.metrics().contains(m)))
 }
 
+/// Whether a window is about a series, or about one of its signals that the rule looks at.
+pub fn is_about(window: &Window, series: &super::Recorded, rule: Option<&Rule>) -> bool {
+    let key = series.track.instance.key();
+    let labels = &key[series.track.instance.class.name().len().min(key.len())..];
+    let looks = |m: &Metric| rule.is_none_or(|r| r.steps.iter().any(|s| s.raise.metrics().contains(m)));
+    let named =
+        |m: &Metric| window.subject.iter().any(|s| s == m.name() || *s == format!("{}{labels}", m.name()));
+    window.is_about(&series.name, &series.column)
+        || (window.series == series.name && series.track.columns.iter().any(|(m, _)| looks(m) && named(m)))
+}
+
+/// Names of the windows that are about no series of any host.
+pub fn adrift(hosts: &[Host], windows: &[Window]) -> Vec<String> {
+    let all = || hosts.iter().flat_map(|host| &host.series);
+    let lost = windows.iter().filter(|window| !all().any(|series| is_about(window, series, None)));
+    lost.map(Window::name).collect()
+}
+
 /// The labelled windows of the series that a rule looks at, or of all.
 pub fn labelled(hosts: &[Host], windows: &[Window], slack: i64, rule: Option<&Rule>) -> Labelled {
     let of = |host: &Host| {
         let own = host.series.iter().filter(|s| rule.is_none_or(|r| names(r, s)));
-        let about = own.flat_map(|s| windows.iter().filter(|w| w.is_about(&s.name, &s.column)));
+        let about = own.flat_map(|s| windows.iter().filter(|w| is_about(w, s, rule)));
         let mut found: Vec<_> = about.map(|w| (w.from, w.to)).collect();
         found.sort_unstable();
         found.dedup();
