@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chunk::{self, Stamps, Values};
 use super::error::HistoryError;
 use super::group::{Group, Merge};
-use super::read::{self, Meta, ROLLUP, Reader};
+use super::read::{self, Meta, ROLLUP, Reader, Table};
 use super::rollup::{self, Roller, Rollup, STEP};
 use crate::engine::moment::Stamp;
 use crate::engine::signal::{Instance, Metric};
@@ -45,11 +45,8 @@ impl Reader<'_> {
                 columns.push((*metric, values));
                 continue;
             }
-            match self.stamps(stamps_id)? {
-                Some(stamps) => {
-                    groups.insert(place, (Arc::clone(instance), stamps, vec![(*metric, values)]));
-                }
-                None => self.damaged += 1,
+            if let Some(stamps) = self.stamps(stamps_id)? {
+                groups.insert(place, (Arc::clone(instance), stamps, vec![(*metric, values)]));
             }
         }
         let groups = groups.into_values();
@@ -75,7 +72,7 @@ impl Reader<'_> {
             }
             match chunk::unseal(id, row.get(2)?).and_then(Values::open) {
                 Some(values) => out.push((series, row.get(1)?, values)),
-                None => self.damaged += 1,
+                None => self.damaged.met(Table::Chunk, id),
             }
         }
         Ok(())
@@ -111,9 +108,9 @@ impl Reader<'_> {
         for part in self.parts(ROLLUP, from, to)? {
             let meta = part.meta();
             let Some(row) = self.rollup_row(meta, series)? else { continue };
-            let row = chunk::unseal(read::row_id(meta.id, series), row);
-            let Some(rows) = row.and_then(rollup::read) else {
-                self.damaged += 1;
+            let id = read::row_id(meta.id, series);
+            let Some(rows) = chunk::unseal(id, row).and_then(rollup::read) else {
+                self.damaged.met(Table::Chunk, id);
                 continue;
             };
             for row in rows {

@@ -37,7 +37,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::error::HistoryError;
-pub use self::read::{Archive, Reader, Sample, Series};
+pub use self::read::{Archive, Damage, Reader, Sample, Series};
 pub use self::rollup::{Rollup, STEP};
 pub use self::stream::{Ask, Coarse, Restart, Stream};
 use self::worker::{Message, Task, Worker};

@@ -4,7 +4,7 @@
 //! time. A row that is damaged is left out and counted. Samples of one moment come in the order in which they
 //! were written; stamps are steady time, and wall time as the host believed it then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -160,11 +160,41 @@ impl Part {
     }
 }
 
+/// Rows that could not be read: each counts once, however often it was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damage(BTreeSet<(Table, i64)>);
+
+/// A table with rows that have a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Segment,
+    Recent,
+    Chunk,
+    Stamps,
+}
+
+impl Damage {
+    /// How many rows.
+    pub fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Adds what another reader met.
+    pub fn join(&mut self, other: Damage) {
+        self.0.extend(other.0);
+    }
+
+    /// A row that is met again is no other.
+    pub(super) fn met(&mut self, table: Table, id: i64) {
+        self.0.insert((table, id));
+    }
+}
+
 /// Reads a history.
 pub struct Reader<'a> {
     pub(super) conn: &'a Connection,
     /// Rows that could not be read so far.
-    pub damaged: u64,
+    pub damaged: Damage,
 }
 
 /// A history opened for reading, beside a daemon that writes it or without one.
@@ -197,7 +227,7 @@ impl Archive {
 impl<'a> Reader<'a> {
     /// Reads by that connection.
     pub fn new(conn: &'a Connection) -> Self {
-        Self { conn, damaged: 0 }
+        Self { conn, damaged: Damage::default() }
     }
 
     /// Every series that has samples, with the labels its instance had last; by instance and signal.
@@ -255,15 +285,16 @@ impl<'a> Reader<'a> {
             "SELECT id, ?1, run, ahead, first, last, samples, sum FROM recent WHERE {reaches} ORDER BY id"
         );
         let mut parts = Vec::new();
-        self.metas(&packed, (kind, from, to), |meta| parts.push(Part::Packed(meta)))?;
+        self.metas(Table::Segment, &packed, (kind, from, to), |meta| parts.push(Part::Packed(meta)))?;
         if kind == RAW {
-            self.metas(&recent, (kind, from, to), |meta| parts.push(Part::Recent(meta)))?;
+            self.metas(Table::Recent, &recent, (kind, from, to), |meta| parts.push(Part::Recent(meta)))?;
         }
         Ok(parts)
     }
 
     fn metas(
         &mut self,
+        table: Table,
         sql: &str,
         (kind, from, to): (i64, Stamp, Stamp),
         mut each: impl FnMut(Meta),
@@ -273,7 +304,7 @@ impl<'a> Reader<'a> {
         while let Some(row) = rows.next()? {
             match Meta::read(row)? {
                 (meta, true) => each(meta),
-                (_, false) => self.damaged += 1,
+                (meta, false) => self.damaged.met(table, meta.id),
             }
         }
         Ok(())
@@ -340,9 +371,7 @@ impl<'a> Reader<'a> {
     /// The column of a series in a segment; `None` when it has none, or a damaged one.
     pub(super) fn column(&mut self, meta: &Meta, series: u32) -> Result<Option<SampleColumn>, HistoryError> {
         let Some((stamps_id, values)) = self.values(meta, series)? else { return Ok(None) };
-        let stamps = self.stamps(stamps_id)?;
-        self.damaged += u64::from(stamps.is_none());
-        Ok(stamps.map(|stamps| SampleColumn { stamps, values }))
+        Ok(self.stamps(stamps_id)?.map(|stamps| SampleColumn { stamps, values }))
     }
 
     /// The values of a series in a segment and the number of their row of stamps; `None` when it has none, or
@@ -353,7 +382,9 @@ impl<'a> Reader<'a> {
         let row = statement.query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
         let Some((stamps, values)) = row.optional()? else { return Ok(None) };
         let values = chunk::unseal(id, values).and_then(Values::open);
-        self.damaged += u64::from(values.is_none());
+        if values.is_none() {
+            self.damaged.met(Table::Chunk, id);
+        }
         Ok(values.map(|values| (stamps, values)))
     }
 
@@ -361,7 +392,11 @@ impl<'a> Reader<'a> {
     pub(super) fn stamps(&mut self, id: i64) -> Result<Option<Stamps>, HistoryError> {
         let mut statement = self.conn.prepare_cached("SELECT body FROM stamps WHERE id = ?1")?;
         let row: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0)).optional()?;
-        Ok(row.and_then(|row| chunk::unseal(id, row)).and_then(Stamps::open))
+        let stamps = row.and_then(|row| chunk::unseal(id, row)).and_then(Stamps::open);
+        if stamps.is_none() {
+            self.damaged.met(Table::Stamps, id);
+        }
+        Ok(stamps)
     }
 
     /// The body of a rollup's row.
@@ -377,7 +412,9 @@ impl<'a> Reader<'a> {
         let body: Option<Vec<u8>> = statement.query_row([meta.id], |row| row.get(0)).optional()?;
         let Some(body) = body else { return Ok(None) };
         let entries = chunk::unseal(meta.id, body).and_then(Entries::open);
-        self.damaged += u64::from(entries.is_none());
+        if entries.is_none() {
+            self.damaged.met(Table::Recent, meta.id);
+        }
         Ok(entries)
     }
 }

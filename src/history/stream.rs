@@ -13,7 +13,7 @@ use super::error::HistoryError;
 use super::group::{Group, Merge};
 use super::log::Entries;
 use super::merge::Wanted;
-use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series};
+use super::read::{Meta, Part, RAW, ROLLUP, Reader, Series, Table};
 use super::rollup::{self, Rollup, Rows, STEP};
 use super::spread::{Spread, Steps};
 use crate::engine::moment::{Moment, SECOND, Stamp};
@@ -81,6 +81,8 @@ pub struct Stream {
     coarse: Option<Coarse>,
     /// Observations left out, as their clock ran ahead of a later one.
     pub dropped: u64,
+    /// Those of them that are of the host.
+    pub dropped_of_host: u64,
 }
 
 /// A part with its place in time.
@@ -153,6 +155,7 @@ impl Stream {
             series,
             coarse,
             dropped: 0,
+            dropped_of_host: 0,
         })
     }
 
@@ -271,6 +274,7 @@ impl Stream {
             self.seen.at = Moment::at(at);
             if at >= piece.until {
                 self.dropped += 1;
+                self.dropped_of_host += u64::from(self.seen.instance.class == Class::Host);
                 continue;
             }
             if at < self.from {
@@ -444,7 +448,9 @@ impl Reader<'_> {
         let id = super::read::row_id(meta.id, series);
         let Some(row) = self.rollup_row(meta, series)? else { return Ok(None) };
         let rows = super::chunk::unseal(id, row).and_then(rollup::rows);
-        self.damaged += u64::from(rows.is_none());
+        if rows.is_none() {
+            self.damaged.met(Table::Chunk, id);
+        }
         Ok(rows)
     }
 }

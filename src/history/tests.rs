@@ -44,7 +44,7 @@ fn everything(conn: &rusqlite::Connection) -> Vec<Observation> {
     while let Some(seen) = stream.next(&mut reader).unwrap() {
         all.push(seen.clone());
     }
-    assert_eq!((reader.damaged, stream.dropped), (0, 0));
+    assert_eq!((reader.damaged.count(), stream.dropped), (0, 0));
     all
 }
 

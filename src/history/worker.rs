@@ -141,7 +141,7 @@ impl Worker {
             (Some(writer), Ok(())) => {
                 let mut reader = Reader::new(&writer.conn);
                 let damage = task(Ok(&mut reader));
-                let damaged = reader.damaged;
+                let damaged = reader.damaged.count();
                 self.shared.update(|status| status.damaged += damaged);
                 damage
             }

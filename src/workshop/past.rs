@@ -7,15 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::html::day;
 use super::load::Recorded;
 use super::source::{self, Column, Source, Track};
 use crate::engine::moment::{MINUTE, Stamp};
 use crate::engine::signal::{Instance, Metric, Observation, Value};
-use crate::history::{Archive, Ask, Coarse, HistoryError, Series, Stream};
+use crate::history::{Archive, Ask, Coarse, Damage, HistoryError, Series, Stream};
 
 /// After a boot polled signals raise nothing for so long, as in the daemon.
 const GRACE: i64 = 2 * MINUTE;
@@ -36,7 +36,7 @@ pub struct Past {
     /// Observations left out, as their clock ran ahead of later ones.
     dropped: AtomicU64,
     /// Rows that were damaged.
-    damaged: AtomicU64,
+    damaged: Mutex<Damage>,
 }
 
 /// Which series a source gives.
@@ -102,7 +102,7 @@ impl Past {
             Recorded { name: "history".to_owned(), column: String::new(), track: Arc::new(track) }
         });
         let recorded = recorded.collect();
-        let (dir, dropped, damaged) = (dir.to_owned(), AtomicU64::new(0), AtomicU64::new(0));
+        let (dir, dropped, damaged) = (dir.to_owned(), AtomicU64::new(0), Mutex::new(reader.damaged));
         Ok((Arc::new(Self { dir, from, to, first, total, coarse, dropped, damaged }), recorded))
     }
 
@@ -128,7 +128,19 @@ impl Past {
 
     /// Rows that were found damaged so far.
     pub fn damaged(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed)
+        self.damage().count()
+    }
+
+    /// Nobody panics who holds it.
+    fn damage(&self) -> MutexGuard<'_, Damage> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what a reader met.
+    fn met(&self, damage: Damage) {
+        if damage.count() > 0 {
+            self.damage().join(damage);
+        }
     }
 
     /// Some of its series; of the signals in `before` also what windows look back to, ns.
@@ -146,9 +158,9 @@ impl Past {
         let mut reader = archive.reader();
         let ask = Ask { from: self.from, to: self.to, wants: &|s| choice.wants(s), before };
         let stream = Stream::begin(&mut reader, ask).map_err(failed)?;
-        let damaged = reader.damaged;
-        self.damaged.fetch_add(damaged, Ordering::Relaxed);
-        Ok(PastSource { past: Arc::clone(self), archive, stream })
+        self.met(reader.damaged);
+        let is_lent = !choice.named.is_empty();
+        Ok(PastSource { past: Arc::clone(self), archive, stream, is_lent })
     }
 
     /// A signal of an instance for a plot: of many samples the least and the largest.
@@ -169,6 +181,7 @@ impl Past {
         while let Some(seen) = stream.next(&mut reader).map_err(failed)? {
             outline.take(seen);
         }
+        self.met(reader.damaged);
         Ok(outline.finish(metric))
     }
 }
@@ -190,6 +203,8 @@ pub struct PastSource {
     past: Arc<Past>,
     archive: Archive,
     stream: Stream,
+    /// The host is seen for others: its own part counts what is lost of it.
+    is_lent: bool,
 }
 
 impl PastSource {
@@ -202,16 +217,14 @@ impl Source for PastSource {
     fn next(&mut self) -> Result<Option<&Observation>, String> {
         let mut reader = self.archive.reader();
         let seen = self.stream.next(&mut reader).map_err(|e| wrong(&self.past.dir, &e))?;
-        if reader.damaged > 0 {
-            self.past.damaged.fetch_add(reader.damaged, Ordering::Relaxed);
-        }
+        self.past.met(reader.damaged);
         Ok(seen)
     }
 
     fn restart(&mut self) -> Result<Option<source::Restart>, String> {
         let mut reader = self.archive.reader();
         let restart = self.stream.restart(&mut reader).map_err(|e| self.failed(&e))?;
-        self.past.damaged.fetch_add(reader.damaged, Ordering::Relaxed);
+        self.past.met(reader.damaged);
         Ok(restart.map(|r| {
             let settled = r.booted.map(|booted| booted.saturating_add(GRACE)).filter(|end| *end > r.at);
             source::Restart { at: r.at, ended: r.ended, settled }
@@ -225,7 +238,8 @@ impl Source for PastSource {
 
 impl Drop for PastSource {
     fn drop(&mut self) {
-        self.past.dropped.fetch_add(self.stream.dropped, Ordering::Relaxed);
+        let others = if self.is_lent { self.stream.dropped_of_host } else { 0 };
+        self.past.dropped.fetch_add(self.stream.dropped - others, Ordering::Relaxed);
     }
 }
 

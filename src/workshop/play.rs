@@ -17,7 +17,7 @@ use crate::engine::moment::{Moment, Stamp};
 use crate::engine::plan::Plan;
 use crate::engine::record::{Incident, Priority, Record, Severity};
 use crate::engine::rules::Standing;
-use crate::engine::signal::Observation;
+use crate::engine::signal::{Class, Observation};
 
 /// Seed of the ids: the same series give the same records.
 const SEED: u64 = 7;
@@ -97,6 +97,10 @@ pub struct Player {
     rows: BTreeMap<(String, String), String>,
     /// Time of the newest observation.
     newest: i64,
+    /// The host is seen for others only, and counted where its own rules are judged.
+    is_host_lent: bool,
+    /// What was refused of it.
+    lent_refused: u64,
 }
 
 impl Player {
@@ -115,7 +119,14 @@ impl Player {
             has_recalled: false,
             rows: BTreeMap::new(),
             newest: i64::MIN,
+            is_host_lent: false,
+            lent_refused: 0,
         }
+    }
+
+    /// The host is seen for the sake of others: its samples are counted elsewhere.
+    pub fn lend_host(&mut self) {
+        self.is_host_lent = true;
     }
 
     /// Fills windows with what was seen before anything is judged.
@@ -164,8 +175,13 @@ impl Player {
         self.begin(seen.at.mono);
         self.advance(seen.at.mono);
         self.newest = self.newest.max(seen.at.mono);
-        self.played.samples += seen.samples.len() as u64;
+        let before = self.engine.rules.refused();
         self.engine.observe(Moment::at(self.now), std::slice::from_ref(seen), &mut self.step);
+        if self.is_host_lent && seen.instance.class == Class::Host {
+            self.lent_refused += self.engine.rules.refused().saturating_sub(before);
+        } else {
+            self.played.samples += seen.samples.len() as u64;
+        }
         self.collect();
     }
 
@@ -248,6 +264,7 @@ impl Player {
         self.advance(to);
         self.played.to = self.now;
         self.played.refused += self.engine.rules.refused();
+        self.played.refused -= self.lent_refused;
         self.played
     }
 
@@ -307,12 +324,11 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
 /// # Errors
 /// What the source cannot read.
 pub fn play(
-    plan: Arc<Plan>,
+    mut player: Player,
     source: &mut dyn Source,
     (begins, ends): (i64, i64),
     progress: &mut dyn FnMut(u64),
 ) -> Result<Played, String> {
-    let mut player = Player::new(plan);
     player.take(source, begins, progress)?;
     let end = ends.max(player.now);
     Ok(player.finish(end))

@@ -18,7 +18,7 @@ use super::labels::Window;
 use super::load::{Recorded, Recording};
 use super::needed;
 use super::past::{Choice, Past};
-use super::play::{Played, play};
+use super::play::{Played, Player, play};
 use super::source::{Column, Source, Track, Tracks};
 use super::span::{Span, spans};
 use crate::engine::moment::Stamp;
@@ -49,6 +49,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     /// What they see.
     pub source: Box<dyn Source + Send>,
+    /// Of the host they see what their rules name; another job counts its samples.
+    pub is_host_lent: bool,
     /// First and last moment of the host, in ns since 1970: others of its instances may be seen for longer.
     pub span: (i64, i64),
 }
@@ -152,7 +154,8 @@ pub fn jobs(plan: &Arc<Plan>, hosts: &[Host], threads: usize) -> Result<Vec<Job>
     for (at, host) in hosts.iter().enumerate() {
         let (plan, span) = (&known_only(plan, host), span(host));
         for part in split(plan, &items(host), parts) {
-            all.push(Job { host: at, source: source(host, &part)?, plan: part.plan, span });
+            let (source, is_host_lent) = (source(host, &part)?, !part.named.is_empty());
+            all.push(Job { host: at, plan: part.plan, source, is_host_lent, span });
         }
     }
     Ok(all)
@@ -234,7 +237,11 @@ pub fn play_all(jobs: Vec<Job>, threads: usize, done: &AtomicU64) -> Result<BTre
                 done.fetch_add(samples - before, Ordering::Relaxed);
                 before = samples;
             };
-            let played = play(job.plan, &mut *job.source, job.span, &mut progress);
+            let mut player = Player::new(job.plan);
+            if job.is_host_lent {
+                player.lend_host();
+            }
+            let played = play(player, &mut *job.source, job.span, &mut progress);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((job.host, played));
         }
     };

@@ -109,10 +109,12 @@ fn any_number_of_threads_gives_the_same() {
         let done = AtomicU64::new(0);
         let outcomes = run(&plan(), &host, threads, &done).unwrap();
         let report = report(&plan(), &host, &outcomes, None, 0);
-        (report.rules, outcomes[0].spans.clone())
+        assert_eq!(done.into_inner(), report.samples, "the bar ends with the samples");
+        (report.rules, outcomes[0].spans.clone(), report.samples)
     };
     let one = of(1);
     assert!(one.0.iter().map(|r| r.raises).sum::<u64>() > 20);
+    assert_eq!(one.2, 8 * n as u64, "the host's samples count once");
     assert_eq!(one, of(3));
 }
 
