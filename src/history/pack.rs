@@ -34,6 +34,7 @@ impl Writer {
     /// Nothing has changed. See [`HistoryError`].
     pub fn pack(&mut self) -> Result<(), HistoryError> {
         let tx = self.conn.unchecked_transaction()?;
+        self.damaged += drop_false(&tx)?;
         while let Some(rows) = next_rows(&tx)? {
             self.damaged += segment(&tx, &rows)?;
         }
@@ -41,6 +42,21 @@ impl Writer {
         self.packed();
         Ok(())
     }
+}
+
+/// Deletes rows of which it is not known when they are from; returns how many.
+fn drop_false(conn: &Connection) -> Result<u64, HistoryError> {
+    let mut statement =
+        conn.prepare_cached("SELECT id, 0, run, ahead, first, last, samples, sum FROM recent")?;
+    let mut rows = statement.query([])?;
+    let mut wrong = Vec::new();
+    while let Some(row) = rows.next()? {
+        wrong.extend(Some(Meta::read(row)?).filter(|(_, is_whole)| !is_whole).map(|(meta, _)| meta.id));
+    }
+    for id in &wrong {
+        conn.prepare_cached("DELETE FROM recent WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(wrong.len() as u64)
 }
 
 /// The oldest rows that belong to one segment.

@@ -68,6 +68,11 @@ impl Writer {
 
     /// Sheds something; false when there is nothing left.
     fn shed(&mut self) -> Result<bool, HistoryError> {
+        let wrong = self.in_transaction(drop_false)?;
+        self.damaged += wrong;
+        if wrong > 0 {
+            return Ok(true);
+        }
         let of = |kind: i64| -> Result<i64, HistoryError> {
             let sql = "SELECT coalesce(sum(bytes), 0) FROM segment WHERE kind = ?1";
             Ok(self.conn.prepare_cached(sql)?.query_row([kind], |row| row.get(0))?)
@@ -139,6 +144,20 @@ fn oldest(conn: &Connection, kind: i64, most: usize) -> Result<Vec<Meta>, Histor
         metas.push(Meta::read(row)?.0);
     }
     Ok(metas)
+}
+
+/// Deletes segments of which it is not known when they are from; returns how many. Made into rollups they
+/// would look right.
+fn drop_false(conn: &Connection) -> Result<u64, HistoryError> {
+    let mut statement =
+        conn.prepare_cached("SELECT id, kind, run, ahead, first, last, samples, sum FROM segment")?;
+    let mut rows = statement.query([])?;
+    let mut wrong = Vec::new();
+    while let Some(row) = rows.next()? {
+        wrong.extend(Some(Meta::read(row)?).filter(|(_, is_whole)| !is_whole).map(|(meta, _)| meta.id));
+    }
+    wrong.iter().try_for_each(|id| delete(conn, *id))?;
+    Ok(wrong.len() as u64)
 }
 
 fn delete(conn: &Connection, segment: i64) -> Result<(), HistoryError> {

@@ -158,6 +158,48 @@ fn a_flipped_byte_gives_no_wrong_sample() {
     assert!(whole > 0 && short > 0, "{whole} whole, {short} short, {aside} aside");
 }
 
+/// What is said of a row is not true: it is not known when its samples are from, and packing or rolling up
+/// must not make it look well.
+#[test]
+fn what_is_falsely_dated_is_dropped_and_counted_once() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut writer = writer(tmp.path(), 64 << 20);
+    for n in 0..4 {
+        writer.write(&minute(n)).unwrap();
+    }
+    let change = |writer: &Writer, sql: &str| assert_eq!(writer.conn.execute(sql, []).unwrap(), 1);
+    change(&writer, "UPDATE recent SET ahead = ahead + 1000000000 WHERE id = (SELECT min(id) FROM recent)");
+    let read = |writer: &Writer| {
+        let mut reader = Reader::new(&writer.conn);
+        let mut found = 0;
+        for _ in 0..2 {
+            let mut stream = Stream::begin(&mut reader, all_time()).unwrap();
+            found = std::iter::from_fn(|| stream.next(&mut reader).unwrap().map(|_| ())).count();
+        }
+        (found, reader.damaged)
+    };
+    let (found, met) = read(&writer);
+    assert_eq!((found, met.count()), (18, 1), "met twice, counted once");
+    let mut joined = met.clone();
+    joined.join(met);
+    assert_eq!(joined.count(), 1);
+    writer.pack().unwrap();
+    assert_eq!(writer.damaged, 1);
+    assert_eq!(read(&writer).0, 18, "its samples are not in the segment");
+    // The same of segments: two of them, one false.
+    for n in 4..8 {
+        writer.write(&minute(n)).unwrap();
+    }
+    writer.pack().unwrap();
+    change(&writer, "UPDATE segment SET first = first + 1 WHERE id = (SELECT min(id) FROM segment)");
+    writer.limit = LEAST / 16;
+    writer.keep_budget().unwrap();
+    assert_eq!(writer.damaged, 2);
+    let steps = "SELECT coalesce(min(first), 0) FROM segment";
+    let first: i64 = writer.conn.query_row(steps, [], |row| row.get(0)).unwrap();
+    assert!(first == 0 || first >= START + 4 * 60 * SECOND - rollup::STEP, "{first}");
+}
+
 /// Copies of file and log taken in the middle of the work, the log torn: what a power cut leaves.
 #[test]
 fn a_torn_log_gives_an_earlier_minute_whole() {
