@@ -110,14 +110,15 @@ impl Stream {
         let Ask { from, to, wants, before } = ask;
         let longest = before.values().copied().max().unwrap_or(0);
         let oldest = from.plus(longest.saturating_neg());
-        let raw = reader.parts(RAW, oldest, Stamp(i64::MAX))?;
+        // All of it: what a run's clock said last may lie outside of what is asked for.
+        let raw = reader.parts(RAW, Stamp(i64::MIN), Stamp(i64::MAX))?;
         let rollups = reader.parts(ROLLUP, oldest, to)?;
         let all = reader.series()?;
         let uptime = all.iter().find(|s| s.metric() == Some(UPTIME)).map(|s| s.id);
         let known = |s: &&Series| s.is_end() || s.metric().is_some();
         let wanted: Vec<&Series> = all.iter().filter(known).filter(|s| wants(s)).collect();
         let paces = if rollups.is_empty() { BTreeMap::new() } else { reader.paces(&wanted)? };
-        let ahead: BTreeMap<i64, i64> = raw.iter().map(|p| (p.meta().run, p.meta().ahead)).collect();
+        let ahead = ahead(&raw);
         let starts = reader.starts()?.into_iter();
         let starts = starts.map(|(run, at)| (run, at.saturating_add(ahead.get(&run).copied().unwrap_or(0))));
         let pieces = pieces(rollups, raw, &ahead);
@@ -331,6 +332,19 @@ impl Stream {
 fn samples(meta: &Meta) -> u64 {
     let n = meta.samples.unsigned_abs();
     if meta.kind == ROLLUP { n.saturating_mul(FULL) } else { n }
+}
+
+/// What the clocks of each run said last: wall time less steady time. That goes by steady time, as the wall
+/// may have been set back.
+fn ahead(raw: &[Part]) -> BTreeMap<i64, i64> {
+    let mut newest: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    for meta in raw.iter().map(Part::meta) {
+        let known = newest.entry(meta.run).or_insert((meta.last, meta.ahead));
+        if meta.last >= known.0 {
+            *known = (meta.last, meta.ahead);
+        }
+    }
+    newest.into_iter().map(|(run, (_, ahead))| (run, ahead)).collect()
 }
 
 /// Parts with their place in time.
