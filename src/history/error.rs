@@ -30,6 +30,8 @@ pub enum HistoryError {
     },
     /// There is no history: it is switched off, or cannot be had now.
     Absent(PathBuf),
+    /// SQLite would have to write something and may not.
+    ReadOnly(String),
     /// Anything else SQLite says: try again later.
     Sqlite(String),
     /// The history has been closed.
@@ -54,7 +56,7 @@ impl fmt::Display for HistoryError {
             Self::Full => f.write_str("cannot write history: disk is full"),
             Self::File { doing, reason } => write!(f, "cannot {doing}: {reason}"),
             Self::Absent(path) => write!(f, "there is no history at {}", path.display()),
-            Self::Sqlite(reason) => write!(f, "history failed: {reason}"),
+            Self::ReadOnly(reason) | Self::Sqlite(reason) => write!(f, "history failed: {reason}"),
             Self::Closed => f.write_str("history is closed"),
         }
     }
@@ -66,6 +68,7 @@ impl From<rusqlite::Error> for HistoryError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Self::ReadOnly(error.to_string()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Sqlite(error.to_string()),
         }

@@ -66,6 +66,9 @@ pub fn open(dir: &Path) -> Result<Connection, HistoryError> {
 
 /// Opens the file for reading, beside a daemon that writes it or without one.
 ///
+/// SQLite needs files of its own beside one with a log (`-shm`). Where none can be made and there is no log
+/// either, nobody writes the file, and it is read as it lies there.
+///
 /// # Errors
 /// `Absent` when there is none; else see [`HistoryError`].
 pub fn open_to_read(dir: &Path) -> Result<Connection, HistoryError> {
@@ -73,14 +76,49 @@ pub fn open_to_read(dir: &Path) -> Result<Connection, HistoryError> {
     if !path.exists() {
         return Err(HistoryError::Absent(path));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(&path, flags)?;
+    match usable(Connection::open_with_flags(&path, READING), &path) {
+        Err(HistoryError::ReadOnly(_)) => {}
+        other => return other,
+    }
+    std::fs::File::open(&path).map_err(|e| HistoryError::file(format!("open {}", path.display()), e))?;
+    let log = path.with_file_name(format!("{NAME}-wal"));
+    match std::fs::metadata(&log) {
+        Ok(meta) if meta.len() > 0 => {
+            let reason = "its log is beside it, and SQLite may not write here; copy all history.db* files to a \
+                          directory of your own and name that";
+            Err(HistoryError::file(format!("read {}", path.display()), reason))
+        }
+        _ => usable(Connection::open_with_flags(as_it_lies(&path), READING), &path),
+    }
+}
+
+/// How a file is opened that is only read.
+const READING: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX).union(OpenFlags::SQLITE_OPEN_URI);
+
+/// A connection to a history that can be read.
+fn usable(conn: rusqlite::Result<Connection>, path: &Path) -> Result<Connection, HistoryError> {
+    let conn = conn?;
     settings(&conn)?;
     if identity(&conn)? == 0 {
-        return Err(HistoryError::Absent(path));
+        return Err(HistoryError::Absent(path.to_owned()));
     }
     check_tables(&conn)?;
     Ok(conn)
+}
+
+/// The address of a file that nobody changes while it is read: https://sqlite.org/uri.html
+fn as_it_lies(path: &Path) -> String {
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                address.push(char::from(*byte));
+            }
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
+    address + "?immutable=1"
 }
 
 fn settings(conn: &Connection) -> Result<(), HistoryError> {
@@ -176,5 +214,26 @@ fn prune(dir: &Path, prefix: &str) {
     for name in names.iter().rev().skip(ASIDE_KEPT) {
         let _ = std::fs::remove_file(dir.join(name));
         let _ = std::fs::remove_file(dir.join(format!("{name}-wal")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beside_which_nothing_can_be_made_is_read_as_it_lies() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = tmp.path().join("a b?c%41#d");
+        drop(open(&dir).unwrap());
+        let before = std::fs::read_dir(&dir).unwrap().count();
+        let conn =
+            usable(Connection::open_with_flags(as_it_lies(&path(&dir)), READING), &path(&dir)).unwrap();
+        let runs: i64 = conn.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap();
+        assert_eq!(
+            (runs, std::fs::read_dir(&dir).unwrap().count()),
+            (0, before),
+            "nothing is made beside it"
+        );
     }
 }

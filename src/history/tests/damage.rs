@@ -381,4 +381,6 @@ fn on_a_read_only_disk() {
     assert_eq!((status.written, status.dropped), (0, 60), "{status:?}");
     assert!(status.error.is_some() && status.recovered.is_none(), "{status:?}");
     assert_eq!(names(&dir), ["history.db"]);
+    let archive = Archive::open(&dir).unwrap();
+    assert_eq!(everything(&archive.0).len(), 170 * 6, "what cannot be written can be read");
 }
