@@ -150,7 +150,8 @@ fn plain(text: &str) -> Option<Stamp> {
     let (era, of_era) = (y.div_euclid(400), y.rem_euclid(400));
     let days =
         era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    Some(Stamp((((days * 24 + hour) * 60 + minute) * 60 + second) * SECOND))
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(Stamp(seconds.checked_mul(SECOND)?))
 }
 
 #[cfg(test)]
@@ -171,7 +172,10 @@ mod tests {
         ] {
             assert_eq!(time(text).map(|s| s.seconds()), Ok(seconds), "{text}");
         }
-        for text in ["", "soon", "2014-02-31T00:00:00Z", "1e300"] {
+        // A number of nanoseconds holds the years from 1678 to 2262.
+        for text in
+            ["", "soon", "2014-02-31T00:00:00Z", "1e300", "0001-01-01T00:00:00Z", "2300-01-01T00:00:00Z"]
+        {
             assert!(time(text).is_err(), "{text}");
         }
     }
