@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::table::tame;
 use super::{COULD_NOT_RUN, FINDING, FINE, NOT_REACHABLE, SocketArgs, fail, runtime, say};
 
 /// Longest wait for an answer of the daemon.
@@ -90,7 +91,7 @@ pub fn post(socket: &Path, path: &str, body: &Value) -> u8 {
     match request(socket, "POST", path, body) {
         Ok(answer) => {
             if let Some(text) = answer.get("message").and_then(Value::as_str) {
-                say(&format!("{text}\n"));
+                say(&format!("{}\n", tame(text)));
             }
             FINE
         }
@@ -114,7 +115,7 @@ impl RequestError {
     pub fn report(&self) -> u8 {
         match self {
             RequestError::NotReachable(why) => fail(NOT_REACHABLE, why),
-            RequestError::Refused(why) => fail(FINDING, why),
+            RequestError::Refused(why) => fail(FINDING, &tame(why)),
             RequestError::Failed(why) => fail(COULD_NOT_RUN, why),
         }
     }

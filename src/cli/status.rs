@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::handle::request;
-use super::table::lay_out;
+use super::table::{lay_out, tamed};
 use super::{FINE, SocketArgs, say};
 use crate::engine::moment::{SECOND, Stamp, human};
 
@@ -49,6 +49,7 @@ pub fn run(args: &StatusArgs) -> u8 {
 
 /// The status as text.
 pub fn plain(s: &Value, collectors: bool) -> String {
+    let s = &tamed(s);
     let mut out = String::new();
     let up = human((s["uptime"].as_f64().unwrap_or(0.0) * 1e9) as i64);
     let _ = writeln!(out, "sexton {} on {}, up {up}", text(&s["version"]), text(&s["host"]["name"]));

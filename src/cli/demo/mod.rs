@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use self::provoke::Provoker;
+use super::table::tame;
 use super::{COULD_NOT_RUN, FINE, asked_to_end, doors, fail, host, runtime, say};
 use crate::clock::Clock;
 use crate::config;
@@ -147,7 +148,8 @@ fn tell(record: &Record) {
     let news = || timeline.iter().filter(|e| e.rev == rev);
     let Some(entry) = news().rfind(|e| e.to.is_some()).or_else(|| news().next_back()) else { return };
     let (at, state) = (clock_time(entry.at), words(&state));
-    say(&format!("{at}  {number}  {priority:?}  {state:<12} {title}: {}\n", entry.note));
+    let told = format!("{at}  {number}  {priority:?}  {state:<12} {title}: {}", entry.note);
+    say(&(tame(&told) + "\n"));
 }
 
 fn words(state: &str) -> String {

@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::handle::{path, request};
+use super::table::tamed;
 use super::terminal::Terminal;
 use super::{FINE, SocketArgs, say};
 use crate::config::{DEFAULT_PATH, Doors, HostFacts};
@@ -75,6 +76,7 @@ fn live(args: &ExplainArgs) -> Result<Value, u8> {
 }
 
 fn plain(answer: &Value, terminal: Terminal) -> String {
+    let answer = &tamed(answer);
     match answer["kind"].as_str() {
         Some("incident") => incident::plain(answer, terminal),
         _ => text::plain(answer, terminal),

@@ -1,6 +1,6 @@
 //! Replays and comparisons for people.
 
-use crate::cli::table::lay_out;
+use crate::cli::table::{lay_out, tame};
 use crate::history::Coarse;
 use crate::workshop::compare::{Change, Comparison, Kind, Pair};
 use crate::workshop::html::{coarse_words, day, notes, percent, rate, span, summary};
@@ -138,6 +138,7 @@ fn both(name: &str, pair: &Pair) -> Vec<String> {
 /// Words in lines that fit a terminal.
 fn wrapped(text: &str) -> String {
     const WIDTH: usize = 96;
+    let text = tame(text);
     let (mut out, mut line) = (String::new(), 0);
     for word in text.split(' ') {
         let gap = if line == 0 { "" } else { " " };
