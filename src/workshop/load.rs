@@ -1,7 +1,8 @@
 //! Recorded series from CSV files, made ready to be played.
 //!
 //! Two forms. A file with the columns time, metric, labels, value says itself what it holds: `records.csv`.
-//! Any other column is told what it is: `cpu.busy=host.csv`, `fs.used{mount=/data}=host.csv:disk_u*1%`. Rows
+//! Any other column is told what it is: `cpu.busy=host.csv`, `fs.used{mount=/data}=host.csv:disk_u*1%`; files
+//! may be named by a pattern, which no shell sees behind `=`: `cpu.busy=web-*.csv`. Rows
 //! that go back in time are left out and counted; an empty value is a missing sample. It must not know what
 //! the series are played for.
 
@@ -14,17 +15,21 @@ use super::prove::value;
 use super::source::{Column, Track};
 use crate::config::test::{number, series_name};
 use crate::engine::moment::MINUTE;
+use crate::engine::plan::glob_matches;
 use crate::engine::signal::{Instance, Metric, Value};
 
 /// Distance of samples of a series that has only one.
 const LONE: i64 = MINUTE;
+/// Files that one argument may name.
+const MOST_FILES: usize = 10_000;
 /// Most distances that are looked at to find the usual one.
 const LOOKED: usize = 10_000;
 
 /// A recorded series.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Name of the file without its ending; labels go by it.
+    /// Name of the file without its ending, with as much of its directory as tells it from others; labels go
+    /// by it.
     pub name: String,
     /// Column of the file.
     pub column: String,
@@ -68,18 +73,22 @@ pub fn load(arguments: &[String]) -> Result<Recording, String> {
     let mut recording = Recording::default();
     let mut raw = Vec::new();
     for argument in arguments {
-        let asked = ask(argument)?;
-        if !tables.contains_key(&asked.path) {
-            tables.insert(asked.path.clone(), Table::read(&asked.path)?);
-        }
-        let Some(table) = tables.get(&asked.path) else { continue };
-        match asked.named {
-            Some(Named { metric, labels, column, scale }) => {
-                raw.push(one(table, metric, labels, column.as_deref(), scale, &mut recording.dropped)?);
+        let Asked { path, named } = ask(argument)?;
+        for path in files(&path).map_err(|why| format!("{argument}: {why}"))? {
+            if !tables.contains_key(&path) {
+                tables.insert(path.clone(), Table::read(&path)?);
             }
-            None => raw.extend(all(table, &mut recording.dropped)?),
+            let Some(table) = tables.get(&path) else { continue };
+            match &named {
+                Some(Named { metric, labels, column, scale }) => {
+                    let (labels, column) = (labels.clone(), column.as_deref());
+                    raw.push(one(table, *metric, labels, column, *scale, &mut recording.dropped)?);
+                }
+                None => raw.extend(all(table, &mut recording.dropped)?),
+            }
         }
     }
+    let names = names(tables.keys());
     // Labels that only one series of an instance tells hold for all of them.
     let mut instances: BTreeMap<String, Instance> = BTreeMap::new();
     for series in &raw {
@@ -95,7 +104,8 @@ pub fn load(arguments: &[String]) -> Result<Recording, String> {
         let (interval, times, columns) =
             (usual(&series.times), series.times, vec![(series.metric, series.values)]);
         let track = Arc::new(Track { instance, interval, times, columns });
-        recording.series.push(Recorded { name: series.name, column: series.column, track });
+        let name = names.get(&series.path).cloned().unwrap_or_default();
+        recording.series.push(Recorded { name, column: series.column, track });
     }
     Ok(recording)
 }
@@ -112,10 +122,15 @@ fn ask(argument: &str) -> Result<Asked, String> {
     let (name, file) = (&argument[..at], &argument[at + 1..]);
     let (metric, labels) = series_name(name).map_err(|e| format!("{argument}: {e}"))?;
     let (file, scale) = match file.rsplit_once('*') {
-        Some((file, factor)) => {
-            let factor =
+        Some((before, factor)) => {
+            let number =
                 number(factor, &(0..factor.len()), metric).or_else(|e| factor.parse().map_err(|_| e));
-            (file, factor.map_err(|e| format!("{argument}: {}", e.message))?)
+            match number {
+                Ok(factor) => (before, factor),
+                // A `*` of a file's name is no factor.
+                Err(_) if !factor_is_meant(file, factor) => (file, 1.0),
+                Err(e) => return Err(format!("{argument}: {}", e.message)),
+            }
         }
         None => (file, 1.0),
     };
@@ -126,8 +141,67 @@ fn ask(argument: &str) -> Result<Asked, String> {
     Ok(Asked { path: path.into(), named: Some(Named { metric, labels, column, scale }) })
 }
 
+/// Whether what stands behind the last `*` and is no number was to be one: a `*` of a file's name is none.
+fn factor_is_meant(file: &str, factor: &str) -> bool {
+    match file.rsplit_once(':') {
+        Some((_, column)) if column.contains('*') => true,
+        _ => factor.starts_with(|c: char| c.is_ascii_digit()) && files(Path::new(file)).is_err(),
+    }
+}
+
+/// The files that a path names: one whose last part has `*` or `?` those that it fits, in order.
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let glob = path.file_name().and_then(|name| name.to_str()).filter(|name| name.contains(['*', '?']));
+    let Some(glob) = glob.filter(|_| !path.exists()) else { return Ok(vec![path.to_owned()]) };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let cannot = |e: std::io::Error| format!("cannot list {}: {e}", dir.unwrap_or(Path::new(".")).display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir.unwrap_or(Path::new("."))).map_err(cannot)? {
+        let name = entry.map_err(cannot)?.file_name();
+        if name.to_str().is_some_and(|name| !name.starts_with('.') && glob_matches(glob, name)) {
+            found.push(path.with_file_name(name));
+        }
+    }
+    found.sort();
+    match found.len() {
+        0 => Err(format!("no file matches {}", path.display())),
+        n if n > MOST_FILES => Err(format!("{} fits {n} files, more than {MOST_FILES}", path.display())),
+        _ => Ok(found),
+    }
+}
+
+/// What files are called: by their names without the ending, and as much of the directories before as tells
+/// them apart.
+fn names<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> BTreeMap<PathBuf, String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned()).with_extension("");
+    let parts = |path: &Path| -> Vec<String> {
+        real(path).components().rev().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let all: Vec<(&PathBuf, Vec<String>)> = paths.map(|path| (path, parts(path))).collect();
+    let deepest = all.iter().map(|(_, parts)| parts.len()).max().unwrap_or(0);
+    let mut names = BTreeMap::new();
+    for depth in 1..=deepest {
+        let name = |parts: &[String]| {
+            let shown: Vec<&str> = parts.iter().take(depth).rev().map(String::as_str).collect();
+            shown.join("/")
+        };
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        all.iter().for_each(|(_, parts)| *counts.entry(name(parts)).or_default() += 1);
+        for (path, parts) in all.iter().filter(|(path, _)| !names.contains_key(*path)).collect::<Vec<_>>() {
+            let name = name(parts);
+            if depth == deepest || counts.get(&name) == Some(&1) {
+                names.insert((*path).clone(), name);
+            }
+        }
+        if names.len() == all.len() {
+            break;
+        }
+    }
+    names
+}
+
 struct Raw {
-    name: String,
+    path: PathBuf,
     column: String,
     metric: Metric,
     labels: BTreeMap<String, String>,
@@ -137,9 +211,8 @@ struct Raw {
 
 impl Raw {
     fn new(table: &Table, column: &str, metric: Metric, labels: BTreeMap<String, String>) -> Self {
-        let name = table.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let (times, values) = (Vec::new(), Column::of(metric));
-        Self { name, column: column.to_owned(), metric, labels, times, values }
+        Self { path: table.path.clone(), column: column.to_owned(), metric, labels, times, values }
     }
 
     fn push(&mut self, at: i64, value: Option<Value>, dropped: &mut u64) {
@@ -265,6 +338,31 @@ mod tests {
     }
 
     #[test]
+    fn files_may_be_named_by_a_pattern_and_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        for (place, value) in
+            [("a/web-1.csv", 25), ("a/web-2.csv", 50), ("b/web-1.csv", 75), ("b/.web-3.csv", 0)]
+        {
+            let path = dir.path().join(place);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("t,cpu\n0,{value}\n")).unwrap();
+        }
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let names = |arguments: &[String]| -> Vec<(String, f64)> {
+            let first = |r: &Recorded| match &r.track.columns[0].1 {
+                Column::Numbers(all) => all[0],
+                Column::Texts(_) => f64::NAN,
+            };
+            load(arguments).unwrap().series.iter().map(|s| (s.name.clone(), first(s))).collect()
+        };
+        let one = [format!("cpu.busy={}", at("a/web-*.csv"))];
+        assert_eq!(names(&one), [("web-1".to_owned(), 25.0), ("web-2".to_owned(), 50.0)]);
+        let both = ["a", "b"].map(|d| format!("cpu.busy={}:cpu*1%", at(&format!("{d}/web-?.csv"))));
+        let expected = [("a/web-1", 0.25), ("web-2", 0.5), ("b/web-1", 0.75)];
+        assert_eq!(names(&both), expected.map(|(name, n)| (name.to_owned(), n)));
+    }
+
+    #[test]
     fn what_cannot_be_understood_says_what_to_write() {
         let dir = tempfile::tempdir().unwrap();
         let path = file(&dir, "x.csv", "t,a,b\n0,1,soon\n");
@@ -275,6 +373,8 @@ mod tests {
             (format!("cpu.busi={path}:a"), "did you mean `cpu.busy`?"),
             (format!("cpu.busy={path}:b"), "x.csv:2: `soon` is no value of cpu.busy"),
             ("cpu.busy=away.csv".to_owned(), "cannot read away.csv"),
+            ("cpu.busy=away-*.csv".to_owned(), "no file matches away-*.csv"),
+            (format!("cpu.busy={path}:a*1KiB"), "`1KiB` is"),
         ] {
             let error = load(std::slice::from_ref(&argument)).unwrap_err();
             assert!(error.contains(why), "{argument}: {error}");
