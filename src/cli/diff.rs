@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::replay::{SeriesArgs, coarsely, comparison, rules, series, threads, watched};
+use super::replay::{SeriesArgs, comparison, rules, series, threads, watched};
 use super::{FINE, fail, say};
 use crate::config::{Doors, HostFacts};
 use crate::workshop::compare::compare;
+use crate::workshop::replay::report;
 
 /// Arguments of `sexton diff`.
 #[derive(clap::Args, Clone, Debug)]
@@ -38,16 +39,17 @@ pub fn run(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> u8 {
 fn diff(args: &DiffArgs, doors: &Doors, facts: &HostFacts) -> Result<String, (u8, String)> {
     let rule = args.series.rule.as_deref();
     let (old, new) = (rules(&args.old, rule, doors, facts)?, rules(&args.new, rule, doors, facts)?);
-    let (_, hosts) = series(&args.series, &new.dir)?;
+    let (dropped, hosts) = series(&args.series, &new.dir)?;
     let threads = threads(&args.series);
     let before = watched(&old, &hosts, threads, "old rules")?;
+    let of_old = report(&old.shown, &hosts, &before, None, dropped);
     let after = watched(&new, &hosts, threads, "new rules")?;
-    let found = compare(&before, &after);
+    let of_new = report(&new.shown, &hosts, &after, None, dropped);
+    let found = compare(&before, &after).short_of(&of_old, &of_new);
     Ok(if args.json {
         serde_json::to_string_pretty(&found).unwrap_or_default() + "\n"
     } else {
-        let coarse = hosts.iter().find_map(|h| h.past.as_ref()?.coarse());
-        comparison(&found) + &coarse.map(|c| format!("\n{}", coarsely(c))).unwrap_or_default()
+        comparison(&found)
     })
 }
 
@@ -90,5 +92,12 @@ mod tests {
         assert!(text.contains("busy  1          "), "a reopen is no other incident: {text}");
         let same = DiffArgs { new: args.old.clone(), ..args };
         assert_eq!(diff(&same, &doors(), &facts).unwrap(), "no difference: 1 rule raises the same\n");
+        // A row that goes back is left out, and that is said.
+        std::fs::write(&series, format!("time,value\n{rows}0,10\n")).unwrap();
+        let said = diff(&same, &doors(), &facts).unwrap();
+        assert!(
+            said.ends_with("the same\n\nIn both one sample that goes back in time was left out.\n"),
+            "{said}"
+        );
     }
 }

@@ -49,7 +49,7 @@ pub enum HistoryVerb {
         /// Until then; by default now
         #[arg(long, value_name = "TIME", value_parser = moment)]
         to: Option<When>,
-        /// Five minutes a row: count, least, mean, largest, last
+        /// Five minutes a row: count, sum, least, largest, first and last value
         #[arg(long)]
         rollup: bool,
         /// Comma-separated values with a head

@@ -26,7 +26,7 @@ use crate::workshop::needed;
 use crate::workshop::past::Past;
 use crate::workshop::replay::{Host, Outcome, adrift, hosts, report, run as play, total};
 
-pub use text::{coarsely, comparison};
+pub use text::comparison;
 
 /// Series that are played: without CSV files those of the host's own history.
 #[derive(clap::Args, Clone, Debug, Default)]

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::replay::{Outcome, Row, row, weeks};
+use super::replay::{Outcome, Report, Row, row, weeks};
 use super::span::Span;
+use crate::history::Coarse;
 
 /// How the new rule set differs in one case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,6 +66,26 @@ pub struct Comparison {
     pub same: usize,
     /// Case by case, in the order of time.
     pub changes: Vec<Change>,
+    /// Samples left out because they go back in time.
+    pub dropped: u64,
+    /// Rows of the history that are damaged.
+    pub damaged: u64,
+    /// For this time there are steps of five minutes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<Coarse>,
+    /// Objects that the new rule set declares and of which the history has nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+}
+
+impl Comparison {
+    /// Says what the series were short of, as the reports of both replays tell it. What was left out was so
+    /// in each: it counts once.
+    pub fn short_of(mut self, old: &Report, new: &Report) -> Self {
+        (self.dropped, self.damaged) = (old.dropped, new.damaged);
+        (self.coarse, self.unseen) = (new.coarse, new.unseen.clone());
+        self
+    }
 }
 
 /// Compares what two rule sets did on the same hosts.
@@ -89,7 +110,8 @@ pub fn compare(old: &[Outcome], new: &[Outcome]) -> Comparison {
         |rule: Option<&str>| Pair { old: row(rule, old, None, weeks), new: row(rule, new, None, weeks) };
     let differs = |p: &Pair| p.old != p.new || changed.contains(p.old.rule.as_str());
     let rules: Vec<Pair> = ids.iter().map(|id| pair(Some(id))).filter(differs).collect();
-    Comparison { same: ids.len() - rules.len(), rules, all: pair(None), changes }
+    let (same, all) = (ids.len() - rules.len(), pair(None));
+    Comparison { rules, all, same, changes, dropped: 0, damaged: 0, coarse: None, unseen: Vec::new() }
 }
 
 fn by_subject(spans: &[Span]) -> BTreeMap<(&str, &str), Vec<Span>> {

@@ -1,6 +1,7 @@
 //! CSV files as people have them: a header, commas, quotes where needed, times in one of four spellings.
 //!
-//! The only file of this room that reads the disk. It must not know what a column means. Limits:
+//! With `past`, the host's own history, the only file of this room that reads the disk. It must not know what
+//! a column means. Limits:
 //! [`LARGEST`] bytes per file, [`MOST_COLUMNS`] columns; beyond them a message, nothing is cut off.
 
 use std::borrow::Cow;

@@ -249,32 +249,42 @@ fn cells(row: &Row, labelled: bool) -> String {
 pub fn summary(report: &Report) -> String {
     let (hosts, samples) = (report.hosts, grouped(report.samples));
     let hosts = if hosts == 1 { "one host".to_owned() } else { format!("{hosts} hosts") };
-    let left = match report.dropped {
-        0 => String::new(),
-        n => format!("; {} samples that go back in time were left out", grouped(n)),
-    };
+    let left = left_out(report.dropped).map(|left| format!("; {left}")).unwrap_or_default();
     let (from, to) = (day(report.from), day(report.to));
     format!("{samples} samples of {hosts}, {} in all, from {from} to {to}{left}", weeks(report.weeks))
 }
 
-/// What else is to be said of the series: what the history is short of.
-pub fn notes(report: &Report) -> Vec<String> {
+/// How many samples were left out, if any.
+pub fn left_out(dropped: u64) -> Option<String> {
+    let count = match dropped {
+        0 => return None,
+        1 => "one sample that goes back in time was".to_owned(),
+        n => format!("{} samples that go back in time were", grouped(n)),
+    };
+    Some(count + " left out")
+}
+
+/// What the history is short of.
+pub fn shortages(coarse: Option<Coarse>, damaged: u64, unseen: &[String]) -> Vec<String> {
     let mut notes = Vec::new();
-    notes.extend(report.coarse.map(coarse_words));
-    match report.damaged {
+    notes.extend(coarse.map(coarse_words));
+    match damaged {
         0 => {}
         1 => notes.push("One row of the history is damaged; its samples are missing.".to_owned()),
         n => {
             notes.push(format!("{} rows of the history are damaged; their samples are missing.", grouped(n)))
         }
     }
-    if !report.unseen.is_empty() {
-        let all = report.unseen.join(" ");
+    if !unseen.is_empty() {
+        let all = unseen.join(" ");
         notes.push(format!("Declared, but not in this history, and so counted as missing: {all}"));
     }
     notes
 }
 
+/// What else is to be said of the series: what the history is short of, and labels that are about nothing.
+pub fn notes(report: &Report) -> Vec<String> {
+    let mut notes = shortages(report.coarse, report.damaged, &report.unseen);
     if !report.adrift.is_empty() {
         let count = match report.adrift.len() {
             1 => "One labelled window is".to_owned(),
@@ -288,7 +298,7 @@ pub fn notes(report: &Report) -> Vec<String> {
 }
 
 /// That samples are gone, and what that means.
-pub fn coarse_words(coarse: Coarse) -> String {
+fn coarse_words(coarse: Coarse) -> String {
     format!(
         "From {} to {} only steps of five minutes are kept: number, mean and extremes of samples are right, \
          their order within a step is not, so that times there are true to five minutes.",

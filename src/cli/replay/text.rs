@@ -1,9 +1,8 @@
 //! Replays and comparisons for people.
 
 use crate::cli::table::{lay_out, tame};
-use crate::history::Coarse;
 use crate::workshop::compare::{Change, Comparison, Kind, Pair};
-use crate::workshop::html::{coarse_words, day, notes, percent, rate, span, summary};
+use crate::workshop::html::{day, left_out, notes, percent, rate, shortages, span, summary};
 use crate::workshop::play::Level;
 use crate::workshop::replay::{Report, Row};
 
@@ -40,11 +39,6 @@ pub fn report(report: &Report) -> String {
     out
 }
 
-/// What a history is short of, in a line or two.
-pub fn coarsely(coarse: Coarse) -> String {
-    wrapped(&coarse_words(coarse))
-}
-
 fn cells(name: &str, row: &Row) -> Vec<String> {
     let mut cells = vec![
         name.to_owned(),
@@ -65,8 +59,17 @@ fn cells(name: &str, row: &Row) -> Vec<String> {
     cells
 }
 
-/// A comparison.
+/// A comparison, and what its series were short of.
 pub fn comparison(comparison: &Comparison) -> String {
+    let Comparison { coarse, damaged, unseen, dropped, .. } = comparison;
+    let left_out = left_out(*dropped).map(|left| format!("In both {left}."));
+    let notes = left_out.into_iter().chain(shortages(*coarse, *damaged, unseen));
+    let notes: String = notes.map(|note| wrapped(&note)).collect();
+    let gap = if notes.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{notes}", differences(comparison))
+}
+
+fn differences(comparison: &Comparison) -> String {
     if comparison.changes.is_empty() && comparison.rules.is_empty() {
         return format!("no difference: {}\n", alike(comparison.same));
     }
