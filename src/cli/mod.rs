@@ -199,8 +199,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
 /// Why something that was to be said was not: whoever calls [`say`] goes on, and the process ends by it.
 static UNSAID: OnceLock<String> = OnceLock::new();
 
-/// Prints to standard output. That nobody reads any more (`sexton status | head`) is no error; what the system
-/// does not take (`sexton replay > report` on a full disk) makes the exit code [`COULD_NOT_RUN`].
+/// Prints to standard output. That nobody reads any more (`sexton status | head`) is no error; what the
+/// system does not take (`sexton replay > report` on a full disk) makes the exit code [`COULD_NOT_RUN`].
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())

@@ -1,6 +1,6 @@
-//! Plain tables for terminals: columns as wide as they need to be, the last one takes the rest; and texts that
-//! others have chosen, made harmless. Mount points, process names and what a ticket system answers come from
-//! anybody, and a terminal obeys what it is sent.
+//! Plain tables for terminals: columns as wide as they need to be, the last one takes the rest; and texts
+//! that others have chosen, made harmless. Mount points, process names and what a ticket system answers come
+//! from anybody, and a terminal obeys what it is sent.
 
 use serde_json::Value;
 

@@ -110,19 +110,15 @@ mod tests {
         assert_eq!((stopped.played, stopped.left.len()), (0, 2));
     }
 
-    /// A rule that its gateway explains, one that counts its raises, and a check that never speaks.
+    /// A rule that another explains, one that counts its raises, and a process that is never seen.
     const FAMILY: &str = r#"
-[[check]]
-id = "gate"
-kind = "tcp"
-address = "gate.example:443"
 [[rule]]
 id = "a-gate"
-on = "check"
-match = { check = ["gate"] }
+on = "proc"
+match = { name = ["gate"] }
 for = "0s"
-raise = "not check.up"
-clear = "check.up"
+raise = "proc.count < 1"
+clear = "proc.count >= 1"
 [[rule]]
 id = "b-busy"
 on = "host"
@@ -138,19 +134,19 @@ raise = "events('raise/b-busy', 1h) >= 1"
 clear = "events('raise/b-busy', 1h) < 1"
 [[rule]]
 id = "d-silent"
-on = "check"
-match = { check = ["gate"] }
+on = "proc"
+match = { name = ["job"] }
 on_missing = "raise"
 for = "1m"
-raise = "check.latency > 5s"
-clear = "check.latency < 1s"
+raise = "proc.count < 1"
+clear = "proc.count >= 1"
 "#;
     const FAMILY_TESTS: &str = r#"
 [[test]]
 rule = "b-busy"
 name = "explained"
 step = "1m"
-series = { "cpu.busy" = "95%x5", "check.up{check=gate,kind=tcp}" = "falsex5" }
+series = { "cpu.busy" = "95%x5", "proc.count{name=gate}" = "0x5" }
 expect = [{ at = "4m", state = "raised" }]
 incidents = 0
 [[test]]
@@ -162,16 +158,14 @@ expect = [{ at = "4m", state = "raised" }]
 rule = "d-silent"
 step = "1m"
 series = { "cpu.busy" = "5%x10" }
-expect = [{ at = "9m", state = "raised", instance = "gate" }]
+expect = [{ at = "9m", state = "raised", instance = "job" }]
 "#;
 
     #[test]
     fn a_test_is_played_with_all_that_its_rule_needs() {
-        let doors = crate::cli::doors::doors();
-        let facts = HostFacts { machine_id: "m".to_owned(), hostname: "h".to_owned() };
         let load = |rules: &str, tests: &str| {
             let files = [("sexton.toml", ""), ("rules.d/a.toml", rules), ("rules.d/b.toml", tests)];
-            load_texts(&files, &doors, &facts).unwrap_or_else(|all| panic!("{}", all.render(false)))
+            config(&files)
         };
         let new = load(FAMILY, FAMILY_TESTS);
         let tests = due(&load("", ""), &new);
@@ -184,9 +178,10 @@ expect = [{ at = "9m", state = "raised", instance = "gate" }]
         };
         assert_eq!(names(FAMILY), "");
         let with = |from: &str, to: &str| FAMILY.replacen(from, to, 1);
-        assert_eq!(names(&with("for = \"0s\"", "for = \"1s\"")), "b-busy c-often", "the gateway's rule");
+        assert_eq!(names(&with("for = \"0s\"", "for = \"1s\"")), "b-busy c-often", "what explains");
         assert_eq!(names(&with("cpu.busy > 90%", "cpu.busy > 94%")), "b-busy c-often", "what is counted");
-        let second = "[[check]]\nid = \"gate2\"\nkind = \"tcp\"\naddress = \"x:1\"\n";
+        let second = FAMILY.replace("d-silent", "e-silent").replace("\"job\"", "\"other\"");
+        let second = &second[second.rfind("[[rule]]").unwrap()..];
         assert_eq!(names(&format!("{FAMILY}{second}")), "", "an object that no test is about");
     }
 }

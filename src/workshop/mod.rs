@@ -3,9 +3,9 @@
 //! Plays series through the real engine as fast as it goes; time is whatever the series say. [`play`] drives
 //! the engine, [`source`] says what series are, [`prove`] runs the `[[test]]` tables of rule files, [`gate`]
 //! those that a reload has to pass, and [`replay`] and [`compare`] play whole rule sets over recorded series
-//! and count; [`needed`] says which rules belong together; [`picture`] and [`plot`] draw what happened. Nothing here reads a clock or prints; only [`csv`]
-//! and [`past`], the host's own history, read files. It must not know the store, the other doors or the
-//! daemon.
+//! and count; [`needed`] says which rules belong together; [`picture`] and [`plot`] draw what happened.
+//! Nothing here reads a clock or prints; only [`csv`] and [`past`], the host's own history, read files. It
+//! must not know the store, the other doors or the daemon.
 
 pub mod compare;
 pub mod csv;

@@ -314,8 +314,8 @@ fn keep(incidents: &mut Vec<Incident>, places: &mut BTreeMap<String, usize>, inc
     }
 }
 
-/// Plays a source to its end with an engine that has seen nothing yet, or on to `ends` when the source is only
-/// a part of what was seen until then; so with `begins`, in ns since 1970.
+/// Plays a source to its end with an engine that has seen nothing yet, or on to `ends` when the source is
+/// only a part of what was seen until then; so with `begins`, in ns since 1970.
 ///
 /// # Errors
 /// What the source cannot read.
