@@ -133,8 +133,8 @@ fn judgements(c: &mut Criterion) {
         }
         group.finish();
     }
-    // Many rules, each about one of 1 000 series: time of one round of all. benches/rules_peer.py has Prometheus
-    // do the same.
+    // Many rules, each about one of 1 000 series: time of one round of all. Prometheus does the same in
+    // benches/rules_peer.py.
     let each: [(&str, &dyn Fn(usize) -> String); 2] = [
         ("threshold", &|i| format!("fs.used > {}%", 85 + i % 15)),
         ("avg", &|i| format!("avg(fs.used, 10m) > {}%", 85 + i % 15)),

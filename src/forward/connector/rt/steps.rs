@@ -108,7 +108,7 @@ pub(super) fn create(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted) -> 
     }
     let warning = if fresh { fields_warning(wanted, &ticket) } else { None };
     let mut done = match &wanted.over {
-        // One that was found may be of an attempt whose answer was lost: over already, and without its fields.
+        // One that was found may be of an attempt whose answer was lost: over already, without its fields.
         Some(over) if !fresh || !map.is_inactive(&ticket.status) => {
             let said = Said { own: &id, text: wanted.comment.as_deref(), status: Some(over), fields: true };
             speak(talk, map, job, wanted, ticket, &said, !fresh)?
@@ -221,7 +221,7 @@ fn stored(id: &str) -> Outcome {
 }
 
 /// Its ticket holds this revision. `poor`: without some of its fields, which may only have been away for a
-/// moment: it is written once more, and again as long as the record is young and the queue has the fields.
+/// moment: it is written once more, and again while the record is young and the queue has the fields.
 fn told(id: &str, job: &Job, wanted: &Wanted, poor: bool) -> Outcome {
     let young = job.claimed_at.0.saturating_sub(wanted.at.0) < MEND_FOR;
     let again = (poor && (young || job.acked_rev < job.rev)).then_some(MEND);
