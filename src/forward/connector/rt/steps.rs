@@ -164,7 +164,7 @@ pub(super) fn is_mend(job: &Job) -> bool {
     job.remote_id.is_some() && job.acked_rev == job.rev
 }
 
-/// False when all that the ticket lacks are fields that its queue does not have either: RT stays without them.
+/// False when all that the ticket lacks are fields that its queue does not have either.
 fn can_hold(talk: &mut Talk, map: &Map, job: &Job, wanted: &Wanted, ticket: &Ticket) -> Result<bool, Next> {
     let lacking = wanted.lacking(ticket);
     if lacking.is_empty() {
