@@ -51,8 +51,7 @@ pub struct Standing {
 }
 
 impl Rules {
-    /// Every rule on every instance it binds, by rule id and instance; see [`Rules::bindings`] for rules that
-    /// bind none.
+    /// Every rule on every instance it binds, by rule id and instance; rules that bind none are not there.
     pub fn standing(&self) -> Vec<Standing> {
         let mut all: Vec<_> = self.machines.iter().filter_map(|(_, m)| self.stand(m)).collect();
         all.sort_by(|a, b| (&a.rule, &a.instance).cmp(&(&b.rule, &b.instance)));

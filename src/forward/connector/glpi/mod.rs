@@ -6,7 +6,7 @@
 //! end of a record is told as a solution, so that the approval and the automatic closing of the installation
 //! take their course.
 //!
-//! The address says which API it is. Here is the older one; what both share is the map and the [`verbs`].
+//! The address says which API it is. Here is the older one; what both share is the map and `verbs`.
 
 mod api;
 mod desk;
